@@ -1,0 +1,378 @@
+//! Keys: the public half, which may be shown, and the private half, which may not.
+
+use std::fmt;
+
+use const_oid::ObjectIdentifier;
+use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1};
+use der::Decode;
+use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey};
+use rsa::traits::PublicKeyParts;
+use sha2::{Digest as _, Sha256};
+use spki::SubjectPublicKeyInfoRef;
+
+use super::algorithm::oid_name;
+use super::{Damage, KeyAlgorithm, KeyType, SignatureAlgorithm, pem};
+use crate::digest::Digest;
+use crate::secret::SecretBytes;
+
+/// A public key as its subject public key info ([RFC 5280 §4.1.2.7]).
+///
+/// Two keys are equal when these bytes are.
+///
+/// [RFC 5280 §4.1.2.7]: https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.7
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PublicKey {
+    der: Vec<u8>,
+    key_type: KeyType,
+}
+
+impl PublicKey {
+    /// Parses a subject public key info in DER. A key of an unknown kind is not damage.
+    ///
+    /// # Errors
+    /// [`Damage::Der`] when the bytes are not a subject public key info.
+    pub fn parse_der(der: &[u8]) -> Result<Self, Damage> {
+        let info =
+            SubjectPublicKeyInfoRef::from_der(der).map_err(|error| Damage::der("public key", error))?;
+        let key_type = match info.algorithm.oid {
+            RSA_ENCRYPTION => {
+                let bytes = info.subject_public_key.as_bytes().unwrap_or_default();
+                let key = rsa::pkcs1::RsaPublicKeyRef::from_der(bytes)
+                    .map_err(|error| Damage::der("RSA key", error))?;
+                KeyType::Rsa { bits: bit_length(key.modulus.as_bytes()) }
+            }
+            ID_EC_PUBLIC_KEY => {
+                match info.algorithm.parameters.and_then(|any| any.decode_as::<ObjectIdentifier>().ok()) {
+                    Some(SECP_256_R_1) => KeyType::EcdsaP256,
+                    Some(SECP_384_R_1) => KeyType::EcdsaP384,
+                    Some(curve) => KeyType::Other(oid_name(curve)),
+                    None => KeyType::Other("id-ecPublicKey".to_owned()),
+                }
+            }
+            other => KeyType::Other(oid_name(other)),
+        };
+        Ok(Self { der: der.to_vec(), key_type })
+    }
+
+    /// Parses a `PUBLIC KEY` block, as in `sa.pub`, or the key of the first certificate when there is none.
+    ///
+    /// # Errors
+    /// [`Damage`] when there is no such block or it is malformed.
+    pub fn parse_pem(bytes: &[u8]) -> Result<Self, Damage> {
+        if bytes.is_empty() {
+            return Err(Damage::Empty);
+        }
+        for block in pem::decode_blocks(bytes) {
+            let block = block?;
+            match block.label() {
+                "PUBLIC KEY" => return Self::parse_der(block.secret_bytes()),
+                "CERTIFICATE" => {
+                    return super::Certificate::parse_der(block.secret_bytes())
+                        .map(|certificate| certificate.public_key().clone());
+                }
+                _ => {}
+            }
+        }
+        Err(Damage::Nothing("public key"))
+    }
+
+    /// Returns the subject public key info in DER.
+    #[must_use]
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Returns the kind and size of the key.
+    #[must_use]
+    pub const fn key_type(&self) -> &KeyType {
+        &self.key_type
+    }
+
+    /// Returns the SHA-256 digest of the subject public key info, which kubeadm's join command pins.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&self.der)
+    }
+
+    /// Returns the subject key identifier that kubeadm 1.35 and later give this key: the first 20 bytes of the
+    /// SHA-256 digest of the public key bits.
+    #[must_use]
+    pub fn key_identifier(&self) -> Vec<u8> {
+        let bits = SubjectPublicKeyInfoRef::from_der(&self.der)
+            .ok()
+            .and_then(|info| info.subject_public_key.as_bytes().map(<[u8]>::to_vec))
+            .unwrap_or_default();
+        Sha256::digest(&bits)[..20].to_vec()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}, {})", self.key_type, self.fingerprint())
+    }
+}
+
+/// The form in which a private key was written.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum KeyEncoding {
+    /// PKCS#1, `RSA PRIVATE KEY`: kubeadm's for RSA.
+    Pkcs1,
+    /// SEC1, `EC PRIVATE KEY`: kubeadm's for ECDSA.
+    Sec1,
+    /// PKCS#8, `PRIVATE KEY`.
+    Pkcs8,
+}
+
+/// A private key. It is wiped on drop; there is no `Clone`, and `Debug` shows nothing of it.
+pub struct PrivateKey {
+    secret: Secret,
+    encoding: KeyEncoding,
+}
+
+enum Secret {
+    Rsa(Box<rsa::RsaPrivateKey>),
+    P256(p256::SecretKey),
+    P384(p384::SecretKey),
+}
+
+impl PrivateKey {
+    /// Parses the first private key in `bytes`: PEM in PKCS#1, SEC1 or PKCS#8, with other blocks and text around
+    /// it, or bare DER.
+    ///
+    /// # Errors
+    /// [`Damage`] when there is none, or the first is encrypted, malformed or of a kind that kubeadm does not use.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+        if bytes.is_empty() {
+            return Err(Damage::Empty);
+        }
+        if bytes.first() == Some(&0x30)
+            && bytes.get(1).is_some_and(|length| *length > 0x40)
+            && let Ok(key) = Self::parse_any_der(bytes)
+        {
+            return Ok(key);
+        }
+        for block in pem::decode_blocks(bytes) {
+            let block = match block {
+                Ok(block) => block,
+                Err(Damage::Pem { label, reason }) if label.ends_with("PRIVATE KEY") => {
+                    return Err(Damage::Pem { label, reason });
+                }
+                Err(_) => continue,
+            };
+            if !block.label().ends_with("PRIVATE KEY") {
+                continue;
+            }
+            if block.is_encrypted() {
+                return Err(Damage::Encrypted);
+            }
+            return match block.label() {
+                "RSA PRIVATE KEY" => Self::parse_pkcs1(block.secret_bytes()),
+                "EC PRIVATE KEY" => Self::parse_sec1(block.secret_bytes()),
+                "PRIVATE KEY" => Self::parse_pkcs8(block.secret_bytes()),
+                other => Err(Damage::UnsupportedKey(other.to_owned())),
+            };
+        }
+        Err(Damage::Nothing("private key"))
+    }
+
+    fn parse_any_der(der: &[u8]) -> Result<Self, Damage> {
+        Self::parse_pkcs8(der).or_else(|_| Self::parse_pkcs1(der)).or_else(|_| Self::parse_sec1(der))
+    }
+
+    fn parse_pkcs1(der: &[u8]) -> Result<Self, Damage> {
+        let key =
+            rsa::RsaPrivateKey::from_pkcs1_der(der).map_err(|error| Damage::der("RSA private key", error))?;
+        Ok(Self { secret: Secret::Rsa(Box::new(key)), encoding: KeyEncoding::Pkcs1 })
+    }
+
+    fn parse_sec1(der: &[u8]) -> Result<Self, Damage> {
+        let malformed = |error: &dyn fmt::Display| Damage::der("EC private key", error);
+        let info = sec1::EcPrivateKey::from_der(der).map_err(|error| malformed(&error))?;
+        let secret = match info.parameters.and_then(|parameters| parameters.named_curve()) {
+            Some(SECP_256_R_1) => {
+                Secret::P256(p256::SecretKey::from_sec1_der(der).map_err(|error| malformed(&error))?)
+            }
+            Some(SECP_384_R_1) => {
+                Secret::P384(p384::SecretKey::from_sec1_der(der).map_err(|error| malformed(&error))?)
+            }
+            Some(curve) => return Err(Damage::UnsupportedKey(oid_name(curve))),
+            None => return Err(malformed(&"it names no curve")),
+        };
+        Ok(Self { secret, encoding: KeyEncoding::Sec1 })
+    }
+
+    /// Parses a private key in the DER of PKCS#8 ([RFC 5958]).
+    ///
+    /// # Errors
+    /// [`Damage`] when the bytes are malformed or the key is of a kind that kubeadm does not use.
+    ///
+    /// [RFC 5958]: https://www.rfc-editor.org/rfc/rfc5958
+    pub fn parse_pkcs8(der: &[u8]) -> Result<Self, Damage> {
+        let malformed = |error: &dyn fmt::Display| Damage::der("PKCS#8 private key", error);
+        let info = p256::pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|error| malformed(&error))?;
+        let secret = match info.algorithm.oid {
+            RSA_ENCRYPTION => {
+                let key = rsa::RsaPrivateKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?;
+                Secret::Rsa(Box::new(key))
+            }
+            ID_EC_PUBLIC_KEY => match info.algorithm.parameters_oid() {
+                Ok(SECP_256_R_1) => {
+                    Secret::P256(p256::SecretKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?)
+                }
+                Ok(SECP_384_R_1) => {
+                    Secret::P384(p384::SecretKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?)
+                }
+                Ok(curve) => return Err(Damage::UnsupportedKey(oid_name(curve))),
+                Err(error) => return Err(malformed(&error)),
+            },
+            other => return Err(Damage::UnsupportedKey(oid_name(other))),
+        };
+        Ok(Self { secret, encoding: KeyEncoding::Pkcs8 })
+    }
+
+    /// Returns the form in which the key was written.
+    #[must_use]
+    pub const fn encoding(&self) -> KeyEncoding {
+        self.encoding
+    }
+
+    /// Returns the kind and size of the key.
+    #[must_use]
+    pub fn key_type(&self) -> KeyType {
+        match &self.secret {
+            Secret::Rsa(key) => KeyType::Rsa { bits: key.n().as_ref().bits() },
+            Secret::P256(_) => KeyType::EcdsaP256,
+            Secret::P384(_) => KeyType::EcdsaP384,
+        }
+    }
+
+    /// Returns the algorithm with which this key signs certificates.
+    #[must_use]
+    pub fn signature_algorithm(&self) -> SignatureAlgorithm {
+        match &self.secret {
+            Secret::Rsa(_) => SignatureAlgorithm::Sha256WithRsa,
+            Secret::P256(_) => SignatureAlgorithm::EcdsaWithSha256,
+            Secret::P384(_) => SignatureAlgorithm::EcdsaWithSha384,
+        }
+    }
+
+    /// Returns the public half.
+    ///
+    /// # Panics
+    /// Never: a key that was parsed or generated can be encoded.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        let der = match &self.secret {
+            Secret::Rsa(key) => key.to_public_key().to_public_key_der(),
+            Secret::P256(key) => key.public_key().to_public_key_der(),
+            Secret::P384(key) => key.public_key().to_public_key_der(),
+        }
+        .expect("a valid public key can be encoded");
+        PublicKey::parse_der(der.as_bytes()).expect("a public key that was just encoded can be parsed")
+    }
+
+    /// Returns the key in PKCS#8 DER, for providers that are not of this crate.
+    ///
+    /// # Panics
+    /// Never: a key that was parsed or generated can be encoded.
+    #[must_use]
+    pub fn secret_pkcs8_der(&self) -> SecretBytes {
+        let document = match &self.secret {
+            Secret::Rsa(key) => key.to_pkcs8_der(),
+            Secret::P256(key) => key.to_pkcs8_der(),
+            Secret::P384(key) => key.to_pkcs8_der(),
+        }
+        .expect("a valid private key can be encoded");
+        SecretBytes::new(document.as_bytes().to_vec())
+    }
+
+    /// Returns the key as kubeadm writes it: PKCS#1 for RSA, SEC1 for ECDSA, in PEM
+    /// (`k8s.io/client-go/util/keyutil`, `MarshalPrivateKeyToPEM`).
+    ///
+    /// # Panics
+    /// Never: a key that was parsed or generated can be encoded.
+    #[must_use]
+    pub fn secret_pem(&self) -> SecretBytes {
+        const VALID: &str = "a valid private key can be encoded";
+        match &self.secret {
+            Secret::Rsa(key) => {
+                pem::encode_secret("RSA PRIVATE KEY", key.to_pkcs1_der().expect(VALID).as_bytes())
+            }
+            Secret::P256(key) => pem::encode_secret("EC PRIVATE KEY", &key.to_sec1_der().expect(VALID)),
+            Secret::P384(key) => pem::encode_secret("EC PRIVATE KEY", &key.to_sec1_der().expect(VALID)),
+        }
+    }
+
+    /// Generates a key with `rng`, a cryptographic random source.
+    #[cfg(feature = "rustcrypto")]
+    pub(crate) fn generate(
+        algorithm: KeyAlgorithm,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<Self, Damage> {
+        use p256::elliptic_curve::Generate;
+        let failed = |error: &dyn fmt::Display| Damage::der("new key", error);
+        let (secret, encoding) = match algorithm {
+            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
+                let bits = match algorithm {
+                    KeyAlgorithm::Rsa3072 => 3072,
+                    KeyAlgorithm::Rsa4096 => 4096,
+                    _ => 2048,
+                };
+                let key = rsa::RsaPrivateKey::new(rng, bits).map_err(|error| failed(&error))?;
+                (Secret::Rsa(Box::new(key)), KeyEncoding::Pkcs1)
+            }
+            KeyAlgorithm::EcdsaP256 => {
+                let scalar = p256::NonZeroScalar::generate_from_rng(rng);
+                (Secret::P256(scalar.into()), KeyEncoding::Sec1)
+            }
+            KeyAlgorithm::EcdsaP384 => {
+                let scalar = p384::NonZeroScalar::generate_from_rng(rng);
+                (Secret::P384(scalar.into()), KeyEncoding::Sec1)
+            }
+        };
+        Ok(Self { secret, encoding })
+    }
+
+    /// Signs `message`; RSA is blinded with `rng`, ECDSA takes its nonce from RFC 6979.
+    #[cfg(feature = "rustcrypto")]
+    pub(crate) fn sign(
+        &self,
+        message: &[u8],
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<Vec<u8>, rsa::signature::Error> {
+        use rsa::signature::{RandomizedSigner, SignatureEncoding, Signer};
+        match &self.secret {
+            Secret::Rsa(key) => {
+                let signer = rsa::pkcs1v15::SigningKey::<Sha256>::new(key.as_ref().clone());
+                Ok(signer.try_sign_with_rng(rng, message)?.to_vec())
+            }
+            Secret::P256(key) => {
+                let signature: p256::ecdsa::Signature =
+                    p256::ecdsa::SigningKey::from(key).try_sign(message)?;
+                Ok(signature.to_der().as_bytes().to_vec())
+            }
+            Secret::P384(key) => {
+                let signature: p384::ecdsa::Signature =
+                    p384::ecdsa::SigningKey::from(key).try_sign(message)?;
+                Ok(signature.to_der().as_bytes().to_vec())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Returns the number of bits of a big-endian number.
+fn bit_length(bytes: &[u8]) -> u32 {
+    let significant = bytes.iter().skip_while(|byte| **byte == 0);
+    significant.clone().next().map_or(0, |first| {
+        let rest = u32::try_from(significant.count() - 1).unwrap_or(u32::MAX / 8);
+        (8 - first.leading_zeros()) + rest * 8
+    })
+}

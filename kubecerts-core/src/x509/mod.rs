@@ -1,0 +1,75 @@
+//! X.509 as kubeadm uses it: certificates, keys, names, usages, and the bytes that an authority signs.
+//!
+//! Nothing here knows about slots, YAML or clocks. Reading is total: whatever cannot be understood comes back as
+//! [`Damage`], never as a panic. Names keep their raw bytes, because Go and webpki compare an issuer with a subject
+//! byte for byte ([RFC 5280 §7.1] would allow more), so an issuer must never be re-encoded.
+//!
+//! [RFC 5280 §7.1]: https://www.rfc-editor.org/rfc/rfc5280#section-7.1
+
+mod algorithm;
+mod certificate;
+mod extension;
+mod key;
+mod name;
+mod pem;
+mod request;
+mod san;
+mod serial;
+mod tbs;
+mod usage;
+mod validity;
+mod verify;
+
+pub use algorithm::{KeyAlgorithm, KeyType, SignatureAlgorithm, UnknownAlgorithm};
+pub use certificate::{BasicConstraints, Certificate};
+pub use extension::Extension;
+pub use key::{KeyEncoding, PrivateKey, PublicKey};
+pub use name::{DistinguishedName, NameAttribute};
+pub use pem::{Block, certificates, decode_blocks, encode_certificate, encode_public_key};
+pub use request::CertificateRequest;
+pub use san::{AlternativeName, AlternativeNames};
+pub use serial::SerialNumber;
+pub use tbs::{ToBeSigned, assemble};
+pub use usage::{ExtendedKeyUsages, KeyUsages, Purpose};
+pub use validity::{InvalidValidity, Validity};
+pub use verify::{SignatureVerdict, verify};
+
+/// Why bytes could not be understood. The text never holds a secret.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// There is nothing in the file.
+    #[error("is empty")]
+    Empty,
+    /// There is no block of the kind that was looked for.
+    #[error("holds no {0}")]
+    Nothing(&'static str),
+    /// A PEM block begins and does not end, or is not base64.
+    #[error("the PEM block {label} {reason}")]
+    Pem {
+        /// The label of the block.
+        label: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The bytes are not the DER of what they should be.
+    #[error("the {what} is malformed: {reason}")]
+    Der {
+        /// What was being read.
+        what: &'static str,
+        /// Where and how it fails.
+        reason: String,
+    },
+    /// The private key is encrypted; kubeadm refuses such keys too.
+    #[error("the private key is encrypted")]
+    Encrypted,
+    /// The key is of a kind that kubeadm does not use.
+    #[error("the key is of an unsupported kind: {0}")]
+    UnsupportedKey(String),
+}
+
+impl Damage {
+    pub(crate) fn der(what: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::Der { what, reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,205 @@
+//! PEM ([RFC 7468]), read leniently and written as kubeadm writes it.
+//!
+//! Reading follows Go's `encoding/pem`, which kubeadm uses: text around blocks is skipped, white space inside a
+//! block does not matter. Unlike there, a broken block is reported instead of being passed over in silence.
+//!
+//! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
+
+use base64ct::{Base64, Encoding};
+use pem::{EncodeConfig, LineEnding, Pem};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{Certificate, Damage};
+use crate::secret::SecretBytes;
+
+/// One PEM block; its content may be a secret.
+#[derive(Debug)]
+pub struct Block {
+    label: String,
+    encrypted: bool,
+    contents: SecretBytes,
+}
+
+impl Block {
+    /// Returns the label, such as `CERTIFICATE` or `RSA PRIVATE KEY`.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Returns whether a `Proc-Type` header or the label says that the content is encrypted.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Returns the decoded content.
+    #[must_use]
+    pub fn secret_bytes(&self) -> &[u8] {
+        self.contents.secret_bytes()
+    }
+}
+
+/// Returns every PEM block in `bytes`, in order, each decoded or with its own damage.
+#[must_use]
+pub fn decode_blocks(bytes: &[u8]) -> Vec<Result<Block, Damage>> {
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while let Some((label, body)) = next_begin(rest) {
+        let label_text = String::from_utf8_lossy(label).into_owned();
+        let (content, after) = split_at_end(body, label);
+        rest = after;
+        blocks.push(match content {
+            Some(content) => decode_body(label_text, content),
+            None => Err(Damage::Pem { label: label_text, reason: "is cut off: it has no END line" }),
+        });
+    }
+    blocks
+}
+
+/// Returns every certificate in `bytes`: each `CERTIFICATE` block, or the one DER certificate that the bytes are.
+///
+/// # Errors
+/// [`Damage::Empty`] or [`Damage::Nothing`] when there is none at all. A damaged block among others is an `Err` in
+/// its place in the list.
+pub fn certificates(bytes: &[u8]) -> Result<Vec<Result<Certificate, Damage>>, Damage> {
+    if bytes.is_empty() {
+        return Err(Damage::Empty);
+    }
+    let found: Vec<_> = decode_blocks(bytes)
+        .into_iter()
+        .filter_map(|block| match block {
+            Ok(block) => is_certificate(&block.label).then(|| Certificate::parse_der(block.secret_bytes())),
+            Err(Damage::Pem { label, reason }) if is_certificate(&label) => {
+                Some(Err(Damage::Pem { label, reason }))
+            }
+            Err(_) => None,
+        })
+        .collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // DER starts with the tag of a SEQUENCE, which is the digit '0' in ASCII: text may start so too, DER goes on
+    // with a length.
+    if bytes.first() == Some(&0x30) && bytes.get(1).is_some_and(|length| *length >= 0x80) {
+        return Ok(vec![Certificate::parse_der(bytes)]);
+    }
+    Err(Damage::Nothing("certificate"))
+}
+
+/// Returns `der` as a `CERTIFICATE` block with lines of 64 characters.
+#[must_use]
+pub fn encode_certificate(der: &[u8]) -> String {
+    encode_public("CERTIFICATE", der)
+}
+
+/// Returns `der`, a subject public key info, as a `PUBLIC KEY` block.
+#[must_use]
+pub fn encode_public_key(der: &[u8]) -> String {
+    encode_public("PUBLIC KEY", der)
+}
+
+/// Returns `der` as a block with the label `label`, without leaving a copy behind.
+pub(super) fn encode_secret(label: &'static str, der: &[u8]) -> SecretBytes {
+    let mut text = der::pem::encode_string(label, der::pem::LineEnding::LF, der)
+        .expect("the labels of private keys are valid and memory suffices");
+    let bytes = SecretBytes::new(text.as_bytes().to_vec());
+    text.zeroize();
+    bytes
+}
+
+fn encode_public(label: &'static str, der: &[u8]) -> String {
+    pem::encode_config(&Pem::new(label, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
+}
+
+fn is_certificate(label: &str) -> bool {
+    // OpenSSL still reads the two old labels.
+    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
+}
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
+/// Finds the next line that begins a block; returns its label and what follows the line.
+fn next_begin(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut from = 0;
+    loop {
+        let at = from + find(&bytes[from..], BEGIN)?;
+        from = at + BEGIN.len();
+        let starts_line = at == 0 || bytes[at - 1] == b'\n' || bytes[at - 1] == b'\r';
+        let line_end =
+            bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| from + end);
+        let label = bytes[from..line_end].trim_ascii_end().strip_suffix(DASHES);
+        if let (true, Some(label)) = (starts_line, label) {
+            return Some((label, &bytes[line_end..]));
+        }
+    }
+}
+
+/// Splits at the block's END line. Without one the block ends where the next begins, or with the file.
+fn split_at_end<'a>(body: &'a [u8], label: &[u8]) -> (Option<&'a [u8]>, &'a [u8]) {
+    let next = find(body, BEGIN).unwrap_or(body.len());
+    let Some(end) = find(&body[..next], END) else { return (None, &body[next..]) };
+    let tail = &body[end + END.len()..];
+    let closes = tail.strip_prefix(label).is_some_and(|tail| tail.starts_with(DASHES));
+    (closes.then_some(&body[..end]), tail)
+}
+
+fn decode_body(label: String, content: &[u8]) -> Result<Block, Damage> {
+    let mut encrypted = label == "ENCRYPTED PRIVATE KEY";
+    let mut digits = Zeroizing::new(Vec::with_capacity(content.len()));
+    for line in content.split(|byte| *byte == b'\n') {
+        if line.contains(&b':') {
+            // A header of RFC 1421, which OpenSSL writes before an encrypted key.
+            encrypted |= find(line, b"ENCRYPTED").is_some();
+            continue;
+        }
+        digits.extend(line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()));
+    }
+    let mut decoded = Zeroizing::new(vec![0; digits.len() / 4 * 3 + 3]);
+    match Base64::decode(digits.as_slice(), &mut decoded) {
+        Ok(bytes) => Ok(Block { label, encrypted, contents: SecretBytes::new(bytes.to_vec()) }),
+        Err(_) => Err(Damage::Pem { label, reason: "is not base64" }),
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_before_between_and_after_blocks_is_skipped() {
+        let text = "subject=CN = x\n-----BEGIN A-----\nAAEC\n-----END A-----\nnoise\n-----BEGIN B-----\r\nAw==\r\n-----END B-----";
+        let blocks: Vec<_> = decode_blocks(text.as_bytes()).into_iter().map(Result::unwrap).collect();
+        let seen: Vec<_> = blocks.iter().map(|block| (block.label(), block.secret_bytes())).collect();
+        assert_eq!(seen, [("A", &[0, 1, 2][..]), ("B", &[3][..])]);
+    }
+
+    #[test]
+    fn a_cut_block_does_not_swallow_the_next() {
+        let text = "-----BEGIN A-----\nAAEC\n-----BEGIN B-----\nAw==\n-----END B-----\n";
+        let blocks = decode_blocks(text.as_bytes());
+        assert!(matches!(&blocks[0], Err(Damage::Pem { label, .. }) if label == "A"));
+        assert_eq!(blocks[1].as_ref().unwrap().secret_bytes(), [3]);
+    }
+
+    #[test]
+    fn headers_of_encrypted_keys_are_seen() {
+        let text = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAEC\n-----END RSA PRIVATE KEY-----\n";
+        assert!(decode_blocks(text.as_bytes())[0].as_ref().unwrap().is_encrypted());
+    }
+
+    #[test]
+    fn lines_are_64_characters_long() {
+        let text = encode_certificate(&[7; 100]);
+        assert_eq!(text.lines().nth(1).unwrap().len(), 64);
+        assert!(text.ends_with("-----END CERTIFICATE-----\n"));
+        assert_eq!(decode_blocks(text.as_bytes())[0].as_ref().unwrap().secret_bytes(), [7; 100]);
+        assert_eq!(encode_secret("CERTIFICATE", &[7; 100]).secret_bytes(), text.as_bytes());
+    }
+}

@@ -1,0 +1,184 @@
+//! The bytes that an authority signs, and the certificate that they become.
+//!
+//! The split follows x509-cert's builder: first the to-be-signed bytes, then, with a signature from wherever it comes,
+//! the certificate. The issuer's name is copied as bytes and never re-encoded.
+
+use const_oid::db::rfc5280::{
+    ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE,
+    ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER,
+};
+use der::asn1::{AnyRef, BitStringRef, OctetStringRef};
+use der::{Decode, Encode, Sequence, Tag};
+use spki::AlgorithmIdentifierRef;
+
+use super::extension::RawExtension;
+use super::validity::encode_time;
+use super::{
+    AlternativeNames, Damage, DistinguishedName, ExtendedKeyUsages, KeyUsages, PublicKey, SerialNumber,
+    SignatureAlgorithm, Validity,
+};
+
+/// Every field of a certificate to be signed.
+///
+/// Extensions are written in the order of Go's `x509.CreateCertificate`, which kubeadm uses: key usage, extended key
+/// usage, basic constraints, subject key identifier, authority key identifier, subject alternative names.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the fields are those of RFC 5280 that kubeadm sets")]
+pub struct ToBeSigned<'a> {
+    /// The serial number.
+    pub serial: &'a SerialNumber,
+    /// The algorithm of the signature that will follow.
+    pub signature: SignatureAlgorithm,
+    /// The issuer's name, byte for byte as in its certificate.
+    pub issuer: &'a DistinguishedName,
+    /// When the certificate is valid.
+    pub validity: Validity,
+    /// The subject's name.
+    pub subject: &'a DistinguishedName,
+    /// The subject's public key.
+    pub public_key: &'a PublicKey,
+    /// The key usages, written as critical.
+    pub key_usages: KeyUsages,
+    /// The extended key usages; the extension is left out when there are none.
+    pub extended_key_usages: &'a ExtendedKeyUsages,
+    /// Whether the subject may sign certificates, written as critical.
+    pub is_ca: bool,
+    /// The subject's key identifier; kubeadm gives one to authorities only.
+    pub subject_key_identifier: Option<&'a [u8]>,
+    /// The issuer's key identifier; left out when the issuer has none or is the subject itself.
+    pub authority_key_identifier: Option<&'a [u8]>,
+    /// The alternative names; the extension is left out when there are none.
+    pub alternative_names: &'a AlternativeNames,
+}
+
+impl ToBeSigned<'_> {
+    /// Returns the DER that is to be signed.
+    ///
+    /// # Errors
+    /// [`Damage::Der`] when a field cannot be encoded, such as a name of many megabytes.
+    pub fn to_der(&self) -> Result<Vec<u8>, Damage> {
+        self.encode().map_err(|error| Damage::der("certificate to be signed", error))
+    }
+
+    fn encode(&self) -> der::Result<Vec<u8>> {
+        // A new field must find its place here.
+        let Self {
+            serial,
+            signature,
+            issuer,
+            validity,
+            subject,
+            public_key,
+            key_usages,
+            extended_key_usages,
+            is_ca,
+            subject_key_identifier,
+            authority_key_identifier,
+            alternative_names,
+        } = *self;
+
+        let mut extensions = vec![RawExtension::new(ID_CE_KEY_USAGE, true, key_usages.to_der()?)?];
+        if !extended_key_usages.is_empty() {
+            extensions.push(RawExtension::new(ID_CE_EXT_KEY_USAGE, false, extended_key_usages.to_der()?)?);
+        }
+        let constraints = RawBasicConstraints { is_ca }.to_der()?;
+        extensions.push(RawExtension::new(ID_CE_BASIC_CONSTRAINTS, true, constraints)?);
+        if let Some(identifier) = subject_key_identifier {
+            let value = OctetStringRef::new(identifier)?.to_der()?;
+            extensions.push(RawExtension::new(ID_CE_SUBJECT_KEY_IDENTIFIER, false, value)?);
+        }
+        if let Some(identifier) = authority_key_identifier {
+            let value =
+                RawAuthorityKeyIdentifier { key_identifier: OctetStringRef::new(identifier)? }.to_der()?;
+            extensions.push(RawExtension::new(ID_CE_AUTHORITY_KEY_IDENTIFIER, false, value)?);
+        }
+        if !alternative_names.is_empty() {
+            // With an empty subject the names are the only identity (RFC 5280 §4.2.1.6).
+            let critical = subject.is_empty();
+            extensions.push(RawExtension::new(
+                ID_CE_SUBJECT_ALT_NAME,
+                critical,
+                alternative_names.to_der()?,
+            )?);
+        }
+
+        RawTbs {
+            version: 2,
+            serial: AnyRef::new(Tag::Integer, serial.as_bytes())?,
+            signature: algorithm_identifier(signature),
+            issuer: AnyRef::from_der(issuer.as_der())?,
+            validity: RawValidity {
+                not_before: AnyRef::from(&encode_time(validity.not_before())),
+                not_after: AnyRef::from(&encode_time(validity.not_after())),
+            },
+            subject: AnyRef::from_der(subject.as_der())?,
+            public_key: AnyRef::from_der(public_key.as_der())?,
+            extensions,
+        }
+        .to_der()
+    }
+}
+
+/// Returns the certificate that `tbs` becomes with `signature`. Nothing is verified.
+///
+/// # Errors
+/// [`Damage::Der`] when `tbs` is not DER.
+pub fn assemble(tbs: &[u8], algorithm: SignatureAlgorithm, signature: &[u8]) -> Result<Vec<u8>, Damage> {
+    let assembled = || {
+        RawCertificate {
+            tbs: AnyRef::from_der(tbs)?,
+            signature_algorithm: algorithm_identifier(algorithm),
+            signature: BitStringRef::from_bytes(signature)?,
+        }
+        .to_der()
+    };
+    assembled().map_err(|error| Damage::der("signed certificate", error))
+}
+
+fn algorithm_identifier(algorithm: SignatureAlgorithm) -> AlgorithmIdentifierRef<'static> {
+    let parameters = match algorithm {
+        // RFC 4055 §5 demands NULL here, RFC 5758 §3.2 forbids parameters there.
+        SignatureAlgorithm::Sha256WithRsa => Some(AnyRef::NULL),
+        SignatureAlgorithm::EcdsaWithSha256 | SignatureAlgorithm::EcdsaWithSha384 => None,
+    };
+    AlgorithmIdentifierRef { oid: algorithm.oid(), parameters }
+}
+
+#[derive(Sequence)]
+struct RawCertificate<'a> {
+    tbs: AnyRef<'a>,
+    signature_algorithm: AlgorithmIdentifierRef<'a>,
+    signature: BitStringRef<'a>,
+}
+
+#[derive(Sequence)]
+struct RawTbs<'a> {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    version: u8,
+    serial: AnyRef<'a>,
+    signature: AlgorithmIdentifierRef<'a>,
+    issuer: AnyRef<'a>,
+    validity: RawValidity<'a>,
+    subject: AnyRef<'a>,
+    public_key: AnyRef<'a>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT")]
+    extensions: Vec<RawExtension>,
+}
+
+#[derive(Sequence)]
+struct RawValidity<'a> {
+    not_before: AnyRef<'a>,
+    not_after: AnyRef<'a>,
+}
+
+#[derive(Sequence)]
+struct RawBasicConstraints {
+    #[asn1(default = "Default::default")]
+    is_ca: bool,
+}
+
+#[derive(Sequence)]
+struct RawAuthorityKeyIdentifier<'a> {
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
+    key_identifier: &'a OctetStringRef,
+}

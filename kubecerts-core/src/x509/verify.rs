@@ -1,0 +1,102 @@
+//! Verification of signatures: the only proof that an authority signed a certificate.
+
+use const_oid::ObjectIdentifier;
+use const_oid::db::rfc5912::{
+    ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, SHA_256_WITH_RSA_ENCRYPTION,
+    SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
+};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use rsa::pkcs1v15;
+use rsa::signature::Verifier;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use spki::DecodePublicKey;
+
+use super::algorithm::oid_name;
+use super::{Certificate, KeyType, PublicKey, SignatureAlgorithm};
+
+/// What a verification found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a signature is valid, invalid, or of an unknown kind")]
+pub enum SignatureVerdict {
+    /// The key made the signature.
+    Valid,
+    /// The key did not make the signature.
+    Invalid,
+    /// The algorithm, named here, is not supported. Go refuses most of these too, SHA-1 among them.
+    Unsupported(String),
+}
+
+impl Certificate {
+    /// Verifies that `issuer`'s key signed this certificate. Names and dates are not looked at.
+    #[must_use]
+    pub fn verify_signature(&self, issuer: &PublicKey) -> SignatureVerdict {
+        verify_oid(issuer, self.signature_oid(), self.to_be_signed(), self.signature())
+    }
+}
+
+/// Verifies that `key` made `signature` over `message` with `algorithm`.
+#[must_use]
+pub fn verify(
+    key: &PublicKey,
+    algorithm: SignatureAlgorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> SignatureVerdict {
+    verify_oid(key, algorithm.oid(), message, signature)
+}
+
+pub(super) fn verify_oid(
+    key: &PublicKey,
+    algorithm: ObjectIdentifier,
+    message: &[u8],
+    signature: &[u8],
+) -> SignatureVerdict {
+    let valid = match (key.key_type(), algorithm) {
+        (KeyType::Rsa { .. }, SHA_256_WITH_RSA_ENCRYPTION) => verify_rsa::<Sha256>(key, message, signature),
+        (KeyType::Rsa { .. }, SHA_384_WITH_RSA_ENCRYPTION) => verify_rsa::<Sha384>(key, message, signature),
+        (KeyType::Rsa { .. }, SHA_512_WITH_RSA_ENCRYPTION) => verify_rsa::<Sha512>(key, message, signature),
+        (KeyType::EcdsaP256 | KeyType::EcdsaP384, ECDSA_WITH_SHA_256) => {
+            verify_ecdsa(key, &Sha256::digest(message), signature)
+        }
+        (KeyType::EcdsaP256 | KeyType::EcdsaP384, ECDSA_WITH_SHA_384) => {
+            verify_ecdsa(key, &Sha384::digest(message), signature)
+        }
+        (KeyType::EcdsaP256 | KeyType::EcdsaP384, ECDSA_WITH_SHA_512) => {
+            verify_ecdsa(key, &Sha512::digest(message), signature)
+        }
+        (KeyType::Other(name), _) => return SignatureVerdict::Unsupported(name.clone()),
+        // A key of one kind cannot have made a signature of the other.
+        (KeyType::Rsa { .. }, ECDSA_WITH_SHA_256 | ECDSA_WITH_SHA_384 | ECDSA_WITH_SHA_512)
+        | (
+            KeyType::EcdsaP256 | KeyType::EcdsaP384,
+            SHA_256_WITH_RSA_ENCRYPTION | SHA_384_WITH_RSA_ENCRYPTION | SHA_512_WITH_RSA_ENCRYPTION,
+        ) => false,
+        (_, other) => return SignatureVerdict::Unsupported(oid_name(other)),
+    };
+    if valid { SignatureVerdict::Valid } else { SignatureVerdict::Invalid }
+}
+
+fn verify_rsa<D>(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool
+where
+    D: sha2::digest::Digest + const_oid::AssociatedOid,
+{
+    let Ok(key) = rsa::RsaPublicKey::from_public_key_der(key.as_der()) else { return false };
+    let Ok(signature) = pkcs1v15::Signature::try_from(signature) else { return false };
+    pkcs1v15::VerifyingKey::<D>::new(key).verify(message, &signature).is_ok()
+}
+
+fn verify_ecdsa(key: &PublicKey, prehash: &[u8], signature: &[u8]) -> bool {
+    match key.key_type() {
+        KeyType::EcdsaP256 => {
+            let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(key.as_der()) else { return false };
+            p256::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|signature| key.verify_prehash(prehash, &signature).is_ok())
+        }
+        KeyType::EcdsaP384 => {
+            let Ok(key) = p384::ecdsa::VerifyingKey::from_public_key_der(key.as_der()) else { return false };
+            p384::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|signature| key.verify_prehash(prehash, &signature).is_ok())
+        }
+        KeyType::Rsa { .. } | KeyType::Other(_) => false,
+    }
+}
