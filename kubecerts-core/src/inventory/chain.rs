@@ -1,0 +1,64 @@
+//! Whether a certificate was signed by the authority on disk. Only a verified signature counts.
+
+use super::{Authority, CertificateBundle};
+use crate::catalog::CaSlot;
+use crate::x509::{Certificate, SignatureVerdict};
+
+/// How a certificate relates to the authority that should have signed it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "every certificate is one of these to its authority")]
+pub enum ChainFact {
+    /// A certificate in the authority's file signed it; names agree byte for byte and the signature was verified.
+    Signed(CaSlot),
+    /// The issuer is another one by name.
+    OtherIssuer(CaSlot),
+    /// The issuer has the right name, but its key did not make the signature: another authority of the same name.
+    OtherKey(CaSlot),
+    /// The signature is of a kind that cannot be verified here.
+    Unverifiable(CaSlot, String),
+    /// The authority's certificate is absent or damaged, so nothing can be said.
+    NoAuthority(CaSlot),
+}
+
+impl ChainFact {
+    /// Finds how the first certificate of `bundle` relates to `authority`, over intermediates in `bundle` if need be.
+    pub(super) fn find(bundle: &CertificateBundle, ca: CaSlot, authority: &Authority) -> Self {
+        let Some(roots) = authority.certificate().present() else { return Self::NoAuthority(ca) };
+        let (first, rest) =
+            bundle.certificates().split_first().expect("a bundle has at least one certificate");
+        let intermediates: Vec<&Certificate> = rest
+            .iter()
+            .filter(|candidate| candidate.is_authority())
+            .filter(|candidate| {
+                roots.certificates().iter().any(|root| signed_by(candidate, root) == Step::Signed)
+            })
+            .collect();
+        let steps = roots.certificates().iter().chain(intermediates).map(|issuer| signed_by(first, issuer));
+        // The best answer of all candidates counts: a bundle may hold two authorities of the same name.
+        match steps.max() {
+            Some(Step::Signed) => Self::Signed(ca),
+            Some(Step::Unverifiable(algorithm)) => Self::Unverifiable(ca, algorithm),
+            Some(Step::OtherKey) => Self::OtherKey(ca),
+            Some(Step::OtherName) | None => Self::OtherIssuer(ca),
+        }
+    }
+}
+
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+enum Step {
+    OtherName,
+    OtherKey,
+    Unverifiable(String),
+    Signed,
+}
+
+fn signed_by(certificate: &Certificate, issuer: &Certificate) -> Step {
+    if certificate.issuer() != issuer.subject() {
+        return Step::OtherName;
+    }
+    match certificate.verify_signature(issuer.public_key()) {
+        SignatureVerdict::Valid => Step::Signed,
+        SignatureVerdict::Invalid => Step::OtherKey,
+        SignatureVerdict::Unsupported(algorithm) => Step::Unverifiable(algorithm),
+    }
+}

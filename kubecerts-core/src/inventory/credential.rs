@@ -1,0 +1,233 @@
+//! A certificate with its key, wherever the two lie.
+
+use super::{Authority, CertificateBundle, ChainFact, FileFacts, KeyFacts, Reading};
+use crate::catalog::{CaSlot, FileSlot, LeafSlot};
+use crate::kubeconfig::{self, DamagedKubeconfig, DanglingContext, KeySource, Kubeconfig, Source};
+use crate::path::TreePath;
+use crate::snapshot::{FileState, Snapshot};
+use crate::x509::{Certificate, Damage};
+
+/// A certificate and its key: two files, one file, or two values in a kubeconfig.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Credential {
+    certificate_file: FileFacts,
+    certificate: Reading<CertificateBundle>,
+    key_file: FileFacts,
+    key: Reading<KeyFacts>,
+    kubeconfig: Option<KubeconfigFacts>,
+    chain: Option<ChainFact>,
+}
+
+/// What a kubeconfig adds to its client certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct KubeconfigFacts {
+    /// The file as a whole, or why it could not be understood.
+    pub file: Result<Kubeconfig, DamagedKubeconfig>,
+    /// Why the current context leads nowhere, if it does.
+    pub dangling: Option<DanglingContext>,
+    /// Whether certificate and key are embedded in the file, and not referred to.
+    pub is_embedded: bool,
+    /// The certificate authority data of the current cluster.
+    pub authority: Reading<CertificateBundle>,
+}
+
+impl KubeconfigFacts {
+    /// Returns whether a certificate of the cluster's authority is missing among those that the kubeconfig trusts.
+    ///
+    /// More than the tree has is fine, as it is during a rotation. Without readable certificates on both sides nothing
+    /// is lacking.
+    #[must_use]
+    pub fn lacks_authority(&self, cluster: &Authority) -> bool {
+        let (Some(trusted), Some(current)) = (self.authority.present(), cluster.certificate().present())
+        else {
+            return false;
+        };
+        current.certificates().iter().any(|certificate| !trusted.certificates().contains(certificate))
+    }
+}
+
+impl Credential {
+    pub(super) fn from_leaf(snapshot: &Snapshot, leaf: LeafSlot) -> Self {
+        Self::from_files(snapshot, FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf))
+    }
+
+    pub(super) fn from_kubelet_client(snapshot: &Snapshot) -> Self {
+        Self::from_files(snapshot, FileSlot::KubeletClient, FileSlot::KubeletClient)
+    }
+
+    pub(super) fn from_kubelet_serving(snapshot: &Snapshot) -> Self {
+        Self::from_files(snapshot, FileSlot::KubeletServingCertificate, FileSlot::KubeletServingKey)
+    }
+
+    fn from_files(snapshot: &Snapshot, certificate: FileSlot, key: FileSlot) -> Self {
+        Self {
+            certificate_file: FileFacts::of_slot(snapshot, certificate),
+            certificate: Reading::certificates(snapshot.file(certificate)),
+            key_file: FileFacts::of_slot(snapshot, key),
+            key: Reading::key(snapshot.file(key)),
+            kubeconfig: None,
+            chain: None,
+        }
+    }
+
+    pub(super) fn from_kubeconfig(snapshot: &Snapshot, facts: FileFacts, state: &FileState) -> Self {
+        let mut credential = Self {
+            certificate: Reading::Absent,
+            key: Reading::Absent,
+            certificate_file: facts.clone(),
+            key_file: facts,
+            kubeconfig: None,
+            chain: None,
+        };
+        let bytes = match state {
+            FileState::Absent => return credential,
+            FileState::Unreadable(problem) => {
+                credential.certificate = Reading::Unreadable(problem.clone());
+                credential.key = Reading::Unreadable(problem.clone());
+                return credential;
+            }
+            FileState::Present(content) => content.secret_bytes(),
+        };
+        let file = Kubeconfig::parse(bytes);
+        let mut dangling = None;
+        let mut is_embedded = false;
+        let mut authority = Reading::Absent;
+        match &file {
+            Err(damage) => {
+                let damage = Damage::der("kubeconfig", damage);
+                credential.certificate = Reading::Damaged(damage.clone());
+                credential.key = Reading::Damaged(damage);
+            }
+            Ok(kubeconfig) => match kubeconfig.current() {
+                Err(missing) => {
+                    let damage = Damage::der("kubeconfig", &missing);
+                    credential.certificate = Reading::Damaged(damage.clone());
+                    credential.key = Reading::Damaged(damage);
+                    dangling = Some(missing);
+                }
+                Ok(current) => {
+                    let reader = Reader { snapshot, directory: credential.certificate_file.path.parent() };
+                    let (certificate, from) = reader.certificates(current.user.client_certificate());
+                    credential.certificate = certificate;
+                    if let Some(from) = from {
+                        credential.certificate_file = from;
+                    }
+                    let (key, from) = reader.key(bytes, current.user.name(), current.user.client_key());
+                    credential.key = key;
+                    if let Some(from) = from {
+                        credential.key_file = from;
+                    }
+                    authority = reader.certificates(current.cluster.certificate_authority()).0;
+                    is_embedded =
+                        matches!(current.user.client_certificate(), Source::Data(_) | Source::Damaged(_))
+                            && !matches!(current.user.client_key(), KeySource::File(_));
+                }
+            },
+        }
+        credential.kubeconfig = Some(KubeconfigFacts { file, dangling, is_embedded, authority });
+        credential
+    }
+
+    pub(super) fn relate(&mut self, ca: CaSlot, authority: &Authority) {
+        self.chain = self.certificate.present().map(|bundle| ChainFact::find(bundle, ca, authority));
+    }
+
+    /// Returns the file that holds the certificate; for a kubeconfig with embedded data the kubeconfig itself.
+    #[must_use]
+    pub const fn certificate_file(&self) -> &FileFacts {
+        &self.certificate_file
+    }
+
+    /// Returns the certificate, and those that follow it in its file.
+    #[must_use]
+    pub const fn certificate(&self) -> &Reading<CertificateBundle> {
+        &self.certificate
+    }
+
+    /// Returns the file that holds the key.
+    #[must_use]
+    pub const fn key_file(&self) -> &FileFacts {
+        &self.key_file
+    }
+
+    /// Returns the public half of the key.
+    #[must_use]
+    pub const fn key(&self) -> &Reading<KeyFacts> {
+        &self.key
+    }
+
+    /// Returns what the kubeconfig adds, when the certificate is one of a kubeconfig that exists.
+    #[must_use]
+    pub const fn kubeconfig(&self) -> Option<&KubeconfigFacts> {
+        self.kubeconfig.as_ref()
+    }
+
+    /// Returns how the certificate relates to its authority; `None` without a certificate or for what has no authority.
+    #[must_use]
+    pub const fn chain(&self) -> Option<&ChainFact> {
+        self.chain.as_ref()
+    }
+
+    /// Returns the certificate that is used.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&Certificate> {
+        self.certificate.present().map(CertificateBundle::first)
+    }
+
+    /// Returns whether the key belongs to the certificate; `None` when either could not be read.
+    #[must_use]
+    pub fn key_matches(&self) -> Option<bool> {
+        Some(self.key.present()?.public_key() == self.leaf()?.public_key())
+    }
+
+    /// Returns what makes two certificates the same identity to Kubernetes: the subject.
+    pub(super) fn identity(&self) -> Option<&crate::x509::DistinguishedName> {
+        self.leaf().map(Certificate::subject)
+    }
+}
+
+struct Reader<'a> {
+    snapshot: &'a Snapshot,
+    directory: TreePath,
+}
+
+impl Reader<'_> {
+    fn certificates(&self, source: &Source) -> (Reading<CertificateBundle>, Option<FileFacts>) {
+        match source {
+            Source::Absent => (Reading::Absent, None),
+            Source::Data(bytes) => (Reading::from_result(CertificateBundle::parse(bytes)), None),
+            Source::Damaged(reason) => (Reading::Damaged(Damage::der("embedded data", reason)), None),
+            Source::File(text) => self.referenced(text, Reading::certificates),
+        }
+    }
+
+    fn key(
+        &self,
+        kubeconfig: &[u8],
+        user: &str,
+        source: &KeySource,
+    ) -> (Reading<KeyFacts>, Option<FileFacts>) {
+        match source {
+            KeySource::Absent => (Reading::Absent, None),
+            KeySource::Data => {
+                let secret = kubeconfig::user_key(kubeconfig, user).unwrap_or_default();
+                (Reading::from_result(KeyFacts::parse(secret.secret_bytes())), None)
+            }
+            KeySource::Damaged(reason) => (Reading::Damaged(Damage::der("embedded data", reason)), None),
+            KeySource::File(text) => self.referenced(text, Reading::key),
+        }
+    }
+
+    fn referenced<T>(
+        &self,
+        text: &str,
+        read: impl FnOnce(&FileState) -> Reading<T>,
+    ) -> (Reading<T>, Option<FileFacts>) {
+        let Ok(path) = self.directory.join(text) else {
+            return (Reading::Damaged(Damage::der("reference", format!("{text:?} is not a path"))), None);
+        };
+        let state = self.snapshot.at(&path).unwrap_or(&FileState::Absent);
+        (read(state), Some(FileFacts::of_path(&path, state)))
+    }
+}

@@ -1,0 +1,271 @@
+//! What is there: every artefact of the tree, read and put into relation, without an opinion.
+//!
+//! [`Inventory::parse`] reads a [`Snapshot`] once. From here on there are no secrets: of a private key only the public
+//! half remains. Whatever cannot be read is a [`Reading`], not an error.
+
+mod chain;
+mod credential;
+mod reading;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, Slot};
+use crate::path::TreePath;
+use crate::snapshot::{NodeFacts, Snapshot};
+use crate::x509::PublicKey;
+
+pub use chain::ChainFact;
+pub use credential::{Credential, KubeconfigFacts};
+pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
+
+/// Everything that is known of one node's certificates. Public data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inventory {
+    node: NodeFacts,
+    authorities: BTreeMap<CaSlot, Authority>,
+    credentials: BTreeMap<Place, Credential>,
+    service_account: ServiceAccount,
+}
+
+/// Where a certificate was found: in a slot of the tree, or in a copy outside of it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "a certificate is part of the tree or it is not")]
+pub enum Place {
+    /// In the tree.
+    Slot(Slot),
+    /// In a kubeconfig outside of it.
+    Copy(TreePath),
+}
+
+impl Place {
+    /// Returns the slot, unless this is a copy.
+    #[must_use]
+    pub const fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Slot(slot) => Some(*slot),
+            Self::Copy(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slot(slot) => slot.fmt(f),
+            Self::Copy(path) => path.fmt(f),
+        }
+    }
+}
+
+impl Inventory {
+    /// Reads everything in `snapshot`. This cannot fail: damage is part of the result.
+    #[must_use]
+    pub fn parse(snapshot: &Snapshot) -> Self {
+        let authorities: BTreeMap<CaSlot, Authority> =
+            CaSlot::ALL.into_iter().map(|ca| (ca, Authority::parse(snapshot, ca))).collect();
+
+        let mut credentials = BTreeMap::new();
+        for leaf in LeafSlot::ALL {
+            credentials.insert(Place::Slot(Slot::Leaf(leaf)), Credential::from_leaf(snapshot, leaf));
+        }
+        for kubeconfig in KubeconfigSlot::ALL {
+            let file = FileSlot::Kubeconfig(kubeconfig);
+            let place = Place::Slot(Slot::Kubeconfig(kubeconfig));
+            let facts = FileFacts::of_slot(snapshot, file);
+            credentials.insert(place, Credential::from_kubeconfig(snapshot, facts, snapshot.file(file)));
+        }
+        credentials.insert(Place::Slot(Slot::KubeletClient), Credential::from_kubelet_client(snapshot));
+        credentials.insert(Place::Slot(Slot::KubeletServing), Credential::from_kubelet_serving(snapshot));
+        for path in snapshot.copies() {
+            let Some(state) = snapshot.at(path) else { continue };
+            let facts = FileFacts::of_path(path, state);
+            credentials
+                .insert(Place::Copy(path.clone()), Credential::from_kubeconfig(snapshot, facts, state));
+        }
+        for (place, credential) in &mut credentials {
+            let issuer = place.slot().map_or(Some(CaSlot::Cluster), Slot::issuer);
+            if let Some(issuer) = issuer {
+                credential.relate(issuer, &authorities[&issuer]);
+            }
+        }
+
+        Self {
+            node: snapshot.node().clone(),
+            service_account: ServiceAccount::parse(snapshot),
+            authorities,
+            credentials,
+        }
+    }
+
+    /// Returns what the node says about itself.
+    #[must_use]
+    pub const fn node(&self) -> &NodeFacts {
+        &self.node
+    }
+
+    /// Returns the authority `ca`.
+    ///
+    /// # Panics
+    /// Never: an inventory has every authority, even when it has no file.
+    #[must_use]
+    pub fn authority(&self, ca: CaSlot) -> &Authority {
+        self.authorities.get(&ca).expect("an inventory has every authority")
+    }
+
+    /// Returns the certificate of `slot` and its key, unless `slot` is an authority or the service account pair.
+    #[must_use]
+    pub fn credential(&self, slot: Slot) -> Option<&Credential> {
+        self.credentials.get(&Place::Slot(slot))
+    }
+
+    /// Returns every certificate with its place: those of the tree in the order of their slots, then the copies.
+    pub fn credentials(&self) -> impl Iterator<Item = (&Place, &Credential)> {
+        self.credentials.iter()
+    }
+
+    /// Returns the key pair for service account tokens.
+    #[must_use]
+    pub const fn service_account(&self) -> &ServiceAccount {
+        &self.service_account
+    }
+
+    /// Returns whether there is no artefact at all, which means that this is no control-plane node, or the wrong root.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.authorities.values().all(|authority| authority.certificate.is_absent())
+            && self.credentials.values().all(|credential| credential.certificate().is_absent())
+    }
+
+    /// Returns the copies of the certificate in `slot` that lie outside the tree.
+    pub fn copies_of(&self, slot: Slot) -> impl Iterator<Item = &TreePath> {
+        let identity = self.credential(slot).and_then(Credential::identity);
+        self.credentials.iter().filter_map(move |(place, credential)| match place {
+            Place::Copy(path) if identity.is_some() && credential.identity() == identity => Some(path),
+            Place::Copy(_) | Place::Slot(_) => None,
+        })
+    }
+}
+
+/// Who can sign with an authority's key.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "every combination of certificate and key is one of these")]
+pub enum Custody {
+    /// The key is here and belongs to the certificate.
+    Held,
+    /// The certificate is here and its key is not: somebody else signs.
+    External,
+    /// There is no certificate.
+    Absent,
+    /// Certificate or key cannot be used, or do not belong together.
+    Broken,
+}
+
+/// A certificate authority: its certificate file, which may be a bundle, and its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Authority {
+    certificate_file: FileFacts,
+    certificate: Reading<CertificateBundle>,
+    key_file: FileFacts,
+    key: Reading<KeyFacts>,
+    signing: Option<usize>,
+}
+
+impl Authority {
+    fn parse(snapshot: &Snapshot, ca: CaSlot) -> Self {
+        let (certificate_file, key_file) = (FileSlot::CaCertificate(ca), FileSlot::CaKey(ca));
+        let certificate = Reading::certificates(snapshot.file(certificate_file));
+        let key = Reading::key(snapshot.file(key_file));
+        let signing = signing_position(certificate.present(), key.present().map(KeyFacts::public_key));
+        Self {
+            certificate_file: FileFacts::of_slot(snapshot, certificate_file),
+            certificate,
+            key_file: FileFacts::of_slot(snapshot, key_file),
+            key,
+            signing,
+        }
+    }
+
+    /// Returns the file of the certificate.
+    #[must_use]
+    pub const fn certificate_file(&self) -> &FileFacts {
+        &self.certificate_file
+    }
+
+    /// Returns the certificate file's content.
+    #[must_use]
+    pub const fn certificate(&self) -> &Reading<CertificateBundle> {
+        &self.certificate
+    }
+
+    /// Returns the file of the key.
+    #[must_use]
+    pub const fn key_file(&self) -> &FileFacts {
+        &self.key_file
+    }
+
+    /// Returns the public half of the key.
+    #[must_use]
+    pub const fn key(&self) -> &Reading<KeyFacts> {
+        &self.key
+    }
+
+    /// Returns who can sign with this authority's key.
+    #[must_use]
+    pub const fn custody(&self) -> Custody {
+        match (&self.certificate, &self.key) {
+            (Reading::Absent, _) => Custody::Absent,
+            (Reading::Present(_), Reading::Absent) => Custody::External,
+            (Reading::Present(_), Reading::Present(_)) if self.signing.is_some() => Custody::Held,
+            _ => Custody::Broken,
+        }
+    }
+
+    /// Returns the certificate that signs: the one of the bundle that the key belongs to, or the first one when the key
+    /// is elsewhere or belongs to none.
+    #[must_use]
+    pub fn signer(&self) -> Option<&crate::x509::Certificate> {
+        let bundle = self.certificate.present()?;
+        bundle.certificates().get(self.signing.unwrap_or(0))
+    }
+
+    /// Returns whether the key belongs to a certificate of the file; `None` without a readable key and certificate.
+    #[must_use]
+    pub fn key_matches(&self) -> Option<bool> {
+        self.certificate.present()?;
+        self.key.present()?;
+        Some(self.signing.is_some())
+    }
+}
+
+/// Finds the certificate of a bundle that `key` belongs to.
+fn signing_position(bundle: Option<&CertificateBundle>, key: Option<&PublicKey>) -> Option<usize> {
+    let key = key?;
+    bundle?.certificates().iter().position(|certificate| certificate.public_key() == key)
+}
+
+/// The key pair that signs and verifies service account tokens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ServiceAccount {
+    /// The file of the private key.
+    pub key_file: FileFacts,
+    /// The public half of the private key.
+    pub key: Reading<KeyFacts>,
+    /// The file of the public key.
+    pub public_key_file: FileFacts,
+    /// The public key.
+    pub public_key: Reading<PublicKey>,
+}
+
+impl ServiceAccount {
+    fn parse(snapshot: &Snapshot) -> Self {
+        let public = snapshot.file(FileSlot::ServiceAccountPublicKey);
+        Self {
+            key_file: FileFacts::of_slot(snapshot, FileSlot::ServiceAccountKey),
+            key: Reading::key(snapshot.file(FileSlot::ServiceAccountKey)),
+            public_key_file: FileFacts::of_slot(snapshot, FileSlot::ServiceAccountPublicKey),
+            public_key: Reading::from_state(public, PublicKey::parse_pem),
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Where the files of a node lie and what kind of node it is, on whose word.
+//!
+//! Never a default when the node says otherwise. Explicit arguments come first, then the static-pod manifests, then the
+//! kubelet's configuration, then the kubeadm configuration; kubeadm's defaults come last.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::FileState;
+use crate::catalog::{
+    CaSlot, Component, Directories, FileSlot, KubeconfigSlot, KubernetesVersion, Layout, LeafSlot,
+    PathSource, Slot,
+};
+use crate::manifest::{KubeadmConfig, KubeletConfig, StaticPod};
+use crate::path::TreePath;
+
+/// What the caller says explicitly, in kubeadm's words.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Arguments {
+    /// `--cert-dir`: where certificates and keys lie; overrides the manifests.
+    pub certificates: Option<TreePath>,
+    /// `--kubeconfig-dir`: where the kubeconfigs lie; overrides the manifests.
+    pub kubeconfigs: Option<TreePath>,
+    /// `--manifests-dir`: where the static-pod manifests lie; overrides the kubelet's configuration.
+    pub manifests: Option<TreePath>,
+    /// `--kubelet-dir`: the kubelet's own directory.
+    pub kubelet: Option<TreePath>,
+    /// `--node-name`: the node's name in Kubernetes.
+    pub node_name: Option<String>,
+}
+
+/// The files that say where everything else lies.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Sources {
+    /// What the caller says.
+    pub arguments: Arguments,
+    /// The files in the manifests directory.
+    pub manifests: BTreeMap<TreePath, FileState>,
+    /// The kubelet's configuration file.
+    pub kubelet_config: Option<(TreePath, FileState)>,
+    /// The kubeadm configuration, when one was given.
+    pub kubeadm_config: Option<(TreePath, FileState)>,
+    /// The host's own name, from which kubeadm derives the node's name.
+    pub hostname: Option<String>,
+}
+
+/// A fact and who stated it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stated<T> {
+    /// The fact.
+    pub value: T,
+    /// Who stated it.
+    pub source: PathSource,
+}
+
+/// Where this control plane's etcd runs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EtcdPlacement {
+    /// On this node, as a static pod.
+    Local,
+    /// Elsewhere, at these endpoints, with certificates that are not kubeadm's.
+    External(Vec<String>),
+    /// Nothing says; kubeadm's default, a local one, is assumed.
+    Unknown,
+}
+
+/// A file that should have told something and could not be understood.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SourceProblem {
+    /// The file.
+    pub path: TreePath,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for SourceProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
+/// What the node says about itself. Public data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeFacts {
+    layout: Layout,
+    directories: Directories,
+    node_name: Option<Stated<String>>,
+    version: Option<KubernetesVersion>,
+    etcd: EtcdPlacement,
+    kubeadm: Option<KubeadmConfig>,
+    components: Vec<Component>,
+    problems: Vec<SourceProblem>,
+}
+
+impl NodeFacts {
+    /// Returns where every file lies.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Returns the directories from which the layout was derived.
+    #[must_use]
+    pub const fn directories(&self) -> &Directories {
+        &self.directories
+    }
+
+    /// Returns the node's name in Kubernetes, when anything states it.
+    #[must_use]
+    pub const fn node_name(&self) -> Option<&Stated<String>> {
+        self.node_name.as_ref()
+    }
+
+    /// Returns the version of the API server, from the tag of its image.
+    #[must_use]
+    pub const fn version(&self) -> Option<KubernetesVersion> {
+        self.version
+    }
+
+    /// Returns where etcd runs.
+    #[must_use]
+    pub const fn etcd(&self) -> &EtcdPlacement {
+        &self.etcd
+    }
+
+    /// Returns the kubeadm configuration, when one was given.
+    #[must_use]
+    pub const fn kubeadm(&self) -> Option<&KubeadmConfig> {
+        self.kubeadm.as_ref()
+    }
+
+    /// Returns the components that have a static-pod manifest here, in the safe order of restarts.
+    #[must_use]
+    pub fn components(&self) -> &[Component] {
+        &self.components
+    }
+
+    /// Returns the files that could not be understood.
+    #[must_use]
+    pub fn problems(&self) -> &[SourceProblem] {
+        &self.problems
+    }
+
+    /// Returns whether kubeadm would expect `slot` on this node.
+    ///
+    /// With an external etcd kubeadm leaves out etcd's certificates and the API server's client of it
+    /// (`cmd/kubeadm/app/phases/certs/certlist.go`, `GetCertsWithoutEtcd`). super-admin.conf exists on the first
+    /// control-plane node of 1.29 and later only, and a kubelet's certificates are its own affair.
+    #[must_use]
+    pub fn expects(&self, slot: Slot) -> bool {
+        let local_etcd = !matches!(self.etcd, EtcdPlacement::External(_));
+        match slot {
+            Slot::Ca(CaSlot::Etcd)
+            | Slot::Leaf(
+                LeafSlot::EtcdServer
+                | LeafSlot::EtcdPeer
+                | LeafSlot::EtcdHealthcheckClient
+                | LeafSlot::ApiServerEtcdClient,
+            ) => local_etcd,
+            Slot::Kubeconfig(KubeconfigSlot::SuperAdmin | KubeconfigSlot::Kubelet)
+            | Slot::KubeletClient
+            | Slot::KubeletServing => false,
+            Slot::Ca(_) | Slot::Leaf(_) | Slot::Kubeconfig(_) | Slot::ServiceAccount => true,
+        }
+    }
+}
+
+/// Returns where the static-pod manifests lie: the argument, the kubelet's `staticPodPath`, or kubeadm's default.
+#[must_use]
+pub fn manifests_directory(arguments: &Arguments, kubelet_config: Option<&FileState>) -> TreePath {
+    let configured = || {
+        let config = KubeletConfig::parse(kubelet_config?.content()?.secret_bytes()).ok()?;
+        config.static_pod_path().cloned()
+    };
+    arguments.manifests.clone().or_else(configured).unwrap_or_else(|| Directories::default().manifests)
+}
+
+/// Decides where every file lies and what kind of node this is. Damaged sources are listed, never fatal.
+#[must_use]
+pub fn locate(sources: &Sources) -> NodeFacts {
+    let mut problems = Vec::new();
+    let Sources { arguments, manifests, kubelet_config, kubeadm_config, hostname } = sources;
+
+    let pods = parse_pods(manifests, &mut problems);
+    let kubelet = kubelet_config.as_ref().and_then(|(path, state)| {
+        parse_source(
+            path,
+            state,
+            |bytes| KubeletConfig::parse(bytes).map_err(|damage| damage.to_string()),
+            &mut problems,
+        )
+    });
+    let kubeadm = kubeadm_config.as_ref().and_then(|(path, state)| {
+        parse_source(
+            path,
+            state,
+            |bytes| KubeadmConfig::parse(bytes).map_err(|damage| damage.to_string()),
+            &mut problems,
+        )
+    });
+
+    let directories = directories(arguments, kubelet.as_ref(), kubeadm.as_ref(), &pods);
+    let layout = layout(arguments, &directories, kubelet.as_ref(), kubeadm.as_ref(), &pods);
+    let flag = |component, name| pods.get(&component).and_then(|pod: &StaticPod| pod.flag(name));
+    let stated = |value: Option<&str>, source| value.map(|value| Stated { value: value.to_owned(), source });
+    let node_name = stated(arguments.node_name.as_deref(), PathSource::Argument)
+        // kubeadm gives an etcd member the name of its node.
+        .or_else(|| stated(flag(Component::Etcd, "name"), PathSource::Manifest))
+        .or_else(|| stated(kubeadm.as_ref().and_then(KubeadmConfig::node_name), PathSource::KubeadmConfig))
+        .or_else(|| stated(hostname.as_deref(), PathSource::Default));
+
+    NodeFacts {
+        etcd: etcd_placement(kubeadm.as_ref(), &pods),
+        version: pods
+            .get(&Component::ApiServer)
+            .and_then(StaticPod::version)
+            .or_else(|| kubeadm.as_ref().and_then(KubeadmConfig::kubernetes_version)),
+        components: pods.keys().copied().collect(),
+        layout,
+        directories,
+        node_name,
+        kubeadm,
+        problems,
+    }
+}
+
+type Pods = BTreeMap<Component, StaticPod>;
+
+fn parse_pods(manifests: &BTreeMap<TreePath, FileState>, problems: &mut Vec<SourceProblem>) -> Pods {
+    let mut pods = Pods::new();
+    for (path, state) in manifests {
+        // The kubelet passes over names that start with a dot (`pkg/kubelet/config/file.go`).
+        if path.file_name().starts_with('.') {
+            continue;
+        }
+        let parse = |bytes: &[u8]| StaticPod::parse(bytes).map_err(|damage| damage.to_string());
+        let Some(pod) = parse_source(path, state, parse, problems) else { continue };
+        let Some(component) = pod.component() else { continue };
+        if let std::collections::btree_map::Entry::Vacant(e) = pods.entry(component) {
+            e.insert(pod);
+        } else {
+            let reason = format!("is a second manifest of {component}");
+            problems.push(SourceProblem { path: path.clone(), reason });
+        }
+    }
+    pods
+}
+
+fn parse_source<T>(
+    path: &TreePath,
+    state: &FileState,
+    parse: impl FnOnce(&[u8]) -> Result<T, String>,
+    problems: &mut Vec<SourceProblem>,
+) -> Option<T> {
+    let parsed = match state {
+        FileState::Absent => return None,
+        FileState::Unreadable(problem) => Err(problem.to_string()),
+        FileState::Present(content) => parse(content.secret_bytes()),
+    };
+    parsed.map_err(|reason| problems.push(SourceProblem { path: path.clone(), reason })).ok()
+}
+
+fn directories(
+    arguments: &Arguments,
+    kubelet: Option<&KubeletConfig>,
+    kubeadm: Option<&KubeadmConfig>,
+    pods: &Pods,
+) -> Directories {
+    let default = Directories::default();
+    // The scheduler's kubeconfig leads to the directory of the others, which no manifest names.
+    let beside_scheduler = || host_path(pods, Component::Scheduler, "kubeconfig").map(|path| path.parent());
+    Directories {
+        certificates: arguments
+            .certificates
+            .clone()
+            .or_else(|| kubeadm.and_then(KubeadmConfig::certificates_dir).cloned())
+            .unwrap_or(default.certificates),
+        kubeconfigs: arguments.kubeconfigs.clone().or_else(beside_scheduler).unwrap_or(default.kubeconfigs),
+        manifests: arguments
+            .manifests
+            .clone()
+            .or_else(|| kubelet.and_then(KubeletConfig::static_pod_path).cloned())
+            .unwrap_or(default.manifests),
+        kubelet: arguments.kubelet.clone().unwrap_or(default.kubelet),
+    }
+}
+
+/// The flags that name a file of the tree. Where two flags name the same file, the later row wins.
+const FLAGS: [(Component, &str, FileSlot); 24] = {
+    use Component::{ApiServer, ControllerManager, Etcd, Scheduler};
+    use FileSlot::{
+        CaCertificate, CaKey, Kubeconfig, LeafCertificate, LeafKey, ServiceAccountKey,
+        ServiceAccountPublicKey,
+    };
+    [
+        (ApiServer, "tls-cert-file", LeafCertificate(LeafSlot::ApiServer)),
+        (ApiServer, "tls-private-key-file", LeafKey(LeafSlot::ApiServer)),
+        (ApiServer, "client-ca-file", CaCertificate(CaSlot::Cluster)),
+        (ApiServer, "etcd-cafile", CaCertificate(CaSlot::Etcd)),
+        (ApiServer, "etcd-certfile", LeafCertificate(LeafSlot::ApiServerEtcdClient)),
+        (ApiServer, "etcd-keyfile", LeafKey(LeafSlot::ApiServerEtcdClient)),
+        (ApiServer, "kubelet-client-certificate", LeafCertificate(LeafSlot::ApiServerKubeletClient)),
+        (ApiServer, "kubelet-client-key", LeafKey(LeafSlot::ApiServerKubeletClient)),
+        (ApiServer, "proxy-client-cert-file", LeafCertificate(LeafSlot::FrontProxyClient)),
+        (ApiServer, "proxy-client-key-file", LeafKey(LeafSlot::FrontProxyClient)),
+        (ApiServer, "requestheader-client-ca-file", CaCertificate(CaSlot::FrontProxy)),
+        (ApiServer, "service-account-key-file", ServiceAccountPublicKey),
+        (ControllerManager, "service-account-private-key-file", ServiceAccountKey),
+        (ApiServer, "service-account-signing-key-file", ServiceAccountKey),
+        (ControllerManager, "cluster-signing-cert-file", CaCertificate(CaSlot::Cluster)),
+        (ControllerManager, "cluster-signing-key-file", CaKey(CaSlot::Cluster)),
+        (ControllerManager, "kubeconfig", Kubeconfig(KubeconfigSlot::ControllerManager)),
+        (Scheduler, "kubeconfig", Kubeconfig(KubeconfigSlot::Scheduler)),
+        (Etcd, "cert-file", LeafCertificate(LeafSlot::EtcdServer)),
+        (Etcd, "key-file", LeafKey(LeafSlot::EtcdServer)),
+        (Etcd, "peer-cert-file", LeafCertificate(LeafSlot::EtcdPeer)),
+        (Etcd, "peer-key-file", LeafKey(LeafSlot::EtcdPeer)),
+        (Etcd, "peer-trusted-ca-file", CaCertificate(CaSlot::Etcd)),
+        (Etcd, "trusted-ca-file", CaCertificate(CaSlot::Etcd)),
+    ]
+};
+
+fn layout(
+    arguments: &Arguments,
+    directories: &Directories,
+    kubelet: Option<&KubeletConfig>,
+    kubeadm: Option<&KubeadmConfig>,
+    pods: &Pods,
+) -> Layout {
+    let mut layout = Layout::kubeadm(directories, PathSource::Default);
+    for file in FileSlot::all() {
+        let source = match file {
+            FileSlot::Kubeconfig(_) if arguments.kubeconfigs.is_some() => PathSource::Argument,
+            FileSlot::Kubeconfig(_) if pods.contains_key(&Component::Scheduler) => PathSource::Sibling,
+            FileSlot::KubeletClient | FileSlot::KubeletServingCertificate | FileSlot::KubeletServingKey
+                if arguments.kubelet.is_some() =>
+            {
+                PathSource::Argument
+            }
+            FileSlot::Kubeconfig(_)
+            | FileSlot::KubeletClient
+            | FileSlot::KubeletServingCertificate
+            | FileSlot::KubeletServingKey => PathSource::Default,
+            _ if arguments.certificates.is_some() => PathSource::Argument,
+            _ if kubeadm.and_then(KubeadmConfig::certificates_dir).is_some() => PathSource::KubeadmConfig,
+            _ => PathSource::Default,
+        };
+        let path = layout.path(file).clone();
+        layout.relocate(file, path, source);
+    }
+    for (component, flag, file) in FLAGS {
+        if layout.locate(file).source == PathSource::Argument {
+            continue;
+        }
+        if let Some(path) = host_path(pods, component, flag) {
+            layout.relocate(file, path, PathSource::Manifest);
+        }
+    }
+    add_siblings(&mut layout);
+    add_kubelet(&mut layout, directories, kubelet);
+    layout
+}
+
+/// Moves the files that no flag names beside those that a manifest does name.
+fn add_siblings(layout: &mut Layout) {
+    let from_manifest = |layout: &Layout, file| {
+        let located = layout.locate(file);
+        (located.source == PathSource::Manifest).then(|| located.path.clone())
+    };
+    for ca in CaSlot::ALL {
+        let (certificate, key) = (FileSlot::CaCertificate(ca), FileSlot::CaKey(ca));
+        if layout.locate(key).source < PathSource::Sibling {
+            continue;
+        }
+        if let Some(path) = from_manifest(layout, certificate).and_then(|path| key_beside(&path)) {
+            layout.relocate(key, path, PathSource::Sibling);
+        }
+    }
+    if let Some(server) = from_manifest(layout, FileSlot::LeafCertificate(LeafSlot::EtcdServer)) {
+        let leaf = LeafSlot::EtcdHealthcheckClient;
+        for (file, name) in [
+            (FileSlot::LeafCertificate(leaf), "healthcheck-client.crt"),
+            (FileSlot::LeafKey(leaf), "healthcheck-client.key"),
+        ] {
+            if let Ok(path) = server.parent().join(name) {
+                layout.relocate(file, path, PathSource::Sibling);
+            }
+        }
+    }
+}
+
+/// Returns where the key of a certificate lies by the customs of kubeadm (`.crt`, `.key`) and of kubespray's etcd
+/// (`.pem`, `-key.pem`).
+fn key_beside(certificate: &TreePath) -> Option<TreePath> {
+    let text = certificate.as_str();
+    let key = match (text.strip_suffix(".crt"), text.strip_suffix(".pem")) {
+        (Some(stem), _) => format!("{stem}.key"),
+        (None, Some(stem)) => format!("{stem}-key.pem"),
+        (None, None) => return None,
+    };
+    TreePath::parse(&key).ok()
+}
+
+fn add_kubelet(layout: &mut Layout, directories: &Directories, kubelet: Option<&KubeletConfig>) {
+    let Some(kubelet) = kubelet else { return };
+    if let Some(path) = kubelet.tls_cert_file() {
+        layout.relocate(FileSlot::KubeletServingCertificate, path.clone(), PathSource::KubeletConfig);
+        if let Some(path) = kubelet.tls_private_key_file() {
+            layout.relocate(FileSlot::KubeletServingKey, path.clone(), PathSource::KubeletConfig);
+        }
+    } else if kubelet.server_tls_bootstrap() == Some(true) {
+        // The kubelet keeps a certificate that the cluster signed, and its key, behind this link.
+        if let Ok(path) = directories.kubelet.join("pki/kubelet-server-current.pem") {
+            layout.relocate(FileSlot::KubeletServingCertificate, path.clone(), PathSource::KubeletConfig);
+            layout.relocate(FileSlot::KubeletServingKey, path, PathSource::KubeletConfig);
+        }
+    }
+}
+
+fn host_path(pods: &Pods, component: Component, flag: &str) -> Option<TreePath> {
+    let pod = pods.get(&component)?;
+    pod.host_path(pod.flag(flag)?)
+}
+
+fn etcd_placement(kubeadm: Option<&KubeadmConfig>, pods: &Pods) -> EtcdPlacement {
+    if pods.contains_key(&Component::Etcd) {
+        return EtcdPlacement::Local;
+    }
+    if let Some(external) = kubeadm.and_then(KubeadmConfig::external_etcd) {
+        return EtcdPlacement::External(external.endpoints.clone());
+    }
+    let Some(servers) = pods.get(&Component::ApiServer).and_then(|pod| pod.flag("etcd-servers")) else {
+        return EtcdPlacement::Unknown;
+    };
+    let endpoints: Vec<String> = servers.split(',').map(|server| server.trim().to_owned()).collect();
+    let is_loopback = |endpoint: &String| {
+        ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| endpoint.contains(&format!("://{host}")))
+    };
+    // An API server that looks for etcd on its own node has lost the manifest of etcd, not moved etcd elsewhere.
+    if endpoints.iter().any(is_loopback) {
+        EtcdPlacement::Unknown
+    } else {
+        EtcdPlacement::External(endpoints)
+    }
+}
