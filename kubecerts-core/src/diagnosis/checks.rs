@@ -1,0 +1,414 @@
+//! The checks, one function each.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
+use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, Slot};
+use crate::inventory::{Authority, ChainFact, Credential, Custody, FileFacts, Inventory, Place, Reading};
+use crate::time::{Seconds, Timestamp};
+use crate::x509::Certificate;
+
+pub(super) struct Context<'a> {
+    pub(super) inventory: &'a Inventory,
+    pub(super) policy: Policy,
+    pub(super) now: Timestamp,
+}
+
+type Check = fn(&Context<'_>, &mut Vec<Finding>);
+
+/// Every check; the order does not matter.
+pub(super) const ALL: [Check; 12] = [
+    sources_are_understood,
+    files_are_there,
+    files_can_be_read,
+    validity,
+    keys_are_there_and_match,
+    keys_are_private,
+    authorities_are_authorities,
+    custody,
+    chains,
+    ends_of_authorities,
+    kubeconfigs,
+    service_account,
+];
+
+/// `source-damaged`
+fn sources_are_understood(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for problem in context.inventory.node().problems() {
+        out.push(Finding {
+            severity: Severity::Warning,
+            place: None,
+            code: FindingCode::SourceDamaged,
+            impact: Impact::Incomplete,
+            path: Some(problem.path.clone()),
+            message: problem.to_string(),
+            remedy: Remedy::Inspect(problem.path.clone()),
+        });
+    }
+}
+
+/// `missing`
+fn files_are_there(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let node = context.inventory.node();
+    let mut missing = |slot: Slot, facts: &FileFacts, file: FileSlot| {
+        if node.expects(slot) && !facts.exists {
+            let message = format!("{} does not exist", facts.path);
+            let finding = error(slot, FindingCode::Missing, Impact::Unusable, message, Remedy::Restore(file));
+            out.push(at(facts, finding));
+        }
+    };
+    for (ca, authority) in context.authorities() {
+        missing(Slot::Ca(ca), authority.certificate_file(), FileSlot::CaCertificate(ca));
+    }
+    for (place, credential) in context.inventory.credentials() {
+        let file = match place {
+            Place::Slot(Slot::Leaf(leaf)) => FileSlot::LeafCertificate(*leaf),
+            Place::Slot(Slot::Kubeconfig(kubeconfig)) => FileSlot::Kubeconfig(*kubeconfig),
+            Place::Slot(_) | Place::Copy(_) => continue,
+        };
+        let Some(slot) = place.slot() else { continue };
+        missing(slot, credential.certificate_file(), file);
+    }
+    let pair = context.inventory.service_account();
+    missing(Slot::ServiceAccount, &pair.key_file, FileSlot::ServiceAccountKey);
+    missing(Slot::ServiceAccount, &pair.public_key_file, FileSlot::ServiceAccountPublicKey);
+}
+
+/// `unreadable`, `damaged`
+fn files_can_be_read(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for (ca, authority) in context.authorities() {
+        let place = Place::Slot(Slot::Ca(ca));
+        out.extend(unusable(&place, authority.certificate_file(), authority.certificate()));
+        out.extend(unusable(&place, authority.key_file(), authority.key()));
+    }
+    for (place, credential) in context.own_credentials() {
+        let certificate = unusable(place, credential.certificate_file(), credential.certificate());
+        let one_file = credential.certificate_file().path == credential.key_file().path;
+        // One damaged file is one finding, even when both halves of the pair are in it.
+        let key = if one_file && certificate.is_some() {
+            None
+        } else {
+            unusable(place, credential.key_file(), credential.key())
+        };
+        out.extend(certificate.into_iter().chain(key));
+    }
+    let pair = context.inventory.service_account();
+    let place = Place::Slot(Slot::ServiceAccount);
+    out.extend(unusable(&place, &pair.key_file, &pair.key));
+    out.extend(unusable(&place, &pair.public_key_file, &pair.public_key));
+}
+
+/// `expired`, `expires-soon`, `not-yet-valid`
+fn validity(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for (ca, authority) in context.authorities() {
+        let Some(certificate) = authority.signer() else { continue };
+        let place = Place::Slot(Slot::Ca(ca));
+        out.extend(context.dated(&place, authority.certificate_file(), certificate));
+    }
+    for (place, credential) in context.own_credentials() {
+        let Some(certificate) = credential.leaf() else { continue };
+        out.extend(context.dated(place, credential.certificate_file(), certificate));
+    }
+}
+
+/// `key-missing`, `key-mismatch`
+fn keys_are_there_and_match(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for (ca, authority) in context.authorities() {
+        if authority.key_matches() == Some(false) {
+            let message = format!(
+                "{} is not the key of {}",
+                authority.key_file().path,
+                authority.certificate_file().path
+            );
+            let remedy = Remedy::Restore(FileSlot::CaKey(ca));
+            let finding =
+                error(Slot::Ca(ca), FindingCode::KeyMismatch, Impact::Inconsistent, message, remedy);
+            out.push(at(authority.key_file(), finding));
+        }
+    }
+    for (place, credential) in context.own_credentials() {
+        let key_file = credential.key_file();
+        let (code, impact, message) = match (credential.leaf(), credential.key(), credential.key_matches()) {
+            (Some(_), Reading::Absent, _) if *place != Place::Slot(Slot::KubeletServing) => (
+                FindingCode::KeyMissing,
+                Impact::Unusable,
+                format!("{} holds no private key for it", key_file.path),
+            ),
+            (_, _, Some(false)) => {
+                let message = format!("the private key in {} is not the certificate's", key_file.path);
+                (FindingCode::KeyMismatch, Impact::Inconsistent, message)
+            }
+            _ => continue,
+        };
+        out.push(at(key_file, about(place, Severity::Error, code, impact, message, renewal(place))));
+    }
+}
+
+/// `key-readable`
+fn keys_are_private(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let mut seen = BTreeSet::new();
+    let mut private = |place: Place, facts: &FileFacts| {
+        let Some(meta) = &facts.meta else { return };
+        if meta.mode & OTHERS != 0 && seen.insert(facts.path.clone()) {
+            let message = format!(
+                "{} has the mode {:04o}: others can use the private key in it",
+                facts.path, meta.mode
+            );
+            let remedy = Remedy::SetMode(facts.path.clone(), meta.mode & !OTHERS);
+            let finding =
+                about(&place, Severity::Warning, FindingCode::KeyReadable, Impact::None, message, remedy);
+            out.push(at(facts, finding));
+        }
+    };
+    for (ca, authority) in context.authorities() {
+        private(Place::Slot(Slot::Ca(ca)), authority.key_file());
+    }
+    for (place, credential) in context.own_credentials() {
+        if !credential.key().is_absent() {
+            private(place.clone(), credential.key_file());
+        }
+    }
+    private(Place::Slot(Slot::ServiceAccount), &context.inventory.service_account().key_file);
+}
+
+/// The permissions of everybody but owner and group; a group of its own is how non-root components read their keys.
+const OTHERS: u32 = 0o007;
+
+/// `not-an-authority`
+fn authorities_are_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for (ca, authority) in context.authorities() {
+        let Some(certificate) = authority.signer().filter(|certificate| !certificate.is_authority()) else {
+            continue;
+        };
+        let message = format!(
+            "{} holds the certificate of {}, which may not sign certificates",
+            authority.certificate_file().path,
+            certificate.subject()
+        );
+        let remedy = Remedy::Restore(FileSlot::CaCertificate(ca));
+        let finding = error(Slot::Ca(ca), FindingCode::NotAnAuthority, Impact::Unusable, message, remedy);
+        out.push(at(authority.certificate_file(), finding));
+    }
+}
+
+/// `external-ca`
+fn custody(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for (ca, authority) in context.authorities() {
+        if authority.custody() == Custody::External && context.inventory.node().expects(Slot::Ca(ca)) {
+            let message = format!(
+                "{} is not on this node: its certificates are signed elsewhere",
+                authority.key_file().path
+            );
+            let place = Place::Slot(Slot::Ca(ca));
+            let remedy = Remedy::SignElsewhere(ca);
+            let finding =
+                about(&place, Severity::Notice, FindingCode::ExternalCa, Impact::None, message, remedy);
+            out.push(at(authority.key_file(), finding));
+        }
+    }
+}
+
+/// `wrong-authority`, `unverifiable`
+fn chains(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for (place, credential) in context.own_credentials() {
+        let Some(chain) = credential.chain() else { continue };
+        let path = |ca: CaSlot| &context.inventory.authority(ca).certificate_file().path;
+        let (severity, code, impact, message) = match chain {
+            ChainFact::Signed(_) | ChainFact::NoAuthority(_) => continue,
+            ChainFact::OtherIssuer(ca) => {
+                let issuer = credential.leaf().map(|leaf| leaf.issuer().to_string()).unwrap_or_default();
+                let message = format!("it was issued by {issuer}, not by the authority in {}", path(*ca));
+                (Severity::Error, FindingCode::WrongAuthority, Impact::Inconsistent, message)
+            }
+            ChainFact::OtherKey(ca) => {
+                let message =
+                    format!("its signature is not by the key of {}, though the names agree", path(*ca));
+                (Severity::Error, FindingCode::WrongAuthority, Impact::Inconsistent, message)
+            }
+            ChainFact::Unverifiable(_, algorithm) => {
+                let message = format!("its signature cannot be verified: {algorithm} is not supported");
+                (Severity::Warning, FindingCode::Unverifiable, Impact::None, message)
+            }
+        };
+        out.push(at(
+            credential.certificate_file(),
+            about(place, severity, code, impact, message, renewal(place)),
+        ));
+    }
+}
+
+/// `leaf-outlives-ca`, `ca-ends-before-renewal`
+fn ends_of_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let Context { inventory, policy, now } = context;
+    for (ca, authority) in context.authorities() {
+        let Some(end) = authority.signer().map(Certificate::not_after) else { continue };
+        let next = now.plus(policy.lifetime);
+        // Within the window the authority itself is due, which says more.
+        if end > now.plus(policy.window) && end < next {
+            let message = format!("it ends {end}, before a certificate that is renewed now would ({next})");
+            let place = Place::Slot(Slot::Ca(ca));
+            let code = FindingCode::CaEndsBeforeRenewal;
+            let finding =
+                about(&place, Severity::Warning, code, Impact::None, message, Remedy::RotateAuthority(ca));
+            out.push(at(authority.certificate_file(), finding));
+        }
+    }
+    for (place, credential) in context.own_credentials() {
+        let (Some(leaf), Some(ChainFact::Signed(ca))) = (credential.leaf(), credential.chain()) else {
+            continue;
+        };
+        let Some(end) = inventory.authority(*ca).signer().map(Certificate::not_after) else { continue };
+        if leaf.not_after() > end {
+            let message = format!("it ends {}, after its authority {ca} ({end})", leaf.not_after());
+            let code = FindingCode::LeafOutlivesCa;
+            let remedy = Remedy::RotateAuthority(*ca);
+            let finding = about(place, Severity::Warning, code, Impact::None, message, remedy);
+            out.push(at(credential.certificate_file(), finding));
+        }
+    }
+}
+
+/// `kubelet-conf-inline`, `kubeconfig-ca-stale`
+fn kubeconfigs(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let cluster = context.inventory.authority(CaSlot::Cluster);
+    for (place, credential) in context.inventory.credentials() {
+        let Some(kubeconfig) = credential.kubeconfig() else { continue };
+        if *place == Place::Slot(Slot::Kubeconfig(KubeconfigSlot::Kubelet)) && kubeconfig.is_embedded {
+            let message = format!(
+                "{} embeds its certificate, so nobody rotates it",
+                credential.certificate_file().path
+            );
+            let code = FindingCode::KubeletConfInline;
+            let remedy = Remedy::ReferToRotatedCertificate;
+            let finding = about(place, Severity::Warning, code, Impact::None, message, remedy);
+            out.push(at(credential.certificate_file(), finding));
+        }
+        if kubeconfig.lacks_authority(cluster) && context.concerns(place, credential) {
+            let message =
+                format!("the authority in it is not the one in {}", cluster.certificate_file().path);
+            let code = FindingCode::KubeconfigCaStale;
+            let severity = if place.slot().is_some() { Severity::Error } else { Severity::Warning };
+            let impact = if place.slot().is_some() { Impact::Inconsistent } else { Impact::None };
+            let finding = about(place, severity, code, impact, message, renewal(place));
+            out.push(at(credential.certificate_file(), finding));
+        }
+    }
+}
+
+/// `sa-key-mismatch`
+fn service_account(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let pair = context.inventory.service_account();
+    let (Some(key), Some(public)) = (pair.key.present(), pair.public_key.present()) else { return };
+    if key.public_key() != public {
+        let message =
+            format!("{} is not the public half of {}", pair.public_key_file.path, pair.key_file.path);
+        let code = FindingCode::SaKeyMismatch;
+        let remedy = Remedy::Restore(FileSlot::ServiceAccountPublicKey);
+        out.push(at(
+            &pair.public_key_file,
+            error(Slot::ServiceAccount, code, Impact::Inconsistent, message, remedy),
+        ));
+    }
+}
+
+impl<'a> Context<'a> {
+    fn authorities(&self) -> impl Iterator<Item = (CaSlot, &'a Authority)> {
+        CaSlot::ALL.into_iter().map(|ca| (ca, self.inventory.authority(ca)))
+    }
+
+    /// Returns the credentials that are worth a finding of their own.
+    fn own_credentials(&self) -> impl Iterator<Item = (&'a Place, &'a Credential)> {
+        self.inventory.credentials().filter(|(place, credential)| self.concerns(place, credential))
+    }
+
+    /// kubelet.conf that refers to the rotated certificate, and copies of other clusters' kubeconfigs, are not ours.
+    fn concerns(&self, place: &Place, credential: &Credential) -> bool {
+        match place {
+            Place::Slot(Slot::Kubeconfig(KubeconfigSlot::Kubelet)) => credential
+                .kubeconfig()
+                .is_none_or(|kubeconfig| kubeconfig.is_embedded || kubeconfig.dangling.is_some()),
+            Place::Slot(_) => true,
+            Place::Copy(path) => KubeconfigSlot::ALL
+                .into_iter()
+                .any(|slot| self.inventory.copies_of(Slot::Kubeconfig(slot)).any(|copy| copy == path)),
+        }
+    }
+
+    fn dated(&self, place: &Place, facts: &FileFacts, certificate: &Certificate) -> Option<Finding> {
+        let (begin, end) = (certificate.not_before(), certificate.not_after());
+        let (severity, code, impact, message, remedy) = if end < self.now {
+            let message = format!("expired {}, {} ago", end, coarse(self.now.since(end)));
+            (Severity::Error, FindingCode::Expired, Impact::Unusable, message, renewal(place))
+        } else if begin > self.now {
+            let message =
+                format!("is not valid before {begin}, which is {} ahead", coarse(begin.since(self.now)));
+            (Severity::Error, FindingCode::NotYetValid, Impact::Unusable, message, Remedy::SetClock)
+        } else if end <= self.now.plus(self.policy.window) {
+            let message = format!("expires {}, in {}", end, coarse(end.since(self.now)));
+            (Severity::Warning, FindingCode::ExpiresSoon, Impact::Due, message, renewal(place))
+        } else {
+            return None;
+        };
+        // A copy and the kubelet's own serving certificate do not decide over the health of the control plane.
+        let matters = !matches!(place, Place::Copy(_) | Place::Slot(Slot::KubeletServing));
+        let (severity, impact) = if matters { (severity, impact) } else { (Severity::Warning, Impact::None) };
+        Some(at(facts, about(place, severity, code, impact, message, remedy)))
+    }
+}
+
+fn unusable<T>(place: &Place, facts: &FileFacts, reading: &Reading<T>) -> Option<Finding> {
+    let (severity, code, impact, remedy) = match reading {
+        Reading::Absent | Reading::Present(_) => return None,
+        Reading::Unreadable(_) => (
+            Severity::Error,
+            FindingCode::Unreadable,
+            Impact::Incomplete,
+            Remedy::GrantAccess(facts.path.clone()),
+        ),
+        Reading::Damaged(_) => {
+            (Severity::Error, FindingCode::Damaged, Impact::Unusable, Remedy::Inspect(facts.path.clone()))
+        }
+    };
+    let message = format!("{}: {}", facts.path, reading.problem().unwrap_or_default());
+    Some(at(facts, about(place, severity, code, impact, message, remedy)))
+}
+
+/// Returns what gives this place a new certificate.
+fn renewal(place: &Place) -> Remedy {
+    match place {
+        Place::Slot(Slot::Ca(ca)) => Remedy::RotateAuthority(*ca),
+        Place::Slot(slot @ (Slot::Leaf(_) | Slot::Kubeconfig(_))) => Remedy::Renew(*slot),
+        Place::Slot(Slot::KubeletClient | Slot::KubeletServing | Slot::ServiceAccount) => Remedy::Nothing,
+        Place::Copy(path) => Remedy::RefreshCopy(path.clone()),
+    }
+}
+
+fn error(slot: Slot, code: FindingCode, impact: Impact, message: String, remedy: Remedy) -> Finding {
+    about(&Place::Slot(slot), Severity::Error, code, impact, message, remedy)
+}
+
+fn about(
+    place: &Place,
+    severity: Severity,
+    code: FindingCode,
+    impact: Impact,
+    message: String,
+    remedy: Remedy,
+) -> Finding {
+    Finding { severity, place: Some(place.clone()), code, impact, path: None, message, remedy }
+}
+
+fn at(facts: &FileFacts, finding: Finding) -> Finding {
+    Finding { path: Some(facts.path.clone()), ..finding }
+}
+
+/// Writes a span in its largest unit: days, hours, minutes or seconds.
+fn coarse(span: Seconds) -> String {
+    let (count, unit) = match span.0 {
+        seconds if seconds >= 2 * 86_400 => (seconds / 86_400, "days"),
+        seconds if seconds >= 2 * 3_600 => (seconds / 3_600, "hours"),
+        seconds if seconds >= 120 => (seconds / 60, "minutes"),
+        seconds => (seconds, "seconds"),
+    };
+    format!("{count} {unit}")
+}

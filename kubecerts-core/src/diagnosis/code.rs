@@ -1,0 +1,171 @@
+//! The names of findings, how grave they are, and what they mean for the tree.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How grave a finding is; the graver sorts first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "every front end renders each of them")]
+pub enum Severity {
+    /// Something does not work, or will not when it is next used.
+    Error,
+    /// Something will fail if nobody acts.
+    Warning,
+    /// Something to know.
+    Notice,
+}
+
+impl Severity {
+    /// Returns the name: `error`, `warning`, `notice`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// What a finding means for the health of the tree as a whole; the gravest sorts last.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "every front end maps each of them to an exit code")]
+pub enum Impact {
+    /// Nothing is due.
+    None,
+    /// Something is due.
+    Due,
+    /// Something could not be looked at.
+    Incomplete,
+    /// Something is expired or cannot be used.
+    Unusable,
+    /// Things do not belong together.
+    Inconsistent,
+}
+
+/// The name of a check, in kebab-case; the entries of `docs/findings.md`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum FindingCode {
+    /// An authority ends before certificates that are renewed now would.
+    CaEndsBeforeRenewal,
+    /// The content of a file is not what it should be.
+    Damaged,
+    /// The validity is over.
+    Expired,
+    /// The validity ends within the window.
+    ExpiresSoon,
+    /// The authority's key is not on this node.
+    ExternalCa,
+    /// The kubeconfig trusts other authorities than the tree has.
+    KubeconfigCaStale,
+    /// kubelet.conf embeds a certificate that nobody rotates.
+    KubeletConfInline,
+    /// The private key belongs to another certificate.
+    KeyMismatch,
+    /// There is a certificate and no private key.
+    KeyMissing,
+    /// Others can read the private key.
+    KeyReadable,
+    /// The certificate ends after its authority.
+    LeafOutlivesCa,
+    /// A file that should exist does not.
+    Missing,
+    /// An authority's certificate does not allow it to sign certificates.
+    NotAnAuthority,
+    /// The validity has not begun.
+    NotYetValid,
+    /// sa.key and sa.pub are not a pair.
+    SaKeyMismatch,
+    /// A manifest or configuration that should tell where files lie cannot be understood.
+    SourceDamaged,
+    /// A file exists and cannot be read.
+    Unreadable,
+    /// The signature is of a kind that cannot be verified.
+    Unverifiable,
+    /// The authority on disk did not sign the certificate.
+    WrongAuthority,
+}
+
+impl FindingCode {
+    /// Every code, sorted by name.
+    pub const ALL: [Self; 19] = [
+        Self::CaEndsBeforeRenewal,
+        Self::Damaged,
+        Self::Expired,
+        Self::ExpiresSoon,
+        Self::ExternalCa,
+        Self::KeyMismatch,
+        Self::KeyMissing,
+        Self::KeyReadable,
+        Self::KubeconfigCaStale,
+        Self::KubeletConfInline,
+        Self::LeafOutlivesCa,
+        Self::Missing,
+        Self::NotAnAuthority,
+        Self::NotYetValid,
+        Self::SaKeyMismatch,
+        Self::SourceDamaged,
+        Self::Unreadable,
+        Self::Unverifiable,
+        Self::WrongAuthority,
+    ];
+
+    /// Returns the name, such as `expires-soon`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CaEndsBeforeRenewal => "ca-ends-before-renewal",
+            Self::Damaged => "damaged",
+            Self::Expired => "expired",
+            Self::ExpiresSoon => "expires-soon",
+            Self::ExternalCa => "external-ca",
+            Self::KeyMismatch => "key-mismatch",
+            Self::KeyMissing => "key-missing",
+            Self::KeyReadable => "key-readable",
+            Self::KubeconfigCaStale => "kubeconfig-ca-stale",
+            Self::KubeletConfInline => "kubelet-conf-inline",
+            Self::LeafOutlivesCa => "leaf-outlives-ca",
+            Self::Missing => "missing",
+            Self::NotAnAuthority => "not-an-authority",
+            Self::NotYetValid => "not-yet-valid",
+            Self::SaKeyMismatch => "sa-key-mismatch",
+            Self::SourceDamaged => "source-damaged",
+            Self::Unreadable => "unreadable",
+            Self::Unverifiable => "unverifiable",
+            Self::WrongAuthority => "wrong-authority",
+        }
+    }
+}
+
+impl fmt::Display for FindingCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for FindingCode {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|code| code.name() == text).ok_or_else(|| UnknownCode(text.to_owned()))
+    }
+}
+
+/// A text that names no finding.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not the code of a finding")]
+pub struct UnknownCode(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_and_parse_back() {
+        assert!(FindingCode::ALL.windows(2).all(|pair| pair[0].name() < pair[1].name()));
+        for code in FindingCode::ALL {
+            assert_eq!(code.name().parse(), Ok(code));
+        }
+    }
+}

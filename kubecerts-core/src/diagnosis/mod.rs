@@ -1,0 +1,156 @@
+//! What is wrong: findings about an [`Inventory`] at a moment.
+//!
+//! One pure function per check, in `checks`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
+//! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
+//! read gives findings.
+
+mod checks;
+mod code;
+
+use std::fmt;
+
+use crate::catalog::{CaSlot, FileSlot, Slot};
+use crate::inventory::{Inventory, Place};
+use crate::path::TreePath;
+use crate::time::{Seconds, Timestamp};
+
+pub use code::{FindingCode, Impact, Severity, UnknownCode};
+
+/// Certificates that end within this span are due: 30 days, so that a monthly look cannot miss one.
+pub const DEFAULT_WINDOW: Seconds = Seconds::from_days(30);
+
+/// Returns what is wrong with `inventory` at `now`, given what counts as wrong.
+///
+/// Findings are sorted: the severe first, then by place and code.
+#[must_use]
+pub fn diagnose(inventory: &Inventory, policy: Policy, now: Timestamp) -> Diagnosis {
+    let context = checks::Context { inventory, policy, now };
+    let mut findings = Vec::new();
+    for check in checks::ALL {
+        check(&context, &mut findings);
+    }
+    findings.sort();
+    Diagnosis { findings, now, policy }
+}
+
+/// What counts as wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// How long before its end a certificate is due; [`DEFAULT_WINDOW`] by default.
+    pub window: Seconds,
+    /// How long renewed certificates will be valid, to warn of authorities that end sooner; one year by default.
+    pub lifetime: Seconds,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { window: DEFAULT_WINDOW, lifetime: crate::plan::DEFAULT_LIFETIME }
+    }
+}
+
+impl Policy {
+    /// Returns the default policy with another window.
+    #[must_use]
+    pub fn with_window(window: Seconds) -> Self {
+        Self { window, ..Self::default() }
+    }
+}
+
+/// Everything that is wrong at one moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Diagnosis {
+    findings: Vec<Finding>,
+    now: Timestamp,
+    policy: Policy,
+}
+
+impl Diagnosis {
+    /// Returns the findings, the severe first.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Returns the moment of the diagnosis.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Returns what counted as wrong.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Returns the gravest impact of all findings.
+    #[must_use]
+    pub fn impact(&self) -> Impact {
+        self.findings.iter().map(|finding| finding.impact).max().unwrap_or(Impact::None)
+    }
+
+    /// Returns the findings about `slot`.
+    pub fn about(&self, slot: Slot) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.place == Some(Place::Slot(slot)))
+    }
+}
+
+/// One thing that is wrong.
+///
+/// The order of the fields is the order of findings.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How grave it is.
+    pub severity: Severity,
+    /// What it is about; `None` for the node as a whole.
+    pub place: Option<Place>,
+    /// Which check found it.
+    pub code: FindingCode,
+    /// What it does to the health of the tree as a whole.
+    pub impact: Impact,
+    /// The file that shows it, when there is one.
+    pub path: Option<TreePath>,
+    /// One line: what is wrong, with the values.
+    pub message: String,
+    /// What would mend it.
+    pub remedy: Remedy,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// What would mend a finding, as data; the words are the front end's.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Renew this certificate.
+    Renew(Slot),
+    /// Give this authority a new certificate, which needs a rotation.
+    RotateAuthority(CaSlot),
+    /// Have the certificate signed where this authority's key is.
+    SignElsewhere(CaSlot),
+    /// Put this file back from a backup or from another control-plane node.
+    Restore(FileSlot),
+    /// Make this file readable to the caller.
+    GrantAccess(TreePath),
+    /// Look at what this file holds.
+    Inspect(TreePath),
+    /// Give this file this mode.
+    SetMode(TreePath, u32),
+    /// Set the clock right.
+    SetClock,
+    /// Let kubelet.conf refer to the certificate that the kubelet rotates.
+    ReferToRotatedCertificate,
+    /// Replace this copy by the current file of the slot.
+    RefreshCopy(TreePath),
+    /// There is nothing to do.
+    Nothing,
+}

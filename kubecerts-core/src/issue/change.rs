@@ -1,0 +1,105 @@
+//! The bytes to write, with what each write expects to replace.
+
+use crate::catalog::FileSlot;
+use crate::digest::Digest;
+use crate::path::TreePath;
+use crate::secret::SecretBytes;
+
+/// What a write expects to find at its path. Anything else means that the plan is stale.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "a write replaces something or nothing")]
+pub enum Expected {
+    /// Nothing.
+    Absent,
+    /// A file with this content.
+    Content(Digest),
+}
+
+/// One file to write.
+#[derive(Debug)]
+pub struct Change {
+    file: FileSlot,
+    path: TreePath,
+    expected: Expected,
+    mode: u32,
+    contents: SecretBytes,
+}
+
+impl Change {
+    /// Returns a write of `contents` to `path`, which is where `file` lies.
+    #[must_use]
+    pub const fn new(
+        file: FileSlot,
+        path: TreePath,
+        expected: Expected,
+        mode: u32,
+        contents: SecretBytes,
+    ) -> Self {
+        Self { file, path, expected, mode, contents }
+    }
+
+    /// Returns the slot of the file.
+    #[must_use]
+    pub const fn file(&self) -> FileSlot {
+        self.file
+    }
+
+    /// Returns the path, as the node itself would write it.
+    #[must_use]
+    pub const fn path(&self) -> &TreePath {
+        &self.path
+    }
+
+    /// Returns what the write expects to replace.
+    #[must_use]
+    pub const fn expected(&self) -> Expected {
+        self.expected
+    }
+
+    /// Returns the mode that the new file has from its first byte.
+    #[must_use]
+    pub const fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// Returns the new content.
+    #[must_use]
+    pub fn secret_bytes(&self) -> &[u8] {
+        self.contents.secret_bytes()
+    }
+
+    /// Returns the digest of the new content.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.secret_bytes())
+    }
+}
+
+/// Everything that one operation writes, all of it signed and verified.
+///
+/// The order is the order of the writes; the key and the certificate of a pair are neighbours.
+#[derive(Debug, Default)]
+#[must_use = "a change set does nothing until it is applied"]
+pub struct ChangeSet {
+    changes: Vec<Change>,
+}
+
+impl From<Vec<Change>> for ChangeSet {
+    fn from(changes: Vec<Change>) -> Self {
+        Self { changes }
+    }
+}
+
+impl ChangeSet {
+    /// Returns the writes in their order.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Returns whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}

@@ -1,0 +1,137 @@
+//! A plan into bytes: keys, signatures, and the [`ChangeSet`] that holds them.
+//!
+//! A session goes from [`begin`] over the key requests and the signing requests to the change set:
+//!
+//! ```text
+//! begin(plan, snapshot) -> Issuance<NeedsKeys> -> supply_keys -> Issuance<NeedsSignatures> -> finish -> ChangeSet
+//! ```
+//!
+//! A child's to-be-signed bytes hold the issuer's name and key identifier but never its signature. So after the key
+//! phase all signatures are one flat batch, and whoever signs may loop, split, pipeline or group it. [`issue`] does it
+//! all for the ordinary caller.
+//!
+//! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
+
+mod change;
+mod contents;
+mod provider;
+#[cfg(feature = "rustcrypto")]
+mod rustcrypto;
+mod session;
+
+use crate::catalog::{CaSlot, Slot};
+use crate::digest::Digest;
+use crate::kubeconfig::EditError;
+use crate::path::TreePath;
+use crate::plan::Plan;
+use crate::provider::ProviderError;
+use crate::snapshot::Snapshot;
+use crate::x509::Damage;
+
+pub use change::{Change, ChangeSet, Expected};
+pub use provider::{IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer, SigningRequest};
+#[cfg(feature = "rustcrypto")]
+pub use rustcrypto::RustCrypto;
+pub use session::{Issuance, NeedsKeys, NeedsSignatures, begin};
+
+/// Issues everything that `plan` says, with the keys and signatures of `provider`.
+///
+/// # Errors
+/// [`IssueError`] when the snapshot is not the one that the plan was made for, or the provider fails or answers wrongly.
+pub fn issue<P: KeySource + Signer + ?Sized>(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    provider: &mut P,
+) -> Result<ChangeSet, IssueError> {
+    let issuance = begin(plan, snapshot)?;
+    let keys = provider.generate(issuance.key_requests()).map_err(IssueError::Keys)?;
+    let issuance = issuance.supply_keys(keys)?;
+    let signatures = provider.sign(&issuance.signing_requests()).map_err(IssueError::Signatures)?;
+    issuance.finish(signatures)
+}
+
+/// Why a plan could not be issued.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// A file is not what the plan was made for.
+    #[error("{path} has changed since the plan was made: expected {}, found {}", Content(*expected), Content(*found))]
+    Stale {
+        /// The file.
+        path: TreePath,
+        /// The digest that the plan expects; `None` for no file.
+        expected: Option<Digest>,
+        /// The digest that was found; `None` for no file.
+        found: Option<Digest>,
+    },
+    /// The authority on disk is not the one that the plan was made for.
+    #[error("{0} is not the authority that the plan was made for")]
+    IssuerChanged(CaSlot),
+    /// The key that was to be kept is not there or does not belong to the certificate.
+    #[error("the private key of {slot} cannot be kept: {reason}")]
+    Key {
+        /// The slot.
+        slot: Slot,
+        /// Why not.
+        reason: String,
+    },
+    /// The provider could not make keys.
+    #[error("keys could not be made")]
+    Keys(#[source] ProviderError),
+    /// The provider could not sign.
+    #[error("certificates could not be signed")]
+    Signatures(#[source] ProviderError),
+    /// The provider answered another number of requests than there were.
+    #[error("{asked} {what} were asked for and {given} given")]
+    Count {
+        /// What was asked for.
+        what: &'static str,
+        /// How many.
+        asked: usize,
+        /// How many came.
+        given: usize,
+    },
+    /// The provider gave a key of another algorithm.
+    #[error("the key for {slot} is {given} and should be {asked}")]
+    WrongKey {
+        /// The slot.
+        slot: Slot,
+        /// What was asked for.
+        asked: String,
+        /// What came.
+        given: String,
+    },
+    /// A signature is not by the issuer's key.
+    #[error("the signature for {slot} is not by the key of its issuer")]
+    WrongSignature {
+        /// The slot.
+        slot: Slot,
+    },
+    /// A certificate could not be encoded.
+    #[error("the certificate for {slot} cannot be encoded")]
+    Encoding {
+        /// The slot.
+        slot: Slot,
+        /// How it fails.
+        source: Damage,
+    },
+    /// A kubeconfig could not be edited.
+    #[error("{path} cannot be edited")]
+    Kubeconfig {
+        /// The file.
+        path: TreePath,
+        /// How it fails.
+        source: EditError,
+    },
+}
+
+struct Content(Option<Digest>);
+
+impl std::fmt::Display for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(digest) => digest.fmt(f),
+            None => f.write_str("no file"),
+        }
+    }
+}

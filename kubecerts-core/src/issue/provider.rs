@@ -1,0 +1,109 @@
+//! What a provider of keys and signatures is asked, and what it answers.
+//!
+//! The traits take whole batches. A provider that can do many at once gains from it; one that cannot loops.
+
+use std::fmt;
+
+use crate::catalog::{CaSlot, Slot};
+use crate::provider::ProviderError;
+use crate::x509::{Damage, KeyAlgorithm, PrivateKey, PublicKey, SignatureAlgorithm};
+
+/// A source of new private keys.
+pub trait KeySource {
+    /// Returns one key for each request, in their order.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when a key cannot be made; then none is used.
+    fn generate(&mut self, requests: &[KeyRequest]) -> Result<Vec<KeyReply>, ProviderError>;
+}
+
+/// Somebody who signs with the keys of authorities.
+pub trait Signer {
+    /// Returns one signature for each request, in their order.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when something cannot be signed; then no signature is used.
+    fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError>;
+}
+
+/// A key to make.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct KeyRequest {
+    /// What the key is for.
+    pub slot: Slot,
+    /// Its algorithm and size.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// A new private key. It is wiped on drop and never shown.
+#[derive(Debug)]
+pub struct KeyReply(pub(super) PrivateKey);
+
+impl KeyReply {
+    /// Takes a key in PKCS#8 DER, as other crates make them.
+    ///
+    /// # Errors
+    /// [`Damage`] when the bytes are not a private key that kubeadm could use.
+    pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, Damage> {
+        PrivateKey::parse_pkcs8(der).map(Self)
+    }
+}
+
+impl From<PrivateKey> for KeyReply {
+    fn from(key: PrivateKey) -> Self {
+        Self(key)
+    }
+}
+
+/// Bytes to sign.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SigningRequest<'a> {
+    /// Whose certificate it is.
+    pub slot: Slot,
+    /// Whose key is to sign.
+    pub issuer: IssuerKey<'a>,
+    /// The algorithm; the bytes are to be hashed by the signer.
+    pub algorithm: SignatureAlgorithm,
+    /// The to-be-signed bytes.
+    pub message: &'a [u8],
+}
+
+/// The key of an issuer: always its public half, and the private one when it is on this node.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct IssuerKey<'a> {
+    /// The authority.
+    pub ca: CaSlot,
+    /// The public half, by which a remote signer finds the key.
+    pub public_key: &'a PublicKey,
+    /// The private half; `None` when it is kept elsewhere.
+    pub private_key: Option<&'a PrivateKey>,
+}
+
+impl fmt::Debug for IssuerKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ca, public_key, private_key } = self;
+        let held = if private_key.is_some() { "[secret]" } else { "elsewhere" };
+        write!(f, "IssuerKey({ca}, {public_key:?}, {held})")
+    }
+}
+
+/// A signature: PKCS#1 v1.5 octets for RSA, the DER of `Ecdsa-Sig-Value` (RFC 3279 §2.2.3) for ECDSA.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Signature(Vec<u8>);
+
+impl Signature {
+    /// Takes the bytes of a signature.
+    #[must_use]
+    pub const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}

@@ -1,0 +1,351 @@
+//! The session that turns a plan into a change set, one stage after the other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::contents::{Material, ders};
+use super::{
+    Change, ChangeSet, Expected, IssueError, IssuerKey, KeyReply, KeyRequest, Signature, SigningRequest,
+};
+use crate::catalog::{CaSlot, FileSlot, Slot};
+use crate::kubeconfig::{self, Kubeconfig};
+use crate::plan::{CertificateSpec, IssuerRef, KeyPolicy, Plan, Step};
+use crate::snapshot::{FileState, Snapshot};
+use crate::x509::{
+    Certificate, DistinguishedName, KeyType, PrivateKey, PublicKey, SignatureVerdict, ToBeSigned, assemble,
+    certificates, verify,
+};
+
+/// A session, in the stage `S`. It holds secrets.
+#[must_use = "a session gives a change set only when it is finished"]
+pub struct Issuance<'a, S> {
+    plan: &'a Plan,
+    snapshot: &'a Snapshot,
+    authorities: BTreeMap<CaSlot, Issuer>,
+    stage: S,
+}
+
+/// The first stage: keys are to be supplied.
+#[derive(Debug)]
+pub struct NeedsKeys {
+    requests: Vec<KeyRequest>,
+}
+
+/// The second stage: signatures are to be supplied.
+pub struct NeedsSignatures {
+    keys: BTreeMap<Slot, PrivateKey>,
+    unsigned: Vec<Unsigned>,
+}
+
+struct Unsigned {
+    slot: Slot,
+    issuer: CaSlot,
+    spec: CertificateSpec,
+    tbs: Vec<u8>,
+}
+
+/// An authority as far as signing needs it.
+struct Issuer {
+    name: DistinguishedName,
+    key_identifier: Option<Vec<u8>>,
+    public_key: PublicKey,
+    private_key: Option<PrivateKey>,
+    certificates: Vec<Vec<u8>>,
+}
+
+impl<S> fmt::Debug for Issuance<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuance({} steps, [secret])", self.plan.steps().len())
+    }
+}
+
+impl fmt::Debug for NeedsSignatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NeedsSignatures({} to sign, [secret])", self.unsigned.len())
+    }
+}
+
+/// Begins to issue `plan` over the snapshot that it was made for.
+///
+/// # Errors
+/// [`IssueError::Stale`] or [`IssueError::IssuerChanged`] when the snapshot is another one.
+pub fn begin<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> Result<Issuance<'a, NeedsKeys>, IssueError> {
+    let mut authorities = BTreeMap::new();
+    let mut requests = Vec::new();
+    for step in plan.steps() {
+        expect_what_was_planned(step, snapshot)?;
+        if let KeyPolicy::Generate(algorithm) = step.key() {
+            requests.push(KeyRequest { slot: step.slot(), algorithm });
+        }
+        if let Some(CertificateSpec { issuer: IssuerRef::Existing { ca, public_key }, .. }) =
+            step.certificate()
+        {
+            if !authorities.contains_key(ca) {
+                authorities.insert(*ca, Issuer::from_snapshot(snapshot, *ca)?);
+            }
+            if authorities[ca].public_key.fingerprint() != *public_key {
+                return Err(IssueError::IssuerChanged(*ca));
+            }
+        }
+    }
+    Ok(Issuance { plan, snapshot, authorities, stage: NeedsKeys { requests } })
+}
+
+impl<'a> Issuance<'a, NeedsKeys> {
+    /// Takes the new keys, one for each request and in their order.
+    ///
+    /// # Errors
+    /// [`IssueError`] when the keys are not those that were asked for, or one that was to be kept is not there.
+    ///
+    /// # Panics
+    /// Never: every step has a key once the replies are counted.
+    pub fn supply_keys(self, replies: Vec<KeyReply>) -> Result<Issuance<'a, NeedsSignatures>, IssueError> {
+        let Self { plan, snapshot, mut authorities, stage: NeedsKeys { requests } } = self;
+        if replies.len() != requests.len() {
+            let (asked, given) = (requests.len(), replies.len());
+            return Err(IssueError::Count { what: "keys", asked, given });
+        }
+        let mut keys = BTreeMap::new();
+        for (KeyRequest { slot, algorithm }, KeyReply(key)) in requests.into_iter().zip(replies) {
+            if key.key_type() != KeyType::from(algorithm) {
+                let (asked, given) = (algorithm.to_string(), key.key_type().to_string());
+                return Err(IssueError::WrongKey { slot, asked, given });
+            }
+            keys.insert(slot, key);
+        }
+        let mut unsigned = Vec::new();
+        for step in plan.steps() {
+            let slot = step.slot();
+            if step.key() == KeyPolicy::Reuse {
+                keys.insert(slot, kept_key(step, snapshot)?);
+            }
+            let Some(spec) = step.certificate() else { continue };
+            let key = keys.get(&slot).expect("every step has a key by now");
+            if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer) {
+                authorities.insert(ca, Issuer::new_authority(spec, key));
+            }
+            let issuer = match (&spec.issuer, slot) {
+                (IssuerRef::Existing { ca, .. } | IssuerRef::Created(ca), _) => *ca,
+                (IssuerRef::Itself, Slot::Ca(ca)) => ca,
+                (IssuerRef::Itself, _) => {
+                    return Err(IssueError::Key {
+                        slot,
+                        reason: "only an authority can sign itself".to_owned(),
+                    });
+                }
+            };
+            let authority = authorities.get(&issuer).ok_or(IssueError::IssuerChanged(issuer))?;
+            let tbs = to_be_signed(slot, spec, &key.public_key(), authority)?;
+            unsigned.push(Unsigned { slot, issuer, spec: spec.clone(), tbs });
+        }
+        Ok(Issuance { plan, snapshot, authorities, stage: NeedsSignatures { keys, unsigned } })
+    }
+
+    /// Returns the keys to make.
+    #[must_use]
+    pub fn key_requests(&self) -> &[KeyRequest] {
+        &self.stage.requests
+    }
+}
+
+impl Issuance<'_, NeedsSignatures> {
+    /// Verifies the signatures, one for each request and in their order, and returns everything to write.
+    ///
+    /// # Errors
+    /// [`IssueError`] when a signature is not by the issuer's key, or a kubeconfig cannot be edited.
+    ///
+    /// # Panics
+    /// Never: every step has a key, and every issuer is known, once the session has come this far.
+    pub fn finish(self, signatures: Vec<Signature>) -> Result<ChangeSet, IssueError> {
+        let Self { plan, snapshot, mut authorities, stage: NeedsSignatures { keys, unsigned } } = self;
+        if signatures.len() != unsigned.len() {
+            let (asked, given) = (unsigned.len(), signatures.len());
+            return Err(IssueError::Count { what: "signatures", asked, given });
+        }
+        let mut signed: BTreeMap<Slot, Vec<u8>> = BTreeMap::new();
+        let mut issuer_of = BTreeMap::new();
+        for (Unsigned { slot, issuer, spec, tbs }, signature) in unsigned.into_iter().zip(signatures) {
+            let key = &authorities[&issuer].public_key;
+            if verify(key, spec.signature, &tbs, signature.as_bytes()) != SignatureVerdict::Valid {
+                return Err(IssueError::WrongSignature { slot });
+            }
+            let encoding = |source| IssueError::Encoding { slot, source };
+            let der = assemble(&tbs, spec.signature, signature.as_bytes()).map_err(encoding)?;
+            // What was assembled must be what was planned, in the eyes of the parser that judges every certificate.
+            let certificate = Certificate::parse_der(&der).map_err(encoding)?;
+            if certificate.serial() != &spec.serial || certificate.subject() != &spec.subject {
+                return Err(IssueError::WrongSignature { slot });
+            }
+            if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer) {
+                authorities.get_mut(&ca).expect("a new authority is known by now").certificates =
+                    vec![der.clone()];
+            }
+            signed.insert(slot, der);
+            issuer_of.insert(slot, issuer);
+        }
+
+        let mut changes = Vec::new();
+        for step in plan.steps() {
+            let slot = step.slot();
+            let material = Material {
+                key: keys.get(&slot).expect("every step has a key"),
+                certificate: signed.get(&slot).map(Vec::as_slice),
+                authority: issuer_of.get(&slot).map_or(&[][..], |ca| &authorities[ca].certificates),
+            };
+            for write in step.writes() {
+                let path = snapshot.layout().path(write.file());
+                let contents = match step.kubeconfig() {
+                    Some(spec) => {
+                        let old = snapshot
+                            .file(write.file())
+                            .content()
+                            .map_or(&[][..], |content| content.secret_bytes());
+                        material.kubeconfig(spec, path, old)?
+                    }
+                    None => material.whole_file(write),
+                };
+                changes.push(Change::new(
+                    write.file(),
+                    path.clone(),
+                    write.expected(),
+                    write.mode(),
+                    contents,
+                ));
+            }
+        }
+        Ok(ChangeSet::from(changes))
+    }
+
+    /// Returns what is to be signed, one flat batch.
+    #[must_use]
+    pub fn signing_requests(&self) -> Vec<SigningRequest<'_>> {
+        let mut requests = Vec::with_capacity(self.stage.unsigned.len());
+        for Unsigned { slot, issuer: ca, spec, tbs } in &self.stage.unsigned {
+            let Issuer { public_key, private_key, .. } = &self.authorities[ca];
+            let issuer = IssuerKey { ca: *ca, public_key, private_key: private_key.as_ref() };
+            requests.push(SigningRequest { slot: *slot, issuer, algorithm: spec.signature, message: tbs });
+        }
+        requests
+    }
+}
+
+impl Issuer {
+    fn from_snapshot(snapshot: &Snapshot, ca: CaSlot) -> Result<Self, IssueError> {
+        let changed = || IssueError::IssuerChanged(ca);
+        let bytes = |file| snapshot.file(file).content().map(|content| content.secret_bytes());
+        let found =
+            certificates(bytes(FileSlot::CaCertificate(ca)).ok_or_else(changed)?).map_err(|_| changed())?;
+        let all: Vec<Certificate> = found.into_iter().filter_map(Result::ok).collect();
+        let private_key = bytes(FileSlot::CaKey(ca)).and_then(|bytes| PrivateKey::parse(bytes).ok());
+        let public_half = private_key.as_ref().map(PrivateKey::public_key);
+        // As in the inventory: the certificate that the key belongs to, or the first one when the key is elsewhere.
+        let signer = match &public_half {
+            Some(key) => all.iter().find(|certificate| certificate.public_key() == key),
+            None => all.first(),
+        };
+        let signer = signer.ok_or_else(changed)?;
+        Ok(Self {
+            name: signer.subject().clone(),
+            key_identifier: signer.subject_key_identifier().map(<[u8]>::to_vec),
+            public_key: signer.public_key().clone(),
+            private_key,
+            certificates: ders(&all),
+        })
+    }
+
+    /// Returns an authority that is about to sign itself; its certificate follows.
+    fn new_authority(spec: &CertificateSpec, key: &PrivateKey) -> Self {
+        let public_key = key.public_key();
+        let secret = key.secret_pkcs8_der();
+        Self {
+            name: spec.subject.clone(),
+            key_identifier: Some(public_key.key_identifier()),
+            private_key: PrivateKey::parse_pkcs8(secret.secret_bytes()).ok(),
+            public_key,
+            certificates: Vec::new(),
+        }
+    }
+}
+
+/// Compares what the plan expects to replace with what the snapshot holds.
+fn expect_what_was_planned(step: &Step, snapshot: &Snapshot) -> Result<(), IssueError> {
+    for write in step.writes() {
+        let found = match snapshot.file(write.file()) {
+            FileState::Absent => Some(Expected::Absent),
+            FileState::Present(content) => Some(Expected::Content(content.digest())),
+            FileState::Unreadable(_) => None,
+        };
+        if found != Some(write.expected()) {
+            let digest = |expected| match expected {
+                Expected::Absent => None,
+                Expected::Content(digest) => Some(digest),
+            };
+            return Err(IssueError::Stale {
+                path: snapshot.layout().path(write.file()).clone(),
+                expected: digest(write.expected()),
+                found: found.and_then(digest),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns the key that a step keeps.
+fn kept_key(step: &Step, snapshot: &Snapshot) -> Result<PrivateKey, IssueError> {
+    let slot = step.slot();
+    let unusable = |reason: String| IssueError::Key { slot, reason };
+    let content = |file| {
+        let state: &FileState = snapshot.file(file);
+        state.content().ok_or_else(|| unusable(format!("{} cannot be read", snapshot.layout().path(file))))
+    };
+    let parse = |bytes: &[u8]| PrivateKey::parse(bytes).map_err(|damage| unusable(damage.to_string()));
+    match slot {
+        Slot::Leaf(leaf) => parse(content(FileSlot::LeafKey(leaf))?.secret_bytes()),
+        Slot::Kubeconfig(kubeconfig) => {
+            let bytes = content(FileSlot::Kubeconfig(kubeconfig))?.secret_bytes();
+            let file = Kubeconfig::parse(bytes).map_err(|damage| unusable(damage.to_string()))?;
+            let current = file.current().map_err(|missing| unusable(missing.to_string()))?;
+            let key = kubeconfig::user_key(bytes, current.user.name());
+            parse(key.ok_or_else(|| unusable("the kubeconfig embeds none".to_owned()))?.secret_bytes())
+        }
+        Slot::Ca(_) | Slot::ServiceAccount | Slot::KubeletClient | Slot::KubeletServing => {
+            Err(unusable("only leaves and kubeconfigs can keep theirs".to_owned()))
+        }
+    }
+}
+
+fn to_be_signed(
+    slot: Slot,
+    spec: &CertificateSpec,
+    public_key: &PublicKey,
+    issuer: &Issuer,
+) -> Result<Vec<u8>, IssueError> {
+    // A new decision of the plan must find its place here.
+    let CertificateSpec {
+        issuer: reference,
+        signature,
+        serial,
+        validity,
+        subject,
+        alternative_names,
+        key_usages,
+        extended_key_usages,
+    } = spec;
+    let is_ca = *reference == IssuerRef::Itself;
+    let own_identifier = is_ca.then(|| public_key.key_identifier());
+    let to_be_signed = ToBeSigned {
+        serial,
+        signature: *signature,
+        issuer: &issuer.name,
+        validity: *validity,
+        subject,
+        public_key,
+        key_usages: *key_usages,
+        extended_key_usages,
+        is_ca,
+        subject_key_identifier: own_identifier.as_deref(),
+        authority_key_identifier: if is_ca { None } else { issuer.key_identifier.as_deref() },
+        alternative_names,
+    };
+    to_be_signed.to_der().map_err(|source| IssueError::Encoding { slot, source })
+}

@@ -1,0 +1,166 @@
+//! What a plan leaves undone, and why.
+
+use std::fmt;
+
+use crate::catalog::{CaSlot, Slot};
+use crate::path::TreePath;
+use crate::time::Timestamp;
+
+/// A certificate that the plan does not renew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Deferred {
+    slot: Slot,
+    reason: Reason,
+}
+
+impl Deferred {
+    pub(super) const fn new(slot: Slot, reason: Reason) -> Self {
+        Self { slot, reason }
+    }
+
+    /// Returns the slot.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Returns the reason.
+    #[must_use]
+    pub const fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// Why a certificate is not renewed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is valid for longer than the window.
+    NotDue {
+        /// Its last second.
+        not_after: Timestamp,
+    },
+    /// Its authority's key is not on this node.
+    ExternalAuthority(CaSlot),
+    /// Its authority cannot sign.
+    AuthorityUnusable(CaSlot, AuthorityProblem),
+    /// A new certificate would not end later than this one does.
+    CannotBeExtended {
+        /// The last second of both.
+        not_after: Timestamp,
+    },
+    /// There is nothing to renew.
+    Missing(TreePath),
+    /// It exists and cannot be read.
+    Unreadable(TreePath, String),
+    /// It cannot be understood, so its subject and names are not known.
+    Damaged(TreePath, String),
+    /// The kubeconfig refers to files instead of embedding its credentials.
+    Referenced(TreePath),
+    /// Its key is of a kind that cannot be made here.
+    UnsupportedKey(String),
+    /// The key is to be kept, and there is none that belongs to the certificate.
+    NoKeyToReuse(TreePath),
+    /// The kubelet renews this by itself, and kubeadm does not touch it.
+    KubeletOwned,
+    /// It is not a certificate that an authority of the tree signs.
+    NotRenewable,
+    /// Another slot is served by the same files and is renewed.
+    SameFilesAs(Slot),
+}
+
+impl Reason {
+    /// Returns whether the renewal was asked for and is not possible, as opposed to not needed.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        match self {
+            Self::NotDue { .. } | Self::KubeletOwned | Self::SameFilesAs(_) => false,
+            Self::ExternalAuthority(_)
+            | Self::AuthorityUnusable(..)
+            | Self::CannotBeExtended { .. }
+            | Self::Missing(_)
+            | Self::Unreadable(..)
+            | Self::Damaged(..)
+            | Self::Referenced(_)
+            | Self::UnsupportedKey(_)
+            | Self::NoKeyToReuse(_)
+            | Self::NotRenewable => true,
+        }
+    }
+
+    /// Returns the name of the reason in kebab-case, for documents.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotDue { .. } => "not-due",
+            Self::ExternalAuthority(_) => "external-ca",
+            Self::AuthorityUnusable(..) => "ca-unusable",
+            Self::CannotBeExtended { .. } => "cannot-be-extended",
+            Self::Missing(_) => "missing",
+            Self::Unreadable(..) => "unreadable",
+            Self::Damaged(..) => "damaged",
+            Self::Referenced(_) => "referenced",
+            Self::UnsupportedKey(_) => "unsupported-key",
+            Self::NoKeyToReuse(_) => "no-key-to-reuse",
+            Self::KubeletOwned => "kubelet-owned",
+            Self::NotRenewable => "not-renewable",
+            Self::SameFilesAs(_) => "same-files",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDue { not_after } => write!(f, "is not due: valid until {not_after}"),
+            Self::ExternalAuthority(ca) => write!(f, "the key of {ca} is not on this node"),
+            Self::AuthorityUnusable(ca, problem) => write!(f, "{ca} cannot sign: {problem}"),
+            Self::CannotBeExtended { not_after } => {
+                write!(f, "a new one would not end later than {not_after}")
+            }
+            Self::Missing(path) => write!(f, "{path} does not exist"),
+            Self::Unreadable(path, reason) => write!(f, "{path} cannot be read: {reason}"),
+            Self::Damaged(path, reason) => write!(f, "{path} {reason}"),
+            Self::Referenced(path) => write!(f, "its certificate is not embedded but lies in {path}"),
+            Self::UnsupportedKey(kind) => write!(f, "keys of the kind {kind} cannot be made"),
+            Self::NoKeyToReuse(path) => write!(f, "{path} holds no private key that belongs to it"),
+            Self::KubeletOwned => f.write_str("is the kubelet's own affair"),
+            Self::NotRenewable => f.write_str("is not signed by an authority of the tree"),
+            Self::SameFilesAs(slot) => write!(f, "lies in the same files as {slot}"),
+        }
+    }
+}
+
+/// Why an authority cannot sign.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum AuthorityProblem {
+    /// It has no certificate.
+    Absent(TreePath),
+    /// Its certificate or key cannot be read or understood.
+    Damaged(TreePath, String),
+    /// Its key belongs to another certificate.
+    KeyMismatch,
+    /// Its certificate does not allow it to sign certificates.
+    NotAnAuthority,
+    /// It ended at this second.
+    Expired(Timestamp),
+    /// It begins at this second only.
+    NotYetValid(Timestamp),
+    /// Its key is of a kind that cannot sign here.
+    UnsupportedKey(String),
+}
+
+impl fmt::Display for AuthorityProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(path) => write!(f, "{path} does not exist"),
+            Self::Damaged(path, reason) => write!(f, "{path} {reason}"),
+            Self::KeyMismatch => f.write_str("its key belongs to another certificate"),
+            Self::NotAnAuthority => f.write_str("its certificate does not allow it to"),
+            Self::Expired(end) => write!(f, "it expired {end}"),
+            Self::NotYetValid(begin) => write!(f, "it is not valid before {begin}"),
+            Self::UnsupportedKey(kind) => write!(f, "its key is of the unsupported kind {kind}"),
+        }
+    }
+}

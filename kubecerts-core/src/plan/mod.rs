@@ -1,0 +1,240 @@
+//! What to do: which certificates to renew, exactly how, and what not and why.
+//!
+//! Input is an [`Inventory`] and a [`PlanRequest`]; output is a [`Plan`], immutable public data that decides everything
+//! but key bits and signature bytes. Nothing here reads a clock, a file or a random source. The order of
+//! [`Plan::steps`] is the order of [`Slot::ALL`], and of the writes; what was asked for and is not planned is in
+//! [`Plan::deferred`] with its reason.
+
+mod create;
+mod deferred;
+mod renew;
+mod serial;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{CaSlot, Component, FileSlot, Reload, Slot};
+use crate::diagnosis::DEFAULT_WINDOW;
+use crate::inventory::{Inventory, Place};
+use crate::provider::{Entropy, ProviderError};
+use crate::time::{Seconds, Timestamp};
+
+pub use create::{ClusterIntent, create};
+pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
+
+/// How long a certificate is valid unless something else is asked for: 365 days, kubeadm's
+/// `CertificateValidityPeriod` (`cmd/kubeadm/app/constants/constants.go`).
+pub const DEFAULT_LIFETIME: Seconds = Seconds::from_days(365);
+
+/// `not_before` is set this far back so that nodes with slow clocks accept the certificate; kubeadm's value since 1.29.
+pub const BACKDATE: Seconds = Seconds(5 * 60);
+
+/// Decides which certificates of `inventory` to renew at `now`, and how.
+///
+/// The serial numbers come from one draw of `entropy`, so the plan is the same for the same inputs.
+///
+/// # Errors
+/// [`PlanError`] when the request cannot be met by any plan. A certificate that cannot be renewed is no error but
+/// a [`Deferred`].
+pub fn plan(
+    inventory: &Inventory,
+    request: &PlanRequest,
+    now: Timestamp,
+    entropy: &mut dyn Entropy,
+) -> Result<Plan, PlanError> {
+    if request.lifetime.0 <= 0 {
+        return Err(PlanError::Lifetime(request.lifetime));
+    }
+    let serials = serial::Serials::draw(entropy)?;
+    let renewal = renew::Renewal { inventory, request, now, serials: &serials };
+    let mut steps: Vec<Step> = Vec::new();
+    let mut deferred = Vec::new();
+    for slot in Slot::ALL {
+        let Some(outcome) = renewal.consider(slot) else { continue };
+        match outcome {
+            Ok(step) => match steps.iter().find(|earlier| shares_a_file(inventory, earlier, &step)) {
+                Some(earlier) => deferred.push(Deferred::new(slot, Reason::SameFilesAs(earlier.slot()))),
+                None => steps.push(step),
+            },
+            Err(reason) => deferred.push(Deferred::new(slot, reason)),
+        }
+    }
+    let restarts = restarts(inventory, &steps);
+    Ok(Plan { steps, deferred, restarts, now })
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PlanRequest {
+    /// Which certificates; those that are due by default.
+    pub selection: Selection,
+    /// How long before its end a certificate is due; 30 days by default.
+    pub window: Seconds,
+    /// How long the new certificates are valid from now on; one year by default.
+    pub lifetime: Seconds,
+    /// Whether to make new keys, which is the default.
+    pub keys: KeyChoice,
+    /// Authorities whose keys are not on this node, but with the signer that will be used; none by default.
+    pub remote_authorities: BTreeSet<CaSlot>,
+}
+
+impl Default for PlanRequest {
+    fn default() -> Self {
+        Self {
+            selection: Selection::Due,
+            window: DEFAULT_WINDOW,
+            lifetime: DEFAULT_LIFETIME,
+            keys: KeyChoice::Generate,
+            remote_authorities: BTreeSet::new(),
+        }
+    }
+}
+
+impl PlanRequest {
+    /// Returns the default request for another selection.
+    #[must_use]
+    pub fn with_selection(selection: Selection) -> Self {
+        Self { selection, ..Self::default() }
+    }
+}
+
+/// Which certificates to renew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Selection {
+    /// Those that are expired, end within the window, or cannot be used with their key.
+    Due,
+    /// Everything that `kubeadm certs renew all` renews.
+    All,
+    /// These.
+    Named(BTreeSet<Slot>),
+}
+
+/// Whether a renewal makes a new key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum KeyChoice {
+    /// A new key of the same algorithm and size.
+    Generate,
+    /// The key that is there.
+    Reuse,
+}
+
+/// What to do, decided. Public data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use = "a plan does nothing until it is issued and applied"]
+pub struct Plan {
+    steps: Vec<Step>,
+    deferred: Vec<Deferred>,
+    restarts: Vec<Restart>,
+    now: Timestamp,
+}
+
+impl Plan {
+    /// Returns the steps in the order of their writes.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Returns what is not planned, with the reasons, sorted by slot.
+    #[must_use]
+    pub fn deferred(&self) -> &[Deferred] {
+        &self.deferred
+    }
+
+    /// Returns the components that load what is written, in a safe order of restarts.
+    #[must_use]
+    pub fn restarts(&self) -> &[Restart] {
+        &self.restarts
+    }
+
+    /// Returns the moment for which the plan was made.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Returns whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns whether something that was asked for is not planned.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.deferred.iter().any(|deferred| deferred.reason().is_failure())
+    }
+}
+
+/// A component that loads what a plan writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Restart {
+    /// The component.
+    pub component: Component,
+    /// Whether it picks everything up by itself.
+    pub reload: Reload,
+}
+
+/// Why there cannot be a plan.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The lifetime is zero or negative.
+    #[error("a certificate cannot be valid for {0}")]
+    Lifetime(Seconds),
+    /// The random source failed.
+    #[error("no random bytes for serial numbers")]
+    Entropy(#[source] ProviderError),
+    /// A name or address for a new tree is not usable.
+    #[error("{what} {value:?} is not usable")]
+    Intent {
+        /// What was given.
+        what: &'static str,
+        /// The value.
+        value: String,
+    },
+}
+
+/// Two slots may be served by the same files, as kubespray's etcd server and peer are; they are renewed once.
+fn shares_a_file(inventory: &Inventory, one: &Step, other: &Step) -> bool {
+    let layout = inventory.node().layout();
+    let paths = |step: &Step| -> BTreeSet<_> {
+        step.writes().iter().map(|write| layout.path(write.file())).collect()
+    };
+    !paths(one).is_disjoint(&paths(other))
+}
+
+fn restarts(inventory: &Inventory, steps: &[Step]) -> Vec<Restart> {
+    let node = inventory.node();
+    let files: BTreeSet<FileSlot> = steps.iter().flat_map(Step::writes).map(Write::file).collect();
+    let mut needs: BTreeMap<Component, Reload> = BTreeMap::new();
+    for component in Component::ALL {
+        // Without any manifest nothing is known of this node, and every component may run here.
+        if !node.components().is_empty()
+            && !node.components().contains(&component)
+            && component != Component::Kubelet
+        {
+            continue;
+        }
+        for file in &files {
+            let Some(reload) = component.reload(*file, node.version()) else { continue };
+            let need = needs.entry(component).or_insert(reload);
+            *need = (*need).max(reload);
+        }
+    }
+    needs.into_iter().map(|(component, reload)| Restart { component, reload }).collect()
+}
+
+/// Returns whether `slot` lies outside the tree as this node has it, so that not even its absence is worth a word.
+fn is_foreign(inventory: &Inventory, slot: Slot) -> bool {
+    let absent = inventory
+        .credentials()
+        .find(|(place, _)| **place == Place::Slot(slot))
+        .is_none_or(|(_, credential)| !credential.certificate_file().exists);
+    absent && !inventory.node().expects(slot)
+}

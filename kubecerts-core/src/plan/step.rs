@@ -1,0 +1,224 @@
+//! One step of a plan, with every decision about its certificate.
+
+use std::fmt;
+
+use crate::catalog::{CaSlot, FileSlot, Slot};
+use crate::digest::Digest;
+use crate::issue::Expected;
+use crate::time::{Seconds, Timestamp};
+use crate::x509::{
+    AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyAlgorithm, KeyType, KeyUsages, SerialNumber,
+    SignatureAlgorithm, Validity,
+};
+
+/// What to do for one slot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Step {
+    pub(crate) slot: Slot,
+    pub(crate) key: KeyPolicy,
+    /// `None` for a key pair without a certificate.
+    pub(crate) certificate: Option<CertificateSpec>,
+    pub(crate) kubeconfig: Option<KubeconfigSpec>,
+    pub(crate) writes: Vec<Write>,
+    pub(crate) replaced: Option<Replaced>,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl Step {
+    /// Returns the slot.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Returns which key the certificate gets.
+    #[must_use]
+    pub const fn key(&self) -> KeyPolicy {
+        self.key
+    }
+
+    /// Returns the certificate to be issued; `None` for the service account pair.
+    #[must_use]
+    pub const fn certificate(&self) -> Option<&CertificateSpec> {
+        self.certificate.as_ref()
+    }
+
+    /// Returns what becomes of the kubeconfig, when the slot is one.
+    #[must_use]
+    pub const fn kubeconfig(&self) -> Option<&KubeconfigSpec> {
+        self.kubeconfig.as_ref()
+    }
+
+    /// Returns the files to write, a key before its certificate.
+    #[must_use]
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// Returns what is replaced; `None` when the slot was empty.
+    #[must_use]
+    pub const fn replaced(&self) -> Option<&Replaced> {
+        self.replaced.as_ref()
+    }
+
+    /// Returns what is worth knowing about the step.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+}
+
+/// Which key a certificate gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a key is new or it is not")]
+pub enum KeyPolicy {
+    /// A new one.
+    Generate(KeyAlgorithm),
+    /// The one that is there.
+    Reuse,
+}
+
+/// Every field of a certificate but its key and its signature.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct CertificateSpec {
+    /// Who signs.
+    pub issuer: IssuerRef,
+    /// With which algorithm; it follows from the issuer's key.
+    pub signature: SignatureAlgorithm,
+    /// The serial number.
+    pub serial: SerialNumber,
+    /// When it is valid.
+    pub validity: Validity,
+    /// The subject, in the bytes of the certificate that is replaced.
+    pub subject: DistinguishedName,
+    /// The alternative names, in the order of the certificate that is replaced.
+    pub alternative_names: AlternativeNames,
+    /// The key usages.
+    pub key_usages: KeyUsages,
+    /// The extended key usages, in the order of the certificate that is replaced.
+    pub extended_key_usages: ExtendedKeyUsages,
+}
+
+/// Who signs a certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum IssuerRef {
+    /// An authority of the tree, recognised by the fingerprint of its public key.
+    Existing {
+        /// The authority.
+        ca: CaSlot,
+        /// The SHA-256 digest of its subject public key info.
+        public_key: Digest,
+    },
+    /// An authority that this plan creates.
+    Created(CaSlot),
+    /// The certificate itself.
+    Itself,
+}
+
+/// What becomes of a kubeconfig.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum KubeconfigSpec {
+    /// The values of the current context are replaced, every other byte stays.
+    Edit {
+        /// Whether the authority's certificates are replaced too, because they are not those of the tree.
+        replace_authority: bool,
+    },
+    /// A new file as kubeadm writes it.
+    Create {
+        /// The name of the cluster.
+        cluster: String,
+        /// The URL of the API server.
+        server: String,
+        /// The name of the user, which is the common name of the certificate.
+        user: String,
+    },
+}
+
+/// A file to write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Write {
+    pub(crate) file: FileSlot,
+    pub(crate) expected: Expected,
+    pub(crate) mode: u32,
+}
+
+impl Write {
+    /// Returns the slot of the file; the layout knows its path.
+    #[must_use]
+    pub const fn file(&self) -> FileSlot {
+        self.file
+    }
+
+    /// Returns what the write expects to replace.
+    #[must_use]
+    pub const fn expected(&self) -> Expected {
+        self.expected
+    }
+
+    /// Returns the mode of the new file.
+    #[must_use]
+    pub const fn mode(&self) -> u32 {
+        self.mode
+    }
+}
+
+/// The certificate that a step replaces.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Replaced {
+    /// Its serial number.
+    pub serial: SerialNumber,
+    /// Its last second.
+    pub not_after: Timestamp,
+}
+
+/// Something about a step that is not as one might expect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The validity was cut at the end of the authority.
+    Capped {
+        /// The authority.
+        ca: CaSlot,
+        /// How long the certificate was to be valid.
+        asked: Seconds,
+    },
+    /// The new key is larger than the old one, whose size is not made any more.
+    KeyChanged {
+        /// What the old key was.
+        from: KeyType,
+        /// What the new key is.
+        to: KeyAlgorithm,
+    },
+    /// The old certificate names no extended key usage; it gets those that kubeadm gives.
+    UsagesFromCatalogue,
+    /// Another authority than the one of the tree had signed the old certificate.
+    AuthorityChanged(CaSlot),
+    /// The kubeconfig trusted other certificates than those in the authority's file; it gets these.
+    AuthorityDataReplaced,
+    /// Further certificates in the old file are dropped.
+    ChainDropped(usize),
+    /// The file was open to others; its mode becomes this one.
+    ModeTightened(u32),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capped { ca, asked } => {
+                write!(f, "capped at the end of {ca}, less than the {asked} asked for")
+            }
+            Self::KeyChanged { from, to } => write!(f, "key {from} becomes {to}"),
+            Self::UsagesFromCatalogue => f.write_str("had no extended key usage, gets kubeadm's"),
+            Self::AuthorityChanged(ca) => write!(f, "was not signed by {ca}, will be"),
+            Self::AuthorityDataReplaced => {
+                f.write_str("certificate-authority-data is replaced by that of the tree")
+            }
+            Self::ChainDropped(count) => write!(f, "{count} further certificates in its file are dropped"),
+            Self::ModeTightened(mode) => write!(f, "mode becomes {mode:04o}"),
+        }
+    }
+}
