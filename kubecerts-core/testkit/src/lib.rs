@@ -1,0 +1,30 @@
+//! What the tests of kubecerts share: trees that real kubeadm made, trees in memory, and seeded providers.
+//!
+//! Nothing here is published, and nothing here may reach the binary: a seed is a key-recovery knob.
+
+#![expect(clippy::missing_panics_doc, reason = "test support panics when a fixture is broken")]
+
+mod builder;
+mod fixture;
+mod memory;
+mod seeded;
+
+pub use builder::TreeBuilder;
+pub use fixture::{FIXTURES, Fixture};
+pub use memory::MemoryTree;
+pub use seeded::Seeded;
+
+use kubecerts_core::path::TreePath;
+use kubecerts_core::time::Timestamp;
+
+/// Returns the moment that `text`, in RFC 3339, names.
+#[must_use]
+pub fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect("the time is in RFC 3339")
+}
+
+/// Returns `text` as a path of the tree.
+#[must_use]
+pub fn path(text: &str) -> TreePath {
+    TreePath::parse(text).expect("the path is absolute")
+}

@@ -1,0 +1,112 @@
+//! A node's disk in memory.
+
+use std::collections::BTreeMap;
+
+use kubecerts_core::digest::Digest;
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::issue::{ChangeSet, Expected};
+use kubecerts_core::path::TreePath;
+use kubecerts_core::secret::SecretBytes;
+use kubecerts_core::snapshot::{
+    FileContent, FileMeta, FileState, ScanRequest, Snapshot, TreeReader, collect,
+};
+
+use crate::path;
+
+/// The files of a node: content and mode by path. There are no links.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MemoryTree {
+    files: BTreeMap<TreePath, (Vec<u8>, u32)>,
+}
+
+impl MemoryTree {
+    /// Puts `content` at `path`, replacing what is there.
+    pub fn write(&mut self, path: &TreePath, content: impl Into<Vec<u8>>, mode: u32) {
+        self.files.insert(path.clone(), (content.into(), mode));
+    }
+
+    /// Removes the file at `at`.
+    pub fn remove(&mut self, at: &str) {
+        self.files.remove(&path(at)).expect("there is such a file");
+    }
+
+    /// Changes the content of the file at `at`.
+    pub fn edit(&mut self, at: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        change(&mut self.files.get_mut(&path(at)).expect("there is such a file").0);
+    }
+
+    /// Changes the mode of the file at `at`.
+    pub fn set_mode(&mut self, at: &str, mode: u32) {
+        self.files.get_mut(&path(at)).expect("there is such a file").1 = mode;
+    }
+
+    /// Copies the file at `from` to `to`.
+    pub fn copy(&mut self, from: &str, to: &str) {
+        let file = self.files[&path(from)].clone();
+        self.files.insert(path(to), file);
+    }
+
+    /// Returns the content of the file at `at`.
+    #[must_use]
+    pub fn read_file(&self, at: &str) -> &[u8] {
+        &self.files[&path(at)].0
+    }
+
+    /// Returns every file with its content and mode, sorted by path.
+    pub fn files(&self) -> impl Iterator<Item = (&TreePath, &[u8], u32)> {
+        self.files.iter().map(|(path, (content, mode))| (path, content.as_slice(), *mode))
+    }
+
+    /// Returns what a scan finds.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_with(ScanRequest::default())
+    }
+
+    /// Returns what a scan for `request` finds.
+    #[must_use]
+    pub fn snapshot_with(&self, request: ScanRequest) -> Snapshot {
+        collect(&mut self.clone(), request)
+    }
+
+    /// Returns the inventory of what a scan finds.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        Inventory::parse(&self.snapshot())
+    }
+
+    /// Writes `changes`, after checking what each expects to replace.
+    pub fn apply(&mut self, changes: &ChangeSet) {
+        for change in changes.changes() {
+            let found = match self.files.get(change.path()) {
+                Some((content, _)) => Expected::Content(Digest::of(content)),
+                None => Expected::Absent,
+            };
+            assert_eq!(found, change.expected(), "{} is not what the plan was made for", change.path());
+            self.write(change.path(), change.secret_bytes(), change.mode());
+        }
+    }
+}
+
+impl TreeReader for MemoryTree {
+    fn read(&mut self, path: &TreePath) -> FileState {
+        match self.files.get(path) {
+            Some((content, mode)) => FileState::Present(FileContent::new(
+                SecretBytes::new(content.clone()),
+                FileMeta::with_mode(*mode),
+            )),
+            None => FileState::Absent,
+        }
+    }
+
+    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
+        let mut entries: Vec<TreePath> = self
+            .files
+            .keys()
+            .filter_map(|file| file.below(path)?.split('/').next())
+            .map(|name| path.join(name).expect("a name without dots"))
+            .collect();
+        entries.dedup();
+        entries
+    }
+}
