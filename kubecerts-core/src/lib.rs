@@ -30,6 +30,7 @@
 pub mod catalog;
 pub mod diagnosis;
 pub mod digest;
+pub mod inspection;
 pub mod inventory;
 pub mod issue;
 pub mod kubeconfig;

@@ -1,7 +1,19 @@
-//! The effects of kubecerts: reads and replaces files, holds the clock and the system's random source.
+//! The effects of kubecerts: reads and replaces the files of a node, holds the clock and the system's random source.
 //!
-//! It decides nothing that a plan should have decided, and prints nothing.
+//! [`Node`] is the way in: it scans a node's disk into a [`Snapshot`](kubecerts_core::snapshot::Snapshot) and applies a
+//! [`ChangeSet`](kubecerts_core::issue::ChangeSet) to it. Whatever is to be decided was decided by a plan of
+//! `kubecerts-core`; whatever is to be said goes to the caller as an error, a [`Report`] or an [`Event`]. Nothing is
+//! printed.
 
 #![deny(unsafe_code)]
 
+mod apply;
 pub mod disk;
+mod node;
+mod scratch;
+mod system;
+
+pub use apply::{ApplyError, Event, Report, apply};
+pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
+pub use scratch::{ScratchError, make_directories, new_scratch_directory};
+pub use system::{SystemEntropy, now};

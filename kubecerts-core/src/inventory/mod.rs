@@ -5,6 +5,7 @@
 
 mod chain;
 mod credential;
+mod expiration;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::x509::PublicKey;
 
 pub use chain::ChainFact;
 pub use credential::{Credential, KubeconfigFacts};
+pub use expiration::{ExpirationRow, RowState};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 
 /// Everything that is known of one node's certificates. Public data.
@@ -122,6 +124,15 @@ impl Inventory {
     /// Returns every certificate with its place: those of the tree in the order of their slots, then the copies.
     pub fn credentials(&self) -> impl Iterator<Item = (&Place, &Credential)> {
         self.credentials.iter()
+    }
+
+    /// Returns the file that holds the certificate at `place`; `None` for the service account pair and unknown copies.
+    #[must_use]
+    pub fn certificate_file(&self, place: &Place) -> Option<&FileFacts> {
+        match place {
+            Place::Slot(Slot::Ca(ca)) => Some(self.authority(*ca).certificate_file()),
+            place => self.credentials.get(place).map(Credential::certificate_file),
+        }
     }
 
     /// Returns the key pair for service account tokens.

@@ -166,6 +166,11 @@ impl KeyFacts {
         Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
     }
 
+    pub(crate) fn of_block(block: &x509::Block) -> Result<Self, Damage> {
+        let key = PrivateKey::parse_block(block)?;
+        Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
+    }
+
     /// Returns the public half.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {

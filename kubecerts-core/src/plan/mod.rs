@@ -15,8 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CaSlot, Component, FileSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
-use crate::inventory::{Inventory, Place};
+use crate::inventory::{ChainFact, Inventory, Place};
+use crate::manifest::KubeadmConfig;
 use crate::provider::{Entropy, ProviderError};
+use crate::snapshot::NodeFacts;
 use crate::time::{Seconds, Timestamp};
 
 pub use create::{ClusterIntent, create};
@@ -93,6 +95,13 @@ impl Default for PlanRequest {
 }
 
 impl PlanRequest {
+    /// Returns the default request for a node: the lifetime is the one of its kubeadm configuration, if that names one.
+    #[must_use]
+    pub fn for_node(node: &NodeFacts) -> Self {
+        let configured = node.kubeadm().and_then(KubeadmConfig::certificate_validity);
+        Self { lifetime: configured.unwrap_or(DEFAULT_LIFETIME), ..Self::default() }
+    }
+
     /// Returns the default request for another selection.
     #[must_use]
     pub fn with_selection(selection: Selection) -> Self {
@@ -161,6 +170,23 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Returns the slots whose certificate in `inventory` is not the one that this plan issues, signed by its authority
+    /// and with its own key. After the plan was applied there should be none.
+    #[must_use]
+    pub fn shortfalls(&self, inventory: &Inventory) -> BTreeSet<Slot> {
+        let holds = |step: &Step| {
+            let (Some(spec), Some(credential)) = (step.certificate(), inventory.credential(step.slot()))
+            else {
+                // Authorities and the service account pair are no credentials of their own.
+                return true;
+            };
+            credential.leaf().is_some_and(|leaf| *leaf.serial() == spec.serial)
+                && credential.key_matches() == Some(true)
+                && matches!(credential.chain(), Some(ChainFact::Signed(_)))
+        };
+        self.steps.iter().filter(|step| !holds(step)).map(Step::slot).collect()
     }
 
     /// Returns whether something that was asked for is not planned.

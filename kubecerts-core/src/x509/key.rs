@@ -164,17 +164,21 @@ impl PrivateKey {
             if !block.label().ends_with("PRIVATE KEY") {
                 continue;
             }
-            if block.is_encrypted() {
-                return Err(Damage::Encrypted);
-            }
-            return match block.label() {
-                "RSA PRIVATE KEY" => Self::parse_pkcs1(block.secret_bytes()),
-                "EC PRIVATE KEY" => Self::parse_sec1(block.secret_bytes()),
-                "PRIVATE KEY" => Self::parse_pkcs8(block.secret_bytes()),
-                other => Err(Damage::UnsupportedKey(other.to_owned())),
-            };
+            return Self::parse_block(&block);
         }
         Err(Damage::Nothing("private key"))
+    }
+
+    pub(crate) fn parse_block(block: &pem::Block) -> Result<Self, Damage> {
+        if block.is_encrypted() {
+            return Err(Damage::Encrypted);
+        }
+        match block.label() {
+            "RSA PRIVATE KEY" => Self::parse_pkcs1(block.secret_bytes()),
+            "EC PRIVATE KEY" => Self::parse_sec1(block.secret_bytes()),
+            "PRIVATE KEY" => Self::parse_pkcs8(block.secret_bytes()),
+            other => Err(Damage::UnsupportedKey(other.to_owned())),
+        }
     }
 
     fn parse_any_der(der: &[u8]) -> Result<Self, Damage> {

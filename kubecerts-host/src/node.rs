@@ -1,0 +1,154 @@
+//! A control-plane node as files below a root.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use kubecerts_core::path::TreePath;
+use kubecerts_core::snapshot::{
+    Arguments, FileState, ReadProblem, ScanRequest, Snapshot, TreeReader, collect,
+};
+
+use crate::disk::{DiskError, Existence, FILE_LIMIT, Root};
+use crate::system::hostname;
+
+/// Where a node's files are looked for, and what the caller knows about it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct NodeOptions {
+    /// The directory that is the node's `/`: `--rootfs`; by default the host's own.
+    pub root: Option<PathBuf>,
+    /// The directories and names that the caller states.
+    pub arguments: Arguments,
+    /// The kubeadm configuration: `--config`, a path of the host and not of the node.
+    pub config: Option<PathBuf>,
+}
+
+/// A control-plane node, ready to be scanned.
+#[derive(Clone, Debug)]
+pub struct Node {
+    root: Root,
+    arguments: Arguments,
+    config: Option<PathBuf>,
+    is_this_host: bool,
+}
+
+impl Node {
+    /// Opens the node that `options` describe.
+    ///
+    /// # Errors
+    /// [`NodeError`] when the root, a directory that was given explicitly, or the configuration is not there.
+    pub fn open(options: NodeOptions) -> Result<Self, NodeError> {
+        let NodeOptions { root, arguments, config } = options;
+        let is_this_host = root.is_none();
+        let root = Root::new(root.as_deref().unwrap_or_else(|| Path::new("/")))?;
+        let Arguments { certificates, kubeconfigs, manifests, kubelet, .. } = &arguments;
+        for path in [certificates, kubeconfigs, manifests, kubelet].into_iter().flatten() {
+            let resolved =
+                root.resolve(path).map_err(|problem| NodeError::Directory { path: path.clone(), problem })?;
+            if resolved.existence != Existence::Present {
+                return Err(NodeError::NoDirectory { path: path.clone() });
+            }
+            if !resolved.host.is_dir() {
+                let problem = ReadProblem::Failed("is not a directory".to_owned());
+                return Err(NodeError::Directory { path: path.clone(), problem });
+            }
+        }
+        let node = Self { root, arguments, config, is_this_host };
+        node.read_config()?;
+        Ok(node)
+    }
+
+    /// Reads every file of the node. What cannot be read is noted in the snapshot.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] when the kubeadm configuration has become unreadable since the node was opened.
+    pub fn scan(&self) -> Result<Snapshot, NodeError> {
+        let mut request = ScanRequest::default();
+        request.arguments = self.arguments.clone();
+        request.kubeadm_config = self.read_config()?;
+        // The name of this host says nothing about a node whose disk is mounted below another root.
+        request.hostname = if self.is_this_host { hostname() } else { None };
+        Ok(collect(&mut Reader(&self.root), request))
+    }
+
+    /// Returns the root below which the node's files lie.
+    #[must_use]
+    pub const fn root(&self) -> &Root {
+        &self.root
+    }
+
+    fn read_config(&self) -> Result<Option<(TreePath, FileState)>, NodeError> {
+        self.config.as_deref().map(read_file).transpose()
+    }
+}
+
+/// Reads a file of the host that need not belong to a node, with the same bounds as a node's.
+///
+/// # Errors
+/// [`NodeError::File`] when there is no such file or it cannot be read; the state is always [`FileState::Present`].
+pub fn read_file(path: &Path) -> Result<(TreePath, FileState), NodeError> {
+    let failed = |source| NodeError::File { path: path.to_owned(), source };
+    let invalid = || failed(io::Error::new(io::ErrorKind::InvalidInput, "its path is not UTF-8"));
+    let canonical = path.canonicalize().map_err(failed)?;
+    let tree_path = canonical.to_str().and_then(|text| TreePath::parse(text).ok()).ok_or_else(invalid)?;
+    match Root::new(Path::new("/"))?.read(&tree_path, FILE_LIMIT) {
+        FileState::Absent => Err(failed(io::ErrorKind::NotFound.into())),
+        FileState::Unreadable(problem) => Err(failed(io::Error::other(problem.to_string()))),
+        state @ FileState::Present(_) => Ok((tree_path, state)),
+    }
+}
+
+/// Writes a file of public data that must not exist yet.
+///
+/// # Errors
+/// [`NodeError::File`] when the file exists or cannot be written.
+pub fn write_new_file(path: &Path, content: &[u8]) -> Result<(), NodeError> {
+    let failed = |source| NodeError::File { path: path.to_owned(), source };
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// Reads below a root.
+struct Reader<'a>(&'a Root);
+
+impl TreeReader for Reader<'_> {
+    fn read(&mut self, path: &TreePath) -> FileState {
+        self.0.read(path, FILE_LIMIT)
+    }
+
+    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
+        self.0.list(path).unwrap_or_default()
+    }
+}
+
+/// Why a node could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The root cannot be used.
+    #[error(transparent)]
+    Root(#[from] DiskError),
+    /// A directory that was given explicitly does not exist.
+    #[error("the directory {path} does not exist")]
+    NoDirectory {
+        /// The directory.
+        path: TreePath,
+    },
+    /// A directory that was given explicitly cannot be used.
+    #[error("the directory {path} cannot be used: {problem}")]
+    Directory {
+        /// The directory.
+        path: TreePath,
+        /// Why not.
+        problem: ReadProblem,
+    },
+    /// A file that was given explicitly cannot be read, or written.
+    #[error("cannot use the file {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
