@@ -48,10 +48,10 @@ pub fn inspect(bytes: &[u8]) -> Vec<Inspection> {
     if !blocks.is_empty() {
         return blocks.into_iter().filter_map(inspect_block).collect();
     }
-    if bytes.first() == Some(&0x30) {
-        if let Some(found) = inspect_der(bytes) {
-            return vec![found];
-        }
+    if bytes.first() == Some(&0x30)
+        && let Some(found) = inspect_der(bytes)
+    {
+        return vec![found];
     }
     match Kubeconfig::parse(bytes) {
         Ok(file) if !file.clusters().is_empty() || !file.users().is_empty() => {

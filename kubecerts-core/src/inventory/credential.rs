@@ -28,8 +28,10 @@ pub struct KubeconfigFacts {
     pub dangling: Option<DanglingContext>,
     /// Whether certificate and key are embedded in the file, and not referred to.
     pub is_embedded: bool,
-    /// The certificate authority data of the current cluster.
+    /// The certificates of the authorities that the current cluster trusts.
     pub authority: Reading<CertificateBundle>,
+    /// Whether these are embedded in the file, and not referred to.
+    pub embeds_authority: bool,
 }
 
 impl KubeconfigFacts {
@@ -44,6 +46,13 @@ impl KubeconfigFacts {
             return false;
         };
         current.certificates().iter().any(|certificate| !trusted.certificates().contains(certificate))
+    }
+
+    /// Returns whether a renewal has to replace the embedded authorities: they are not those of the tree, or damaged.
+    pub(crate) fn needs_authority(&self, cluster: &Authority) -> bool {
+        let damaged =
+            matches!(self.authority, Reading::Damaged(_)) && cluster.certificate().present().is_some();
+        self.embeds_authority && (damaged || self.lacks_authority(cluster))
     }
 }
 
@@ -93,6 +102,7 @@ impl Credential {
         let mut dangling = None;
         let mut is_embedded = false;
         let mut authority = Reading::Absent;
+        let mut embeds_authority = false;
         match &file {
             Err(damage) => {
                 let damage = Damage::der("kubeconfig", damage);
@@ -119,13 +129,18 @@ impl Credential {
                         credential.key_file = from;
                     }
                     authority = reader.certificates(current.cluster.certificate_authority()).0;
+                    embeds_authority = matches!(
+                        current.cluster.certificate_authority(),
+                        Source::Data(_) | Source::Damaged(_)
+                    );
                     is_embedded =
                         matches!(current.user.client_certificate(), Source::Data(_) | Source::Damaged(_))
                             && !matches!(current.user.client_key(), KeySource::File(_));
                 }
             },
         }
-        credential.kubeconfig = Some(KubeconfigFacts { file, dangling, is_embedded, authority });
+        credential.kubeconfig =
+            Some(KubeconfigFacts { file, dangling, is_embedded, authority, embeds_authority });
         credential
     }
 

@@ -51,6 +51,15 @@ impl<T> Reading<T> {
         matches!(self, Self::Absent)
     }
 
+    /// Returns why there is something that the host could not read.
+    #[must_use]
+    pub const fn unreadable(&self) -> Option<&ReadProblem> {
+        match self {
+            Self::Unreadable(problem) => Some(problem),
+            Self::Absent | Self::Damaged(_) | Self::Present(_) => None,
+        }
+    }
+
     /// Returns why there is something that could not be understood.
     #[must_use]
     pub fn problem(&self) -> Option<String> {

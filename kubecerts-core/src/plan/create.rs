@@ -62,6 +62,16 @@ impl ClusterIntent {
 /// # Errors
 /// [`PlanError`] when a name or a lifetime is not usable, or the random source fails.
 pub fn create(intent: &ClusterIntent, now: Timestamp, entropy: &mut dyn Entropy) -> Result<Plan, PlanError> {
+    let endpoint = intent.endpoint.as_deref().unwrap_or_default();
+    for (what, value) in
+        [("the name of the cluster", intent.cluster_name.as_str()), ("the endpoint", endpoint)]
+    {
+        // Both are written into YAML as they are.
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        if !value.chars().all(plain) || (value.is_empty() && what != "the endpoint") {
+            return Err(PlanError::Intent { what, value: value.to_owned() });
+        }
+    }
     let serials = serial::Serials::draw(entropy)?;
     let creation = Creation { intent, now, serials: &serials };
     let mut steps = Vec::new();

@@ -7,6 +7,8 @@
 
 mod create;
 mod deferred;
+#[cfg(feature = "serde")]
+pub mod document;
 mod renew;
 mod serial;
 mod step;
@@ -17,8 +19,9 @@ use crate::catalog::{CaSlot, Component, FileSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
 use crate::inventory::{ChainFact, Inventory, Place};
 use crate::manifest::KubeadmConfig;
+use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
-use crate::snapshot::NodeFacts;
+use crate::snapshot::{NodeFacts, ReadProblem};
 use crate::time::{Seconds, Timestamp};
 
 pub use create::{ClusterIntent, create};
@@ -48,6 +51,7 @@ pub fn plan(
     if request.lifetime.0 <= 0 {
         return Err(PlanError::Lifetime(request.lifetime));
     }
+    refuse_links_out_of_the_root(inventory, &request.selection)?;
     let serials = serial::Serials::draw(entropy)?;
     let renewal = renew::Renewal { inventory, request, now, serials: &serials };
     let mut steps: Vec<Step> = Vec::new();
@@ -213,6 +217,14 @@ pub enum PlanError {
     /// The lifetime is zero or negative.
     #[error("a certificate cannot be valid for {0}")]
     Lifetime(Seconds),
+    /// A file that would have to be read or replaced is reached over a link out of the root.
+    #[error("the link {link} leaves the root: it points to {target}")]
+    LeavesRoot {
+        /// The link.
+        link: TreePath,
+        /// Where it points.
+        target: String,
+    },
     /// The random source failed.
     #[error("no random bytes for serial numbers")]
     Entropy(#[source] ProviderError),
@@ -224,6 +236,27 @@ pub enum PlanError {
         /// The value.
         value: String,
     },
+}
+
+/// A link out of the root makes the tree another one than it seems, so nothing is planned over it.
+fn refuse_links_out_of_the_root(inventory: &Inventory, selection: &Selection) -> Result<(), PlanError> {
+    let selected = |slot: &Slot| match selection {
+        Selection::Due | Selection::All => slot.renewed_by_kubeadm(),
+        Selection::Named(slots) => slots.contains(slot),
+    };
+    for slot in Slot::ALL.into_iter().filter(selected) {
+        let own = inventory
+            .credential(slot)
+            .map(|found| [found.certificate().unreadable(), found.key().unreadable()]);
+        let issuer = slot.issuer().map(|ca| inventory.authority(ca));
+        let issuer = issuer.map(|found| [found.certificate().unreadable(), found.key().unreadable()]);
+        for problem in own.into_iter().chain(issuer).flatten().flatten() {
+            if let ReadProblem::LeavesRoot { link, target } = problem {
+                return Err(PlanError::LeavesRoot { link: link.clone(), target: target.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Two slots may be served by the same files, as kubespray's etcd server and peer are; they are renewed once.

@@ -53,7 +53,7 @@ impl Renewal<'_> {
         let ca = spec.issuer;
         let authority = self.inventory.authority(ca);
         if self.request.selection == Selection::All
-            && !self.inventory.node().expects(slot)
+            && !self.inventory.node().expects(Slot::Ca(ca))
             && authority.custody() != Custody::Held
             && !self.is_due(credential, leaf)
         {
@@ -84,7 +84,7 @@ impl Renewal<'_> {
 
         let key = self.key(credential, leaf, &mut notes)?;
         let kubeconfig = credential.kubeconfig().map(|kubeconfig| {
-            let replace_authority = kubeconfig.lacks_authority(authority);
+            let replace_authority = kubeconfig.needs_authority(authority);
             if replace_authority {
                 notes.push(Note::AuthorityDataReplaced);
             }
@@ -199,6 +199,10 @@ fn renewable(credential: &Credential) -> Result<&Certificate, Reason> {
         }
         Reading::Damaged(damage) => return Err(Reason::Damaged(facts.path.clone(), damage.to_string())),
     };
+    if credential.kubeconfig().is_some() && credential.key().is_absent() {
+        // There is no value that could be replaced, and none is invented.
+        return Err(Reason::Damaged(facts.path.clone(), "embeds no private key".to_owned()));
+    }
     if credential.kubeconfig().is_some_and(|kubeconfig| !kubeconfig.is_embedded) {
         return Err(Reason::Referenced(facts.path.clone()));
     }

@@ -117,6 +117,17 @@ pub enum IssuerRef {
     Itself,
 }
 
+impl IssuerRef {
+    /// Returns the authority that signs; `None` for what signs itself.
+    #[must_use]
+    pub const fn authority(&self) -> Option<CaSlot> {
+        match self {
+            Self::Existing { ca, .. } | Self::Created(ca) => Some(*ca),
+            Self::Itself => None,
+        }
+    }
+}
+
 /// What becomes of a kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -25,7 +25,7 @@ impl SerialNumber {
         Self(bytes.to_vec())
     }
 
-    pub(super) fn from_der_content(bytes: &[u8]) -> Self {
+    pub(crate) fn from_der_content(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
