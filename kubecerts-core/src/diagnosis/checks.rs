@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
 use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, Slot};
-use crate::inventory::{Authority, ChainFact, Credential, Custody, FileFacts, Inventory, Place, Reading};
+use crate::inventory::{
+    Authority, CertificateBundle, ChainFact, Credential, Custody, FileFacts, Inventory, KubeconfigFacts,
+    Place, Reading,
+};
 use crate::time::{Seconds, Timestamp};
 use crate::x509::Certificate;
 
@@ -79,6 +82,7 @@ fn files_can_be_read(context: &Context<'_>, out: &mut Vec<Finding>) {
     for (ca, authority) in context.authorities() {
         let place = Place::Slot(Slot::Ca(ca));
         out.extend(unusable(&place, authority.certificate_file(), authority.certificate()));
+        out.extend(damaged_further(&place, authority.certificate_file(), authority.certificate()));
         out.extend(unusable(&place, authority.key_file(), authority.key()));
     }
     for (place, credential) in context.own_credentials() {
@@ -91,6 +95,12 @@ fn files_can_be_read(context: &Context<'_>, out: &mut Vec<Finding>) {
             unusable(place, credential.key_file(), credential.key())
         };
         out.extend(certificate.into_iter().chain(key));
+        out.extend(damaged_further(place, credential.certificate_file(), credential.certificate()));
+        if let Some(KubeconfigFacts { authority: trusted @ Reading::Damaged(_), .. }) =
+            credential.kubeconfig()
+        {
+            out.extend(unusable(place, credential.certificate_file(), trusted));
+        }
     }
     let pair = context.inventory.service_account();
     let place = Place::Slot(Slot::ServiceAccount);
@@ -371,6 +381,16 @@ fn unusable<T>(place: &Place, facts: &FileFacts, reading: &Reading<T>) -> Option
     };
     let message = format!("{}: {}", facts.path, reading.problem().unwrap_or_default());
     Some(at(facts, about(place, severity, code, impact, message, remedy)))
+}
+
+/// Returns a finding about blocks of a file that follow a good one; Go refuses the whole file for them.
+fn damaged_further(
+    place: &Place,
+    facts: &FileFacts,
+    reading: &Reading<CertificateBundle>,
+) -> Option<Finding> {
+    let damage = reading.present()?.damaged().first()?;
+    unusable::<()>(place, facts, &Reading::Damaged(damage.clone()))
 }
 
 /// Returns what gives this place a new certificate.
