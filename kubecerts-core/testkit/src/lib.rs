@@ -4,12 +4,16 @@
 
 #![expect(clippy::missing_panics_doc, reason = "test support panics when a fixture is broken")]
 
+mod borrowed;
 mod builder;
+mod draft;
 mod fixture;
 mod memory;
 mod seeded;
 
+pub use borrowed::BorrowedKeys;
 pub use builder::TreeBuilder;
+pub use draft::Draft;
 pub use fixture::{FIXTURES, Fixture};
 pub use memory::MemoryTree;
 pub use seeded::Seeded;

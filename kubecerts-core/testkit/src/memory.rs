@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use kubecerts_core::catalog::Slot;
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{ChangeSet, Expected};
+use kubecerts_core::issue::{ChangeSet, Expected, KeySource, Signer, issue};
 use kubecerts_core::path::TreePath;
+use kubecerts_core::plan::{PlanRequest, Step, plan};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{
     FileContent, FileMeta, FileState, ScanRequest, Snapshot, TreeReader, collect,
 };
+use kubecerts_core::time::Timestamp;
+use kubecerts_core::x509::{Certificate, PrivateKey, certificates, encode_certificate};
 
-use crate::path;
+use crate::{Draft, Seeded, path};
 
 /// The files of a node: content and mode by path. There are no links.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -73,6 +77,42 @@ impl MemoryTree {
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         Inventory::parse(&self.snapshot())
+    }
+
+    /// Renews what `request` asks for at `now` with the keys and signatures of `provider`, and returns the slots.
+    pub fn renew<P: KeySource + Signer>(
+        &mut self,
+        request: &PlanRequest,
+        now: Timestamp,
+        provider: &mut P,
+    ) -> Vec<Slot> {
+        let snapshot = self.snapshot();
+        let plan = plan(&Inventory::parse(&snapshot), request, now, &mut Seeded::new(1))
+            .expect("the request can be planned");
+        let changes = issue(&plan, &snapshot, provider).expect("what is planned can be issued");
+        self.apply(&changes);
+        plan.steps().iter().map(Step::slot).collect()
+    }
+
+    /// Changes the certificate at `at` and signs it again with the P-256 key at `key`.
+    pub fn redraft(&mut self, at: &str, key: &str, change: impl FnOnce(&mut Draft)) {
+        let mut draft = Draft::of(&self.certificate(at));
+        change(&mut draft);
+        let signed = draft.signed_by(&self.private_key(key));
+        self.edit(at, |content| *content = encode_certificate(&signed).into_bytes());
+    }
+
+    /// Returns the first certificate in the file at `at`.
+    #[must_use]
+    pub fn certificate(&self, at: &str) -> Certificate {
+        let mut found = certificates(self.read_file(at)).expect("the file holds certificates");
+        found.remove(0).expect("the first certificate is intact")
+    }
+
+    /// Returns the private key in the file at `at`.
+    #[must_use]
+    pub fn private_key(&self, at: &str) -> PrivateKey {
+        PrivateKey::parse(self.read_file(at)).expect("the file holds a private key")
     }
 
     /// Writes `changes`, after checking what each expects to replace.

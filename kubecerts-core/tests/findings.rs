@@ -1,0 +1,367 @@
+//! One broken tree for each finding, which has it and no other.
+//!
+//! Every tree is kubeadm's default one, made 2026-01-01 and valid for a year with authorities for ten, without
+//! kubelet.conf, and with one thing broken. The entries are the tests; together they are the table that is compared
+//! with [`FindingCode::ALL`] and with `docs/findings.md`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "the documentation is read")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use kubecerts_core::catalog::{FileSlot, KubeconfigSlot, LeafSlot};
+use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::kubeconfig::{Edit, Kubeconfig, Source, edit, user_key};
+use kubecerts_core::plan::{PlanRequest, Selection};
+use kubecerts_core::snapshot::{FileState, ReadProblem};
+use kubecerts_core::time::Seconds;
+use kubecerts_core::x509::{KeyUsages, encode_certificate};
+use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at, path};
+
+/// Defines one test for each broken tree, and the table of all codes that are so tested.
+macro_rules! broken_trees {
+    ($($test:ident: $code:ident => $codes:expr;)+) => {
+        $(
+            #[test]
+            fn $test() {
+                assert_eq!($codes, [FindingCode::$code]);
+            }
+        )+
+
+        const TABLE: &[FindingCode] = &[$(FindingCode::$code),+];
+    };
+}
+
+broken_trees! {
+    an_authority_that_ends_before_the_next_certificates_is_found: CaEndsBeforeRenewal => {
+        let mut tree = short_lived().build();
+        tree.redraft(FRONT_PROXY_CA, FRONT_PROXY_CA_KEY, |ca| ca.not_after = at("2026-06-01T00:00:00Z"));
+        codes(&tree)
+    };
+    a_certificate_that_is_cut_off_is_damaged: Damaged =>
+        codes(&broken(|tree| tree.edit(APISERVER, |content| content.truncate(content.len() / 2))));
+    an_empty_certificate_is_damaged: Damaged =>
+        codes(&broken(|tree| tree.edit(APISERVER, Vec::clear)));
+    a_private_key_that_is_cut_off_is_damaged: Damaged =>
+        codes(&broken(|tree| tree.edit(APISERVER_KEY, |content| content.truncate(content.len() / 2))));
+    an_authority_that_is_cut_off_is_damaged: Damaged =>
+        codes(&broken(|tree| tree.edit(FRONT_PROXY_CA, |content| content.truncate(content.len() / 2))));
+    a_kubeconfig_that_is_not_yaml_is_damaged: Damaged =>
+        codes(&broken(|tree| tree.edit(ADMIN, |content| *content = b"clusters: [".to_vec())));
+    a_kubeconfig_whose_context_leads_nowhere_is_damaged: Damaged =>
+        codes(&broken(|tree| replace(tree, ADMIN, "current-context: ", "current-context: no-")));
+
+    // KubeconfigFacts::authority.
+    a_kubeconfig_whose_authority_is_cut_off_is_damaged: Damaged => {
+        let tree = broken(|tree| {
+            let half = tree.read_file(CA)[..200].to_vec();
+            trust(tree, ADMIN, &half);
+        });
+        codes(&tree)
+    };
+
+    a_bundle_whose_second_authority_is_cut_off_is_damaged: Damaged => {
+        let tree = broken(|tree| {
+            let half = stranger().read_file(FRONT_PROXY_CA)[..200].to_vec();
+            tree.edit(FRONT_PROXY_CA, |content| content.extend(half));
+        });
+        codes(&tree)
+    };
+    a_certificate_that_is_over_is_expired: Expired => {
+        let tree = broken(|tree| {
+            tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-01-31T23:59:59Z"));
+        });
+        codes_at(&tree, "2026-02-01T00:00:00Z")
+    };
+    a_certificate_is_due_on_the_first_second_of_its_window: ExpiresSoon => {
+        let tree = broken(|tree| {
+            tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-03-03T00:00:00Z"));
+        });
+        codes_at(&tree, "2026-02-01T00:00:00Z")
+    };
+    a_certificate_is_not_expired_on_its_last_second: ExpiresSoon => {
+        let tree = broken(|tree| {
+            tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-02-01T00:00:00Z"));
+        });
+        codes_at(&tree, "2026-02-01T00:00:00Z")
+    };
+    an_authority_without_its_key_is_external: ExternalCa =>
+        codes(&broken(|tree| tree.remove(FRONT_PROXY_CA_KEY)));
+    the_key_of_another_leaf_does_not_match: KeyMismatch =>
+        codes(&broken(|tree| tree.copy("/etc/kubernetes/pki/etcd/server.key", APISERVER_KEY)));
+    the_key_of_another_authority_does_not_match: KeyMismatch =>
+        codes(&broken(|tree| tree.copy("/etc/kubernetes/pki/etcd/ca.key", FRONT_PROXY_CA_KEY)));
+    the_key_of_another_kubeconfig_does_not_match: KeyMismatch => {
+        let tree = broken(|tree| {
+            let other = value(tree, "/etc/kubernetes/scheduler.conf", "client-key-data: ");
+            let own = value(tree, ADMIN, "client-key-data: ");
+            replace(tree, ADMIN, &own, &other);
+        });
+        codes(&tree)
+    };
+    a_leaf_without_a_key_file_has_no_key: KeyMissing =>
+        codes(&broken(|tree| tree.remove(APISERVER_KEY)));
+    a_kubeconfig_without_key_data_has_no_key: KeyMissing => {
+        let tree = broken(|tree| {
+            let line = format!("    client-key-data: {}\n", value(tree, ADMIN, "client-key-data: "));
+            replace(tree, ADMIN, &line, "");
+        });
+        codes(&tree)
+    };
+    a_key_that_others_can_read_is_found: KeyReadable =>
+        codes(&broken(|tree| tree.set_mode(APISERVER_KEY, 0o644)));
+    a_kubeconfig_that_others_can_read_is_found: KeyReadable =>
+        codes(&broken(|tree| tree.set_mode(ADMIN, 0o604)));
+    a_kubeconfig_that_trusts_another_authority_is_stale: KubeconfigCaStale =>
+        codes(&broken(|tree| trust(tree, ADMIN, stranger().read_file(CA))));
+    kubelet_conf_with_an_embedded_certificate_is_found: KubeletConfInline =>
+        codes(&TreeBuilder::kubeadm().build());
+    a_leaf_that_ends_after_its_authority_is_found: LeafOutlivesCa => {
+        let tree = broken(|tree| {
+            tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2040-01-01T00:00:00Z"));
+        });
+        codes(&tree)
+    };
+    a_kubeconfig_that_is_gone_is_missing: Missing =>
+        codes(&broken(|tree| tree.remove("/etc/kubernetes/scheduler.conf")));
+    a_certificate_that_is_gone_is_missing: Missing =>
+        codes(&broken(|tree| tree.remove(APISERVER)));
+    an_authority_that_is_gone_is_missing: Missing =>
+        codes(&broken(|tree| tree.remove(FRONT_PROXY_CA)));
+    half_of_the_service_account_pair_is_missing: Missing =>
+        codes(&broken(|tree| tree.remove("/etc/kubernetes/pki/sa.pub")));
+    an_authority_that_says_it_is_none_is_found: NotAnAuthority =>
+        codes(&broken(|tree| tree.redraft(FRONT_PROXY_CA, FRONT_PROXY_CA_KEY, |ca| ca.is_ca = false)));
+    an_authority_whose_key_may_not_sign_certificates_is_found: NotAnAuthority => {
+        let tree = broken(|tree| {
+            tree.redraft(FRONT_PROXY_CA, FRONT_PROXY_CA_KEY, |ca| ca.key_usages = KeyUsages::LEAF);
+        });
+        codes(&tree)
+    };
+    a_certificate_is_not_valid_one_second_before_it_begins: NotYetValid => {
+        let tree = broken(|tree| {
+            tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_before = at("2026-02-01T00:00:01Z"));
+        });
+        codes_at(&tree, "2026-02-01T00:00:00Z")
+    };
+    a_public_key_of_another_pair_does_not_match_sa_key: SaKeyMismatch => {
+        let tree = broken(|tree| {
+            let other = stranger().read_file("/etc/kubernetes/pki/sa.pub").to_vec();
+            tree.edit("/etc/kubernetes/pki/sa.pub", |content| *content = other);
+        });
+        codes(&tree)
+    };
+    a_manifest_that_is_not_yaml_is_found: SourceDamaged => {
+        let tree = broken(|tree| {
+            tree.write(&path("/etc/kubernetes/manifests/kube-apiserver.yaml"), *b"spec: [", 0o600);
+        });
+        codes(&tree)
+    };
+    a_kubelet_configuration_that_is_not_yaml_is_found: SourceDamaged =>
+        codes(&broken(|tree| tree.write(&path("/var/lib/kubelet/config.yaml"), *b"kind: [", 0o644)));
+    a_key_that_cannot_be_read_is_found: Unreadable =>
+        codes_without_access_to(FileSlot::LeafKey(LeafSlot::ApiServer));
+    a_certificate_that_cannot_be_read_is_found: Unreadable =>
+        codes_without_access_to(FileSlot::LeafCertificate(LeafSlot::ApiServer));
+    a_kubeconfig_that_cannot_be_read_is_found_once: Unreadable =>
+        codes_without_access_to(FileSlot::Kubeconfig(KubeconfigSlot::Admin));
+    a_signature_with_sha224_cannot_be_verified: Unverifiable =>
+        codes(&broken(sign_with_sha224));
+    a_leaf_of_another_authority_of_the_same_name_is_found: WrongAuthority => {
+        let tree = broken(|tree| {
+            for file in [APISERVER, APISERVER_KEY] {
+                let foreign = stranger().read_file(file).to_vec();
+                tree.edit(file, |content| *content = foreign);
+            }
+        });
+        codes(&tree)
+    };
+    a_leaf_of_an_authority_of_another_name_is_found: WrongAuthority => {
+        let tree = broken(|tree| {
+            tree.copy("/etc/kubernetes/pki/etcd/server.crt", APISERVER);
+            tree.copy("/etc/kubernetes/pki/etcd/server.key", APISERVER_KEY);
+        });
+        codes(&tree)
+    };
+}
+
+#[test]
+fn a_tree_as_kubeadm_makes_it_has_no_finding() {
+    assert_eq!(codes(&broken(|_| ())), []);
+}
+
+#[test]
+fn a_certificate_is_not_due_one_second_before_its_window() {
+    let tree = broken(|tree| {
+        tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-03-03T00:00:01Z"));
+    });
+    assert_eq!(codes_at(&tree, "2026-02-01T00:00:00Z"), []);
+}
+
+#[test]
+fn a_certificate_is_valid_on_its_first_second() {
+    let tree = broken(|tree| {
+        tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_before = at("2026-02-01T00:00:00Z"));
+    });
+    assert_eq!(codes_at(&tree, "2026-02-01T00:00:00Z"), []);
+}
+
+#[test]
+fn an_authority_that_ends_with_the_next_certificates_is_no_finding() {
+    let mut tree = short_lived().build();
+    tree.redraft(FRONT_PROXY_CA, FRONT_PROXY_CA_KEY, |ca| ca.not_after = at("2027-01-02T00:00:00Z"));
+    assert_eq!(codes(&tree), []);
+}
+
+#[test]
+fn a_kubeconfig_that_trusts_more_than_the_tree_has_is_not_stale() {
+    let tree = broken(|tree| {
+        let bundle = [stranger().read_file(CA), tree.read_file(CA)].concat();
+        trust(tree, ADMIN, &bundle);
+    });
+    assert_eq!(codes(&tree), []);
+}
+
+#[test]
+fn a_key_that_its_group_can_read_is_no_finding() {
+    assert_eq!(codes(&broken(|tree| tree.set_mode(APISERVER_KEY, 0o640))), []);
+}
+
+#[test]
+fn kubelet_conf_that_refers_to_the_rotated_certificate_is_no_finding() {
+    let mut tree = TreeBuilder::kubeadm().build();
+    let (conf, pem) = ("/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/pki/kubelet-client-current.pem");
+    let bytes = tree.read_file(conf).to_vec();
+    let parsed = Kubeconfig::parse(&bytes).unwrap();
+    let user = parsed.current().unwrap().user;
+    let Source::Data(certificate) = user.client_certificate() else { panic!("it is embedded") };
+    let key = user_key(&bytes, user.name()).unwrap();
+    tree.write(&path(pem), [certificate.as_slice(), key.secret_bytes()].concat(), 0o600);
+    for kind in ["certificate", "key"] {
+        let embedded =
+            format!("client-{kind}-data: {}", value(&tree, conf, &format!("client-{kind}-data: ")));
+        replace(&mut tree, conf, &embedded, &format!("client-{kind}: {pem}"));
+    }
+    assert_eq!(codes(&tree), []);
+}
+
+#[test]
+fn the_leaf_of_an_authority_that_is_over_is_over_too() {
+    // Two findings: a leaf that was still valid would be a finding as well, since it would outlive its authority.
+    let tree = broken(|tree| {
+        let end = at("2026-01-31T23:59:59Z");
+        tree.redraft(FRONT_PROXY_CLIENT, FRONT_PROXY_CA_KEY, |leaf| leaf.not_after = end);
+        tree.redraft(FRONT_PROXY_CA, FRONT_PROXY_CA_KEY, |ca| ca.not_after = end);
+    });
+    assert_eq!(codes_at(&tree, "2026-02-01T00:00:00Z"), [FindingCode::Expired, FindingCode::Expired]);
+}
+
+#[test]
+fn a_copy_of_admin_conf_from_before_the_renewal_is_found_where_it_lies() {
+    let mut tree = broken(|tree| tree.copy(ADMIN, "/root/.kube/config"));
+    let later = at("2026-12-15T00:00:00Z");
+    tree.renew(&PlanRequest::with_selection(Selection::All), later, &mut Seeded::provider(2));
+    let diagnosis = diagnose(&tree.inventory(), Policy::default(), later);
+    let found: Vec<String> = diagnosis.findings().iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["/root/.kube/config: expires 2027-01-01T00:00:00Z, in 17 days"]);
+}
+
+#[test]
+fn every_code_has_a_broken_tree() {
+    let table: BTreeSet<FindingCode> = TABLE.iter().copied().collect();
+    assert_eq!(table, FindingCode::ALL.into_iter().collect());
+}
+
+#[test]
+fn every_code_has_an_entry_in_the_documentation_in_the_order_of_names() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/findings.md");
+    let text = fs::read_to_string(file).unwrap();
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(headings, FindingCode::ALL.map(FindingCode::name));
+}
+
+const CA: &str = "/etc/kubernetes/pki/ca.crt";
+const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
+const APISERVER: &str = "/etc/kubernetes/pki/apiserver.crt";
+const APISERVER_KEY: &str = "/etc/kubernetes/pki/apiserver.key";
+const FRONT_PROXY_CA: &str = "/etc/kubernetes/pki/front-proxy-ca.crt";
+const FRONT_PROXY_CA_KEY: &str = "/etc/kubernetes/pki/front-proxy-ca.key";
+const FRONT_PROXY_CLIENT: &str = "/etc/kubernetes/pki/front-proxy-client.crt";
+const ADMIN: &str = "/etc/kubernetes/admin.conf";
+
+/// Without kubelet.conf, since the one that kubeadm makes has a finding of its own.
+fn whole() -> TreeBuilder {
+    TreeBuilder::kubeadm().without(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet))
+}
+
+fn short_lived() -> TreeBuilder {
+    whole().lifetime(Seconds::from_days(100))
+}
+
+/// Another cluster: the same names, other keys.
+fn stranger() -> MemoryTree {
+    whole().seed(2).build()
+}
+
+fn broken(change: impl FnOnce(&mut MemoryTree)) -> MemoryTree {
+    let mut tree = whole().build();
+    change(&mut tree);
+    tree
+}
+
+/// Returns the code of every finding on the day after the tree was made.
+fn codes(tree: &MemoryTree) -> Vec<FindingCode> {
+    codes_at(tree, "2026-01-02T00:00:00Z")
+}
+
+fn codes_at(tree: &MemoryTree, now: &str) -> Vec<FindingCode> {
+    codes_of(&tree.inventory(), now)
+}
+
+fn codes_without_access_to(file: FileSlot) -> Vec<FindingCode> {
+    let mut snapshot = whole().build().snapshot();
+    snapshot.insert(file, FileState::Unreadable(ReadProblem::PermissionDenied));
+    codes_of(&Inventory::parse(&snapshot), "2026-01-02T00:00:00Z")
+}
+
+fn codes_of(inventory: &Inventory, now: &str) -> Vec<FindingCode> {
+    let diagnosis = diagnose(inventory, Policy::default(), at(now));
+    diagnosis.findings().iter().map(|finding| finding.code).collect()
+}
+
+/// Returns the rest of the line that `key` begins.
+fn value(tree: &MemoryTree, file: &str, key: &str) -> String {
+    let text = std::str::from_utf8(tree.read_file(file)).unwrap();
+    let (_, rest) = text.split_once(key).expect("the file has this key");
+    rest.lines().next().unwrap().to_owned()
+}
+
+fn replace(tree: &mut MemoryTree, file: &str, from: &str, to: &str) {
+    tree.edit(file, |content| {
+        let text = std::str::from_utf8(content).unwrap();
+        assert!(text.contains(from), "{file} holds no {from:?}");
+        *content = text.replacen(from, to, 1).into_bytes();
+    });
+}
+
+/// Lets the kubeconfig trust `certificates` in place of the tree's authority.
+fn trust(tree: &mut MemoryTree, kubeconfig: &str, certificates: &[u8]) {
+    let edited =
+        edit(tree.read_file(kubeconfig), &Edit::new().authority(certificates, "kubernetes")).unwrap();
+    tree.edit(kubeconfig, |content| *content = edited.secret_bytes().to_vec());
+}
+
+/// Names ecdsa-with-SHA224 as the algorithm, in the signed part and beside it.
+fn sign_with_sha224(tree: &mut MemoryTree) {
+    const SHA256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let mut der = tree.certificate(APISERVER).as_der().to_vec();
+    let positions: Vec<usize> =
+        der.windows(8).enumerate().filter(|(_, window)| *window == SHA256).map(|(at, _)| at).collect();
+    assert_eq!(positions.len(), 2);
+    for position in positions {
+        der[position + 7] = 1;
+    }
+    tree.edit(APISERVER, |content| *content = encode_certificate(&der).into_bytes());
+}
