@@ -1,0 +1,179 @@
+//! The command line as plain data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kubecerts_core::path::TreePath;
+use kubecerts_core::time::{Seconds, Timestamp};
+use kubecerts_host::{Node, NodeOptions};
+
+use crate::commands::{certs, check, completion, demo, inspect, man, plan, renew, schema};
+use crate::error::CommandError;
+
+/// Check, plan and renew the certificates of a kubeadm-style Kubernetes control plane.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubecerts",
+    version,
+    propagate_version = true,
+    after_long_help = "\
+Exit codes:
+  0  nothing is due, or done            5  inconsistent: wrong authority, wrong key
+  1  the operation failed               6  incomplete: something asked for could not be renewed
+  2  the command line makes no sense    9  refused for safety, nothing was changed
+  3  something is due
+  4  something is expired or unusable"
+)]
+pub(crate) struct Cli {
+    /// When to colour the output; NO_COLOR and CLICOLOR_FORCE are respected.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", global = true)]
+    pub(crate) color: ColorArg,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to colour the output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ColorArg {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(check::Args),
+    Plan(plan::Args),
+    Renew(renew::Args),
+    Inspect(inspect::Args),
+    Certs(certs::Args),
+    Demo(demo::Args),
+    Schema(schema::Args),
+    Completion(completion::Args),
+    Man(man::Args),
+}
+
+/// Which node, and where its files lie. Without any of these: this host, as its static-pod manifests say.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Where the files lie")]
+pub(crate) struct NodeArgs {
+    /// The directory that is the node's `/`, for a mounted disk or a copy.
+    #[arg(long, value_name = "DIR", env = "KUBECERTS_ROOTFS", global = true)]
+    rootfs: Option<PathBuf>,
+
+    /// The directory of certificates and keys [default: from the manifests, else /etc/kubernetes/pki].
+    #[arg(long, value_name = "DIR", value_parser = tree_path, global = true)]
+    cert_dir: Option<TreePath>,
+
+    /// The directory of the kubeconfigs [default: from the manifests, else /etc/kubernetes].
+    #[arg(long, value_name = "DIR", value_parser = tree_path, global = true)]
+    kubeconfig_dir: Option<TreePath>,
+
+    /// The directory of the static-pod manifests [default: from the kubelet, else /etc/kubernetes/manifests].
+    #[arg(long, value_name = "DIR", value_parser = tree_path, global = true)]
+    manifests_dir: Option<TreePath>,
+
+    /// The kubelet's own directory [default: /var/lib/kubelet].
+    #[arg(long, value_name = "DIR", value_parser = tree_path, global = true)]
+    kubelet_dir: Option<TreePath>,
+
+    /// A kubeadm configuration file, for what the manifests do not say.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// The node's name [default: from the manifests, the configuration, or the host's name].
+    #[arg(long, value_name = "NAME", global = true)]
+    node_name: Option<String>,
+}
+
+impl NodeArgs {
+    /// Returns the options that lead another command to the same node, each after a space.
+    pub(crate) fn words(&self) -> String {
+        let Self { rootfs, cert_dir, kubeconfig_dir, manifests_dir, kubelet_dir, config, node_name } = self;
+        let path = |path: &PathBuf| path.display().to_string();
+        let options = [
+            ("rootfs", rootfs.as_ref().map(path)),
+            ("cert-dir", cert_dir.as_ref().map(ToString::to_string)),
+            ("kubeconfig-dir", kubeconfig_dir.as_ref().map(ToString::to_string)),
+            ("manifests-dir", manifests_dir.as_ref().map(ToString::to_string)),
+            ("kubelet-dir", kubelet_dir.as_ref().map(ToString::to_string)),
+            ("config", config.as_ref().map(path)),
+            ("node-name", node_name.clone()),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.map(|(name, value)| format!(" --{name} {}", quoted(&value))).collect()
+    }
+
+    /// Opens the node that the arguments describe.
+    pub(crate) fn open(&self) -> Result<Node, CommandError> {
+        let Self { rootfs, cert_dir, kubeconfig_dir, manifests_dir, kubelet_dir, config, node_name } =
+            self.clone();
+        let mut options = NodeOptions::default();
+        options.root = rootfs;
+        options.config = config;
+        options.arguments.certificates = cert_dir;
+        options.arguments.kubeconfigs = kubeconfig_dir;
+        options.arguments.manifests = manifests_dir;
+        options.arguments.kubelet = kubelet_dir;
+        options.arguments.node_name = node_name;
+        Ok(Node::open(options)?)
+    }
+}
+
+/// What is due, and when now is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WindowArgs {
+    /// Certificates that end within this span are due.
+    #[arg(long, value_name = "SPAN", default_value = "30d")]
+    pub(crate) within: Seconds,
+}
+
+/// Which renewal is asked for.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RenewalArgs {
+    /// The certificates by kubeadm's names (apiserver, etcd-server, admin.conf …); by default those that are due.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Everything that `kubeadm certs renew all` renews, due or not.
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+
+    /// How long the new certificates are valid, never beyond their authority [default: as in --config, else 8760h].
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) validity: Option<Seconds>,
+
+    /// Keep the private keys instead of making new ones.
+    #[arg(long)]
+    pub(crate) reuse_key: bool,
+
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+}
+
+/// Returns `value` as one word of a shell.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@=+".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+/// Parses a moment for `--at`.
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
+}
+
+/// Parses a path of the node; a relative one is relative to its root.
+fn tree_path(text: &str) -> Result<TreePath, String> {
+    let absolute = std::path::absolute(text).map_err(|error| error.to_string())?;
+    let text = absolute.to_str().ok_or("the path is not UTF-8")?;
+    TreePath::parse("/").and_then(|root| root.join(text)).map_err(|error| error.to_string())
+}

@@ -1,0 +1,144 @@
+//! `kubecerts certs`: kubeadm's own commands, for scripts that are written for them.
+
+use clap::{Subcommand, ValueEnum};
+use kubecerts_core::catalog::Slot;
+use kubecerts_core::diagnosis::{Policy, diagnose};
+use kubecerts_core::inventory::RowState;
+use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
+use kubecerts_core::plan::{PlanRequest, Reason, Selection, plan};
+use kubecerts_core::time::Timestamp;
+use kubecerts_host::{SystemEntropy, apply};
+
+use super::{scan, selection};
+use crate::args::{NodeArgs, timestamp};
+use crate::error::{CommandError, deferral};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::render::kubeadm;
+
+/// The commands of `kubeadm certs`, with kubeadm's output.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: CertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertsCommand {
+    /// Print when certificates end, as kubeadm 1.36 does below its preamble; exit code 0 whatever is expired.
+    CheckExpiration(ExpirationArgs),
+    /// Renew one certificate or all, due or not, without a question; exit code 6 if one could not be renewed.
+    Renew(RenewArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ExpirationArgs {
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Form,
+
+    /// Judge as of this moment, in RFC 3339, instead of now.
+    #[arg(long, value_name = "RFC3339", value_parser = timestamp)]
+    at: Option<Timestamp>,
+
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct RenewArgs {
+    /// A certificate by kubeadm's name, or `all`.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Form {
+    /// kubeadm's tables.
+    Text,
+    /// CertificateExpirationInfo of output.kubeadm.k8s.io/v1alpha3.
+    Json,
+    /// The same in YAML.
+    Yaml,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
+    match &args.command {
+        CertsCommand::CheckExpiration(args) => check_expiration(args, output),
+        CertsCommand::Renew(args) => renew(args, output),
+    }
+}
+
+fn check_expiration(args: &ExpirationArgs, output: &mut Output) -> Result<Exit, CommandError> {
+    let ExpirationArgs { output: form, at, node } = args;
+    let (_, inventory) = scan(&node.open()?)?;
+    let now = at.unwrap_or_else(kubecerts_host::now);
+    let info = kubeadm::ExpirationInfo {
+        certificates: inventory.kubeadm_expirations(),
+        authorities: inventory.kubeadm_authority_expirations(),
+        now,
+    };
+    // kubeadm stops at the first file that it cannot understand, and a script relies on that.
+    let unusable = info.certificates.iter().chain(&info.authorities).find_map(|row| match &row.certificate {
+        RowState::Unusable(reason) => Some((&row.place, reason)),
+        RowState::Present(_) | RowState::Missing => None,
+    });
+    if let Some((place, reason)) = unusable {
+        return Err(CommandError::failed(format!("failed to load existing certificate {place}: {reason}"))
+            .with_hint("see everything that is wrong with: kubecerts check"));
+    }
+    match form {
+        Form::Text => output.data(&info.to_text()),
+        Form::Json => output.data(&info.to_json()),
+        Form::Yaml => output.data(&info.to_yaml()),
+    }
+    Ok(Exit::Fine)
+}
+
+fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
+    let RenewArgs { name, node } = args;
+    let options = node.words();
+    let node = node.open()?;
+    let (snapshot, inventory) = scan(&node)?;
+    let now = kubecerts_host::now();
+    let mut request = PlanRequest::for_node(inventory.node());
+    request.selection = selection(std::slice::from_ref(name), false)?;
+    let plan = plan(&inventory, &request, now, &mut SystemEntropy::new())?;
+
+    let changes: ChangeSet = issue(&plan, &snapshot, &mut RustCrypto::new(SystemEntropy::new()))?;
+    let report = apply(&changes, &node, &mut SystemEntropy::new(), &mut |_| {})?;
+    if let Some(slot) = plan.shortfalls(&report.inventory).first() {
+        return Err(CommandError::failed(format!("{slot} on disk is not what was written")));
+    }
+
+    let everything = request.selection == Selection::All;
+    for slot in Slot::ALL {
+        if let Some(line) = kubeadm::renewal_line(slot, &plan, &inventory, everything) {
+            output.data(&line);
+        }
+    }
+    if everything {
+        output.data(kubeadm::DONE);
+    }
+    let mut exit = Exit::Fine;
+    for deferred in plan.deferred().iter().filter(|deferred| deferred.reason().is_failure()) {
+        exit = Exit::Incomplete;
+        // What kubeadm has words for was said on standard output.
+        if !matches!(deferred.reason(), Reason::ExternalAuthority(_) | Reason::Missing(_)) {
+            output.warning(&format!("{}: {}", deferred.slot(), deferred.reason()));
+        }
+        if let Some(hint) = deferral(deferred, &options) {
+            output.hint(&hint);
+        }
+    }
+    let diagnosis = diagnose(&report.inventory, Policy::default(), now);
+    for step in plan.steps() {
+        for finding in diagnosis.about(step.slot()) {
+            output.warning(&finding.to_string());
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,98 @@
+//! One file per command: its arguments with their help, and a `run` that calls the libraries and renders.
+
+pub(crate) mod certs;
+pub(crate) mod check;
+pub(crate) mod completion;
+pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod man;
+pub(crate) mod plan;
+pub(crate) mod renew;
+pub(crate) mod schema;
+
+use std::collections::BTreeSet;
+
+use kubecerts_core::catalog::Slot;
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::plan::{KeyChoice, Plan, PlanRequest, Selection, plan as make_plan};
+use kubecerts_core::snapshot::Snapshot;
+use kubecerts_core::time::Timestamp;
+use kubecerts_host::{Node, SystemEntropy};
+
+use crate::args::{Command, RenewalArgs};
+use crate::error::{CommandError, deferral};
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Runs `command`.
+pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, CommandError> {
+    match command {
+        Command::Check(args) => check::run(&args, output),
+        Command::Plan(args) => plan::run(&args, output),
+        Command::Renew(args) => renew::run(&args, output),
+        Command::Inspect(args) => inspect::run(&args, output),
+        Command::Certs(args) => certs::run(&args, output),
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Schema(args) => schema::run(&args, output),
+        Command::Completion(args) => completion::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
+    }
+}
+
+/// Scans `node`, and refuses a tree in which there is nothing at all.
+fn scan(node: &Node) -> Result<(Snapshot, Inventory), CommandError> {
+    let snapshot = node.scan()?;
+    let inventory = Inventory::parse(&snapshot);
+    if inventory.is_empty() {
+        let directories = snapshot.node().directories();
+        let root = node.root().directory().display();
+        return Err(CommandError::failed(format!(
+            "there is no certificate in {} and no kubeconfig in {}, below {root}",
+            directories.certificates, directories.kubeconfigs
+        ))
+        .with_hint("run it on a control-plane node, or say where the files are with --rootfs, --cert-dir, --kubeconfig-dir"));
+    }
+    Ok((snapshot, inventory))
+}
+
+/// Returns the plan that `args` ask for.
+fn plan_for(args: &RenewalArgs, inventory: &Inventory, now: Timestamp) -> Result<Plan, CommandError> {
+    let mut request = PlanRequest::for_node(inventory.node());
+    request.selection = selection(&args.names, args.all)?;
+    request.window = args.window.within;
+    if let Some(lifetime) = args.validity {
+        request.lifetime = lifetime;
+    }
+    if args.reuse_key {
+        request.keys = KeyChoice::Reuse;
+    }
+    Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
+}
+
+/// Says what would make possible what was asked for and is not planned; `options` lead a command to the same node.
+fn explain_deferred(plan: &Plan, options: &str, output: &mut Output) {
+    let failures = plan.deferred().iter().filter(|deferred| deferred.reason().is_failure());
+    for hint in failures.filter_map(|deferred| deferral(deferred, options)) {
+        output.hint(&hint);
+    }
+}
+
+/// Returns the selection that the names on the command line make; `all` is kubeadm's word for everything.
+fn selection(names: &[String], all: bool) -> Result<Selection, CommandError> {
+    if all || names == ["all"] {
+        return Ok(Selection::All);
+    }
+    if names.is_empty() {
+        return Ok(Selection::Due);
+    }
+    let slot = |name: &String| {
+        name.parse::<Slot>().map_err(|error| CommandError::usage(error.to_string()).with_hint(known_names()))
+    };
+    Ok(Selection::Named(names.iter().map(slot).collect::<Result<BTreeSet<_>, _>>()?))
+}
+
+fn known_names() -> String {
+    let names: Vec<&str> =
+        Slot::ALL.into_iter().filter(|slot| slot.renewed_by_kubeadm()).map(Slot::name).collect();
+    format!("the names are: {}, or all", names.join(", "))
+}

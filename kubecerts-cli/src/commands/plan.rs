@@ -1,0 +1,56 @@
+//! `kubecerts plan`
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{plan_for, scan};
+use crate::args::{NodeArgs, RenewalArgs};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::render::text;
+
+/// Show what a renewal would do, and what it would not and why. Changes nothing.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    renewal: RenewalArgs,
+
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Form,
+
+    /// Also write the plan as JSON into this file, which must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// JSON, see `kubecerts schema plan`.
+    Json,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
+    let Args { renewal, output: form, out, node } = args;
+    let (_, inventory) = scan(&node.open()?)?;
+    let plan = plan_for(renewal, &inventory, kubecerts_host::now())?;
+    if let Some(path) = out {
+        kubecerts_host::write_new_file(path, plan.to_json().as_bytes())?;
+    }
+    match form {
+        Form::Text => output.data(&text::plan(&plan, &inventory)),
+        Form::Json => output.data(&plan.to_json()),
+    }
+    super::explain_deferred(&plan, &node.words(), output);
+    if let Some(path) = out {
+        output.note(&format!("wrote {}", path.display()));
+    }
+    Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
+}

@@ -1,0 +1,7 @@
+//! Results into words: tables, texts, documents.
+
+pub(crate) mod documents;
+pub(crate) mod kubeadm;
+pub(crate) mod span;
+pub(crate) mod table;
+pub(crate) mod text;

@@ -1,0 +1,255 @@
+//! Plans, reports and inspections for people.
+
+use std::fmt::Write as _;
+
+use kubecerts_core::catalog::Reload;
+use kubecerts_core::inspection::{Inspection, KubeconfigInspection};
+use kubecerts_core::inventory::{Inventory, KeyFacts};
+use kubecerts_core::plan::{IssuerRef, KeyPolicy, Plan, Step};
+use kubecerts_core::x509::{
+    Certificate, CertificateRequest, Extension, KeyEncoding, PublicKey, SignatureVerdict,
+};
+use kubecerts_host::Report;
+
+use crate::output::STRONG;
+
+/// Returns a heading of its own paragraph.
+pub(crate) fn heading(text: &str) -> String {
+    format!("\n{STRONG}{text}{STRONG:#}\n\n")
+}
+
+/// Returns what a plan does, what it does not, and what to restart.
+pub(crate) fn plan(plan: &Plan, inventory: &Inventory) -> String {
+    let mut text = Text::default();
+    if plan.is_empty() {
+        text.line(format!("Nothing to renew at {}.", plan.now()));
+    } else {
+        text.line(format!("To renew at {}:", plan.now()));
+    }
+    for step in plan.steps() {
+        text.step(step, inventory);
+    }
+    if !plan.deferred().is_empty() {
+        text.line("Not renewed:".to_owned());
+    }
+    for deferred in plan.deferred() {
+        text.line(format!("  {:<26} {}", deferred.slot().name(), deferred.reason()));
+    }
+    text.restarts(plan);
+    text.0
+}
+
+/// Returns what was done, and what to restart.
+pub(crate) fn renewed(plan: &Plan, report: &Report) -> String {
+    let mut text = Text::default();
+    for step in plan.steps() {
+        let Some(spec) = step.certificate() else { continue };
+        text.line(format!("renewed {:<26} until {}", step.slot().name(), spec.validity.not_after()));
+    }
+    text.line(format!(
+        "{} certificates in {} files; every signature and every key was verified again on disk",
+        plan.steps().len(),
+        report.written.len()
+    ));
+    text.restarts(plan);
+    text.0
+}
+
+/// Returns everything in a file.
+pub(crate) fn inspection(items: &[Inspection]) -> String {
+    let mut text = Text::default();
+    for (position, item) in items.iter().enumerate() {
+        if position > 0 {
+            text.line(String::new());
+        }
+        text.item(item, "");
+    }
+    text.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: String) {
+        self.0.push_str(&line);
+        self.0.push('\n');
+    }
+
+    fn field(&mut self, indent: &str, name: &str, value: impl std::fmt::Display) {
+        writeln!(self.0, "{indent}  {name:<22} {value}").expect("writing to a String cannot fail");
+    }
+
+    fn step(&mut self, step: &Step, inventory: &Inventory) {
+        let Some(spec) = step.certificate() else { return };
+        let end = spec.validity.not_after();
+        let before =
+            step.replaced().map(|replaced| format!("{} -> ", replaced.not_after)).unwrap_or_default();
+        self.line(format!("  {:<26} {before}{end}", step.slot().name()));
+        let key = match step.key() {
+            KeyPolicy::Generate(algorithm) => format!("new {algorithm} key"),
+            KeyPolicy::Reuse => "same key".to_owned(),
+        };
+        let issuer = match &spec.issuer {
+            IssuerRef::Existing { ca, .. } | IssuerRef::Created(ca) => ca.name(),
+            IssuerRef::Itself => "itself",
+        };
+        let names = match spec.alternative_names.as_slice().len() {
+            0 => String::new(),
+            count => format!(", {count} alternative names"),
+        };
+        self.line(format!("    {}; {key}, signed by {issuer}{names}", spec.subject));
+        let layout = inventory.node().layout();
+        let paths: Vec<String> =
+            step.writes().iter().map(|write| layout.path(write.file()).to_string()).collect();
+        self.line(format!("    writes {}", paths.join(", ")));
+        for note in step.notes() {
+            self.line(format!("    note: {note}"));
+        }
+    }
+
+    fn restarts(&mut self, plan: &Plan) {
+        for restart in plan.restarts() {
+            let need = match restart.reload {
+                Reload::ByItself => "picks the new files up by itself",
+                Reload::Unknown => {
+                    "should be restarted: whether it picks them up by itself is not known for this version"
+                }
+                Reload::NeedsRestart => "has to be restarted",
+            };
+            self.line(format!("Afterwards {} {need}.", restart.component));
+        }
+    }
+
+    fn item(&mut self, item: &Inspection, indent: &str) {
+        match item {
+            Inspection::Certificate(certificate) => self.certificate(certificate, indent),
+            Inspection::PrivateKey(key) => self.private_key(key, indent),
+            Inspection::PublicKey(key) => {
+                self.line(format!("{indent}Public key"));
+                self.public_key(key, indent);
+            }
+            Inspection::Request(request) => self.request(request, indent),
+            Inspection::Kubeconfig(kubeconfig) => self.kubeconfig(kubeconfig, indent),
+            Inspection::Damaged { what, damage } => self.line(format!("{indent}Damaged {what}: {damage}")),
+            _ => self.line(format!("{indent}Something that this version cannot show")),
+        }
+    }
+
+    fn certificate(&mut self, certificate: &Certificate, indent: &str) {
+        self.line(format!("{indent}Certificate"));
+        self.field(indent, "subject", certificate.subject());
+        self.field(indent, "issuer", certificate.issuer());
+        self.field(
+            indent,
+            "serial",
+            format!("{} ({})", certificate.serial(), certificate.serial().to_decimal()),
+        );
+        self.field(indent, "not before", certificate.not_before());
+        self.field(indent, "not after", certificate.not_after());
+        self.public_key(certificate.public_key(), indent);
+        self.field(indent, "signature algorithm", certificate.signature_algorithm());
+        if let Some(constraints) = certificate.basic_constraints() {
+            let length =
+                constraints.path_length.map(|length| format!(", path length {length}")).unwrap_or_default();
+            self.field(
+                indent,
+                "authority",
+                format!("{}{length}", if constraints.is_ca { "yes" } else { "no" }),
+            );
+        }
+        if let Some(usages) = certificate.key_usages() {
+            self.field(indent, "key usage", usages.names().collect::<Vec<_>>().join(", "));
+        }
+        if !certificate.extended_key_usages().is_empty() {
+            let purposes = certificate.extended_key_usages().as_slice().iter().map(ToString::to_string);
+            self.field(indent, "extended key usage", purposes.collect::<Vec<_>>().join(", "));
+        }
+        for name in certificate.alternative_names().texts() {
+            self.field(indent, "alternative name", name);
+        }
+        if let Some(identifier) = certificate.subject_key_identifier() {
+            self.field(indent, "subject key id", colons(identifier));
+        }
+        if let Some(identifier) = certificate.authority_key_identifier() {
+            self.field(indent, "authority key id", colons(identifier));
+        }
+        self.extensions(certificate.extensions(), indent);
+        self.field(indent, "sha256", certificate.fingerprint());
+    }
+
+    fn extensions(&mut self, extensions: &[Extension], indent: &str) {
+        for Extension { name, critical, .. } in extensions {
+            self.field(indent, "extension", format!("{name}{}", if *critical { ", critical" } else { "" }));
+        }
+    }
+
+    fn public_key(&mut self, key: &PublicKey, indent: &str) {
+        self.field(indent, "key", key.key_type());
+        self.field(indent, "public key sha256", key.fingerprint());
+    }
+
+    fn private_key(&mut self, key: &KeyFacts, indent: &str) {
+        self.line(format!("{indent}Private key"));
+        let encoding = match key.encoding() {
+            KeyEncoding::Pkcs1 => "PKCS#1",
+            KeyEncoding::Sec1 => "SEC1",
+            KeyEncoding::Pkcs8 => "PKCS#8",
+            _ => "another encoding",
+        };
+        self.field(indent, "encoding", encoding);
+        self.public_key(key.public_key(), indent);
+    }
+
+    fn request(&mut self, request: &CertificateRequest, indent: &str) {
+        self.line(format!("{indent}Certificate request"));
+        self.field(indent, "subject", request.subject());
+        self.public_key(request.public_key(), indent);
+        for name in request.alternative_names().texts() {
+            self.field(indent, "alternative name", name);
+        }
+        self.extensions(request.extensions(), indent);
+        let verdict = match request.verdict() {
+            SignatureVerdict::Valid => "valid".to_owned(),
+            SignatureVerdict::Invalid => "NOT by the key of the request".to_owned(),
+            SignatureVerdict::Unsupported(algorithm) => format!("not verified, {algorithm} is not supported"),
+        };
+        self.field(indent, "signature", format!("{}, {verdict}", request.signature_algorithm()));
+    }
+
+    fn kubeconfig(&mut self, kubeconfig: &KubeconfigInspection, indent: &str) {
+        let file = &kubeconfig.file;
+        self.line(format!("{indent}Kubeconfig"));
+        self.field(indent, "current context", file.current_context().unwrap_or("(none)"));
+        for context in file.contexts() {
+            let value = format!("{}: cluster {}, user {}", context.name(), context.cluster(), context.user());
+            self.field(indent, "context", value);
+        }
+        for (cluster, (_, items)) in file.clusters().iter().zip(&kubeconfig.authorities) {
+            self.field(
+                indent,
+                "cluster",
+                format!("{}: {}", cluster.name(), cluster.server().unwrap_or("(no server)")),
+            );
+            self.items(items, indent);
+        }
+        for (user, (_, items)) in file.users().iter().zip(&kubeconfig.credentials) {
+            self.field(indent, "user", user.name());
+            if let Some(other) = user.other_credential() {
+                self.field(indent, "other credential", other);
+            }
+            self.items(items, indent);
+        }
+    }
+
+    fn items(&mut self, items: &[Inspection], indent: &str) {
+        let indent = format!("{indent}    ");
+        for item in items {
+            self.item(item, &indent);
+        }
+    }
+}
+
+fn colons(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}

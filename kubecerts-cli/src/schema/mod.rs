@@ -1,0 +1,44 @@
+//! The JSON Schemas of all documents. Tests hold the real output against them.
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+/// A document that kubecerts writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Document {
+    /// `kubecerts check -o json`
+    Check,
+    /// `kubecerts plan -o json`
+    Plan,
+    /// `kubecerts renew -o json`
+    Renewal,
+    /// `kubecerts inspect -o json`
+    Inspection,
+}
+
+impl Document {
+    /// Returns the schema.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Check => include_str!("check.json"),
+            Self::Plan => include_str!("plan.json"),
+            Self::Renewal => include_str!("renewal.json"),
+            Self::Inspection => include_str!("inspection.json"),
+        }
+    }
+}
+
+/// Returns one schema that accepts every document.
+pub(crate) fn all() -> String {
+    let schemas: Vec<Value> = Document::value_variants()
+        .iter()
+        .map(|document| serde_json::from_str(document.text()).expect("the schemas are JSON"))
+        .collect();
+    let all = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://kubecerts.dev/v1/schema.json",
+        "title": "The documents of kubecerts, kubecerts.dev/v1",
+        "oneOf": schemas,
+    });
+    format!("{all:#}\n")
+}
