@@ -1,0 +1,100 @@
+//! Every document is what its schema says.
+
+use kubecerts_core::catalog::{CaSlot, FileSlot};
+use kubecerts_testkit::{FIXTURES, Fixture, TreeBuilder};
+use serde_json::Value;
+
+use crate::support::{Tree, kubecerts};
+
+fn schema(name: &[&str]) -> jsonschema::Validator {
+    let outcome = kubecerts(&[&["schema"], name].concat()).exits(0);
+    jsonschema::validator_for(&serde_json::from_str(&outcome.stdout).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn valid(schema: &jsonschema::Validator, text: &str) -> Value {
+    let document: Value = serde_json::from_str(text).unwrap();
+    let errors: Vec<String> =
+        schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    document
+}
+
+#[test]
+fn check_plan_and_renewal_are_valid_for_every_tree() {
+    let [check, plan, renewal] = [&["check"], &["plan"], &["renewal"]].map(|name| schema(name));
+    for name in FIXTURES {
+        let tree = Tree::fixture(name);
+        valid(&check, &tree.run(&["check", "-o", "json"]).stdout);
+        valid(&plan, &tree.run(&["plan", "--all", "-o", "json"]).stdout);
+        let document = valid(&renewal, &tree.run(&["renew", "--all", "--dry-run", "-o", "json"]).stdout);
+        valid(&plan, &document["plan"].to_string());
+    }
+}
+
+#[test]
+fn a_renewal_that_was_applied_is_valid() {
+    let tree = TreeBuilder::kubeadm().made(kubecerts_testkit::at("2024-01-01T00:00:00Z"));
+    let tree = Tree::of(&tree.without(FileSlot::CaKey(CaSlot::FrontProxy)).build());
+    let document = valid(&schema(&["renewal"]), &tree.run(&["renew", "--yes", "-o", "json"]).exits(6).stdout);
+    assert_eq!(document["applied"], true);
+    assert_eq!(document["complete"], false);
+    assert_eq!(document["written"].as_array().unwrap().len(), 16);
+}
+
+#[test]
+fn a_sick_tree_gives_a_valid_document() {
+    let mut tree = TreeBuilder::kubeadm().build();
+    tree.edit("/etc/kubernetes/pki/apiserver.crt", |content| content.truncate(100));
+    tree.edit("/etc/kubernetes/scheduler.conf", |content| content.insert_str_at_start("["));
+    tree.remove("/etc/kubernetes/pki/etcd/ca.crt");
+    tree.copy("/etc/kubernetes/admin.conf", "/root/.kube/config");
+    let tree = Tree::of(&tree);
+    valid(&schema(&["check"]), &tree.run(&["check", "-o", "json"]).stdout);
+    valid(&schema(&["plan"]), &tree.run(&["plan", "--all", "-o", "json"]).stdout);
+}
+
+#[test]
+fn inspections_are_valid() {
+    let inspection = schema(&["inspection"]);
+    let directory = Fixture::named("kubeadm-v136-ecdsa-p256").directory().to_owned();
+    for name in [
+        "etc/kubernetes/pki/apiserver.crt",
+        "etc/kubernetes/pki/apiserver.key",
+        "etc/kubernetes/pki/sa.pub",
+        "etc/kubernetes/admin.conf",
+        "csr/etc/kubernetes/pki/apiserver.csr",
+    ] {
+        let path = directory.join(name);
+        valid(&inspection, &kubecerts(&["inspect", "-o", "json", path.to_str().unwrap()]).exits(0).stdout);
+    }
+}
+
+#[test]
+fn the_schema_of_everything_accepts_every_document() {
+    let all = schema(&[]);
+    let tree = Tree::fixture("kubeadm-v136-ecdsa-p256");
+    for arguments in [&["check", "-o", "json"][..], &["plan", "--all", "-o", "json"]] {
+        valid(&all, &tree.run(arguments).stdout);
+    }
+    assert!(!all.is_valid(&serde_json::json!({ "kind": "Check" })));
+}
+
+#[test]
+fn yaml_says_the_same_as_json() {
+    let tree = Tree::fixture("kubeadm-v136-ecdsa-p256");
+    let at = "2026-11-22T01:00:00Z";
+    let yaml = tree.run(&["check", "-o", "yaml", "--at", at]).stdout;
+    let json: Value = serde_json::from_str(&tree.run(&["check", "-o", "json", "--at", at]).stdout).unwrap();
+    assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), json);
+}
+
+trait InsertAtStart {
+    fn insert_str_at_start(&mut self, text: &str);
+}
+
+impl InsertAtStart for Vec<u8> {
+    fn insert_str_at_start(&mut self, text: &str) {
+        self.splice(0..0, text.bytes());
+    }
+}

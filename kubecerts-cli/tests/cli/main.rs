@@ -1,0 +1,18 @@
+//! Runs the real binary as a user would: real trees, wrong input, no terminal.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests start the binary and look at files"
+)]
+
+mod bad_input;
+mod check;
+mod documents;
+mod inspect;
+mod kubeadm_output;
+mod links;
+mod renew;
+mod support;
+mod words;

@@ -1,0 +1,38 @@
+//! Help, completions, manual pages, and the cases in `tests/cmd`, which read like a session.
+
+use crate::support::kubecerts;
+
+#[test]
+fn recorded_sessions_still_read_the_same() {
+    trycmd::TestCases::new().case("tests/cmd/*.trycmd");
+}
+
+#[test]
+fn every_command_has_help_a_manual_page_and_a_completion() {
+    let help = kubecerts(&["--help"]).exits(0).stdout;
+    for command in ["check", "plan", "renew", "inspect", "certs", "demo", "schema", "completion", "man"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}\n{help}");
+        kubecerts(&[command, "--help"]).exits(0);
+        assert!(kubecerts(&["man", command]).exits(0).stdout.starts_with(".ie"), "{command}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(kubecerts(&["completion", shell]).exits(0).stdout.contains("check-expiration"), "{shell}");
+    }
+}
+
+#[test]
+fn a_line_that_makes_no_sense_ends_with_2() {
+    for arguments in
+        [&[][..], &["chekc"], &["renew", "--all", "apiserver"], &["check", "-o", "xml"], &["certs"]]
+    {
+        assert_eq!(kubecerts(arguments).code, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn colours_appear_only_when_asked_for() {
+    let plain = kubecerts(&["check", "--rootfs", "/does/not/exist"]);
+    assert!(!plain.stderr.contains('\u{1b}'));
+    let coloured = kubecerts(&["check", "--rootfs", "/does/not/exist", "--color", "always"]);
+    assert!(coloured.stderr.contains('\u{1b}'));
+}
