@@ -17,3 +17,8 @@ pub use apply::{ApplyError, Event, Report, apply};
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
 pub use scratch::{ScratchError, make_directories, new_scratch_directory};
 pub use system::{SystemEntropy, now};
+
+/// The example of the README, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

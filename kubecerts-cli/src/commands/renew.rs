@@ -70,8 +70,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         let changes = sign(&plan, &snapshot)?;
         if *dry_run {
             output.note(&format!(
-                "dry run: {} files were made and every signature verified, nothing was written",
-                changes.changes().len()
+                "dry run: {} made and every signature verified, nothing was written",
+                text::counted(changes.changes().len(), "file")
             ));
         } else {
             report = Some(write(&changes, &node, *form, output)?);
@@ -98,10 +98,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }
 
-/// Says what a renewal has left wrong.
+/// Says what a renewal has left broken. What is merely due was not asked for, or is in the plan's list.
 fn warn(diagnosis: &Diagnosis, options: &str, output: &mut Output) {
     let mut hints = BTreeSet::new();
-    for finding in diagnosis.findings().iter().filter(|finding| finding.impact > Impact::None) {
+    for finding in diagnosis.findings().iter().filter(|finding| finding.impact > Impact::Due) {
         output.warning(&finding.to_string());
         hints.extend(remedy(finding, options));
     }
@@ -124,7 +124,7 @@ fn consent(output: &mut Output) -> Result<(), CommandError> {
 pub(super) fn sign(plan: &Plan, snapshot: &Snapshot) -> Result<ChangeSet, CommandError> {
     let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
         .with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well-formed"))
-        .with_message(format!("making {} keys and certificates", plan.steps().len()));
+        .with_message(format!("making {}", text::counted(plan.steps().len(), "certificate")));
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     let changes = issue(plan, snapshot, &mut RustCrypto::new(SystemEntropy::new()));
     spinner.finish_and_clear();

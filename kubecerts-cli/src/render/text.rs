@@ -47,9 +47,9 @@ pub(crate) fn renewed(plan: &Plan, report: &Report) -> String {
         text.line(format!("renewed {:<26} until {}", step.slot().name(), spec.validity.not_after()));
     }
     text.line(format!(
-        "{} certificates in {} files; every signature and every key was verified again on disk",
-        plan.steps().len(),
-        report.written.len()
+        "{} in {}; every signature and every key was verified again on disk",
+        counted(plan.steps().len(), "certificate"),
+        counted(report.written.len(), "file")
     ));
     text.restarts(plan);
     text.0
@@ -248,6 +248,11 @@ impl Text {
             self.item(item, &indent);
         }
     }
+}
+
+/// Returns a number of things in words.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 fn colons(bytes: &[u8]) -> String {

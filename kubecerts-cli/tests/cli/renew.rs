@@ -69,7 +69,7 @@ fn a_dry_run_signs_everything_and_writes_nothing() {
     let tree = expired();
     let before = tree.files();
     let outcome = tree.run(&["renew", "--all", "--dry-run"]).exits(0);
-    assert!(outcome.stderr.contains("18 files were made and every signature verified"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("18 files made and every signature verified"), "{}", outcome.stderr);
     assert_eq!(tree.files(), before);
 }
 
