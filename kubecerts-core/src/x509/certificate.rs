@@ -7,12 +7,12 @@ use const_oid::db::rfc5280::{
     ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE,
     ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER,
 };
-use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
-use der::{Decode, Encode, Sequence};
-use spki::AlgorithmIdentifierRef;
+use der::asn1::{AnyRef, OctetStringRef};
+use der::{Decode, Encode};
 use x509_cert::ext::pkix::AuthorityKeyIdentifier;
 
 use super::extension::RawExtension;
+use super::raw::{Constraints, Signed, TbsCertificate};
 use super::validity::parse_time;
 use super::{
     AlternativeNames, Damage, DistinguishedName, ExtendedKeyUsages, Extension, KeyUsages, PublicKey,
@@ -72,14 +72,14 @@ impl Certificate {
     /// [`Damage::Der`] when the bytes are not a certificate, or one of the extensions that Kubernetes reads is
     /// malformed; Go refuses such certificates too.
     pub fn parse_der(der: &[u8]) -> Result<Self, Damage> {
-        let outer = RawCertificate::from_der(der).map_err(|error| Damage::der("certificate", error))?;
-        let tbs = outer.tbs.to_der().map_err(|error| Damage::der("certificate", error))?;
-        let inner = RawTbs::from_der(&tbs).map_err(|error| Damage::der("certificate", error))?;
+        let outer = Signed::from_der(der).map_err(|error| Damage::der("certificate", error))?;
+        let tbs = outer.content.to_der().map_err(|error| Damage::der("certificate", error))?;
+        let inner = TbsCertificate::from_der(&tbs).map_err(|error| Damage::der("certificate", error))?;
         let raw_der = |any: AnyRef<'_>| any.to_der().map_err(|error| Damage::der("certificate", error));
         let raw_extensions = inner.extensions.unwrap_or_default();
         Ok(Self {
             der: der.to_vec(),
-            signature_oid: outer.signature_algorithm.oid,
+            signature_oid: outer.algorithm.oid,
             signature: outer.signature.as_bytes().map(<[u8]>::to_vec).unwrap_or_default(),
             version: inner.version.unwrap_or(0).saturating_add(1),
             serial: SerialNumber::from_der_content(inner.serial.value()),
@@ -261,50 +261,11 @@ impl KnownExtensions {
 }
 
 fn parse_basic_constraints(der: &[u8]) -> Result<BasicConstraints, Damage> {
-    let raw = RawBasicConstraints::from_der(der).map_err(|error| Damage::der("basicConstraints", error))?;
+    let raw = Constraints::from_der(der).map_err(|error| Damage::der("basicConstraints", error))?;
     // A longer path than any chain can have is as good as none.
     let path_length = raw.path_length.and_then(|length| match length.as_bytes() {
         [length] => Some(*length),
         _ => None,
     });
     Ok(BasicConstraints { is_ca: raw.is_ca, path_length })
-}
-
-#[derive(Sequence)]
-struct RawCertificate<'a> {
-    tbs: AnyRef<'a>,
-    signature_algorithm: AlgorithmIdentifierRef<'a>,
-    signature: BitStringRef<'a>,
-}
-
-#[derive(Sequence)]
-struct RawTbs<'a> {
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    version: Option<u8>,
-    serial: AnyRef<'a>,
-    signature: AlgorithmIdentifierRef<'a>,
-    issuer: AnyRef<'a>,
-    validity: RawValidity<'a>,
-    subject: AnyRef<'a>,
-    public_key: AnyRef<'a>,
-    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
-    issuer_id: Option<BitStringRef<'a>>,
-    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
-    subject_id: Option<BitStringRef<'a>>,
-    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Vec<RawExtension>>,
-}
-
-#[derive(Sequence)]
-struct RawValidity<'a> {
-    not_before: AnyRef<'a>,
-    not_after: AnyRef<'a>,
-}
-
-#[derive(Sequence)]
-struct RawBasicConstraints<'a> {
-    #[asn1(default = "Default::default")]
-    is_ca: bool,
-    #[asn1(optional = "true")]
-    path_length: Option<UintRef<'a>>,
 }

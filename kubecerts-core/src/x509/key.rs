@@ -11,8 +11,10 @@ use rsa::traits::PublicKeyParts;
 use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 
+#[cfg(feature = "rustcrypto")]
+use super::KeyAlgorithm;
 use super::algorithm::oid_name;
-use super::{Damage, KeyAlgorithm, KeyType, SignatureAlgorithm, pem};
+use super::{Damage, KeyType, SignatureAlgorithm, pem};
 use crate::digest::Digest;
 use crate::secret::SecretBytes;
 

@@ -12,6 +12,7 @@ mod extension;
 mod key;
 mod name;
 mod pem;
+mod raw;
 mod request;
 mod san;
 mod serial;

@@ -4,13 +4,13 @@
 
 use const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME;
 use const_oid::db::rfc5912::ID_EXTENSION_REQ;
-use der::asn1::{AnyRef, BitStringRef, SetOfVec};
+use der::asn1::{AnyRef, SetOfVec};
 use der::{Decode, Encode, Sequence};
-use spki::AlgorithmIdentifierRef;
 use x509_cert::attr::Attribute;
 
 use super::algorithm::oid_name;
 use super::extension::RawExtension;
+use super::raw::Signed;
 use super::verify::verify_oid;
 use super::{AlternativeNames, Damage, DistinguishedName, Extension, PublicKey, SignatureVerdict, pem};
 
@@ -48,8 +48,8 @@ impl CertificateRequest {
 
     fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         let malformed = |error: der::Error| Damage::der("certificate request", error);
-        let outer = RawRequest::from_der(der).map_err(malformed)?;
-        let info_der = outer.info.to_der().map_err(malformed)?;
+        let outer = Signed::from_der(der).map_err(malformed)?;
+        let info_der = outer.content.to_der().map_err(malformed)?;
         let info = RawInfo::from_der(&info_der).map_err(malformed)?;
         let raw_extensions = requested_extensions(&info).map_err(malformed)?;
         let mut alternative_names = AlternativeNames::default();
@@ -60,8 +60,8 @@ impl CertificateRequest {
         let signature = outer.signature.as_bytes().unwrap_or_default();
         Ok(Self {
             subject: DistinguishedName::parse_der(&info.subject.to_der().map_err(malformed)?)?,
-            verdict: verify_oid(&public_key, outer.signature_algorithm.oid, &info_der, signature),
-            signature_algorithm: oid_name(outer.signature_algorithm.oid),
+            verdict: verify_oid(&public_key, outer.algorithm.oid, &info_der, signature),
+            signature_algorithm: oid_name(outer.algorithm.oid),
             public_key,
             alternative_names,
             extensions: raw_extensions.iter().map(Extension::from).collect(),
@@ -120,13 +120,6 @@ fn requested_extensions(info: &RawInfo<'_>) -> der::Result<Vec<RawExtension>> {
         }
     }
     Ok(extensions)
-}
-
-#[derive(Sequence)]
-struct RawRequest<'a> {
-    info: AnyRef<'a>,
-    signature_algorithm: AlgorithmIdentifierRef<'a>,
-    signature: BitStringRef<'a>,
 }
 
 #[derive(Sequence)]

@@ -12,6 +12,7 @@ use der::{Decode, Encode, Sequence, Tag};
 use spki::AlgorithmIdentifierRef;
 
 use super::extension::RawExtension;
+use super::raw::{Constraints, Period, Signed, TbsCertificate};
 use super::validity::encode_time;
 use super::{
     AlternativeNames, Damage, DistinguishedName, ExtendedKeyUsages, KeyUsages, PublicKey, SerialNumber,
@@ -81,7 +82,7 @@ impl ToBeSigned<'_> {
         if !extended_key_usages.is_empty() {
             extensions.push(RawExtension::new(ID_CE_EXT_KEY_USAGE, false, extended_key_usages.to_der()?)?);
         }
-        let constraints = RawBasicConstraints { is_ca }.to_der()?;
+        let constraints = Constraints { is_ca, path_length: None }.to_der()?;
         extensions.push(RawExtension::new(ID_CE_BASIC_CONSTRAINTS, true, constraints)?);
         if let Some(identifier) = subject_key_identifier {
             let value = OctetStringRef::new(identifier)?.to_der()?;
@@ -102,18 +103,20 @@ impl ToBeSigned<'_> {
             )?);
         }
 
-        RawTbs {
-            version: 2,
+        TbsCertificate {
+            version: Some(2),
             serial: AnyRef::new(Tag::Integer, serial.as_bytes())?,
             signature: algorithm_identifier(signature),
             issuer: AnyRef::from_der(issuer.as_der())?,
-            validity: RawValidity {
+            validity: Period {
                 not_before: AnyRef::from(&encode_time(validity.not_before())),
                 not_after: AnyRef::from(&encode_time(validity.not_after())),
             },
             subject: AnyRef::from_der(subject.as_der())?,
             public_key: AnyRef::from_der(public_key.as_der())?,
-            extensions,
+            issuer_id: None,
+            subject_id: None,
+            extensions: Some(extensions),
         }
         .to_der()
     }
@@ -125,9 +128,9 @@ impl ToBeSigned<'_> {
 /// [`Damage::Der`] when `tbs` is not DER.
 pub fn assemble(tbs: &[u8], algorithm: SignatureAlgorithm, signature: &[u8]) -> Result<Vec<u8>, Damage> {
     let assembled = || {
-        RawCertificate {
-            tbs: AnyRef::from_der(tbs)?,
-            signature_algorithm: algorithm_identifier(algorithm),
+        Signed {
+            content: AnyRef::from_der(tbs)?,
+            algorithm: algorithm_identifier(algorithm),
             signature: BitStringRef::from_bytes(signature)?,
         }
         .to_der()
@@ -142,39 +145,6 @@ fn algorithm_identifier(algorithm: SignatureAlgorithm) -> AlgorithmIdentifierRef
         SignatureAlgorithm::EcdsaWithSha256 | SignatureAlgorithm::EcdsaWithSha384 => None,
     };
     AlgorithmIdentifierRef { oid: algorithm.oid(), parameters }
-}
-
-#[derive(Sequence)]
-struct RawCertificate<'a> {
-    tbs: AnyRef<'a>,
-    signature_algorithm: AlgorithmIdentifierRef<'a>,
-    signature: BitStringRef<'a>,
-}
-
-#[derive(Sequence)]
-struct RawTbs<'a> {
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    version: u8,
-    serial: AnyRef<'a>,
-    signature: AlgorithmIdentifierRef<'a>,
-    issuer: AnyRef<'a>,
-    validity: RawValidity<'a>,
-    subject: AnyRef<'a>,
-    public_key: AnyRef<'a>,
-    #[asn1(context_specific = "3", tag_mode = "EXPLICIT")]
-    extensions: Vec<RawExtension>,
-}
-
-#[derive(Sequence)]
-struct RawValidity<'a> {
-    not_before: AnyRef<'a>,
-    not_after: AnyRef<'a>,
-}
-
-#[derive(Sequence)]
-struct RawBasicConstraints {
-    #[asn1(default = "Default::default")]
-    is_ca: bool,
 }
 
 #[derive(Sequence)]
