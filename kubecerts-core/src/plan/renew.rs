@@ -55,6 +55,7 @@ impl Renewal<'_> {
         if self.request.selection == Selection::All
             && !self.inventory.node().expects(Slot::Ca(ca))
             && authority.custody() != Custody::Held
+            && !self.request.remote_authorities.contains(&ca)
             && !self.is_due(credential, leaf)
         {
             // kubeadm's `renew all` leaves out what belongs to an external etcd. Here it is renewed where that is

@@ -128,10 +128,13 @@ fn next_begin(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         let at = from + find(&bytes[from..], BEGIN)?;
         from = at + BEGIN.len();
         let starts_line = at == 0 || bytes[at - 1] == b'\n' || bytes[at - 1] == b'\r';
+        if !starts_line {
+            // Looking for the end of the same line again and again would take quadratic time.
+            continue;
+        }
         let line_end =
             bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| from + end);
-        let label = bytes[from..line_end].trim_ascii_end().strip_suffix(DASHES);
-        if let (true, Some(label)) = (starts_line, label) {
+        if let Some(label) = bytes[from..line_end].trim_ascii_end().strip_suffix(DASHES) {
             return Some((label, &bytes[line_end..]));
         }
     }

@@ -25,13 +25,16 @@ pub enum AlternativeName {
     /// A URI.
     Uri(String),
     /// A name of another kind, or one whose content is not what its kind demands, as its whole DER.
+    ///
+    /// An empty name, and one with blanks or control characters, is of this variant too, so that every other name can
+    /// be shown as it is and read back.
     Other(Vec<u8>),
 }
 
 impl AlternativeName {
     fn from_any(any: AnyRef<'_>) -> Self {
         let other = || Self::Other(any.to_der().unwrap_or_default());
-        let text = || std::str::from_utf8(any.value()).ok().filter(|text| text.is_ascii()).map(str::to_owned);
+        let text = || std::str::from_utf8(any.value()).ok().filter(|text| is_plain(text)).map(str::to_owned);
         match context_number(any.tag()) {
             Some(1) => text().map_or_else(other, Self::Email),
             Some(2) => text().map_or_else(other, Self::Dns),
@@ -63,10 +66,10 @@ impl fmt::Display for AlternativeName {
     /// Writes the name with its kind, as OpenSSL does: `DNS:kubernetes`, `IP:10.96.0.1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) => write!(f, "DNS:{}", name.escape_debug()),
+            Self::Dns(name) => write!(f, "DNS:{name}"),
             Self::Ip(address) => write!(f, "IP:{address}"),
-            Self::Email(name) => write!(f, "email:{}", name.escape_debug()),
-            Self::Uri(name) => write!(f, "URI:{}", name.escape_debug()),
+            Self::Email(name) => write!(f, "email:{name}"),
+            Self::Uri(name) => write!(f, "URI:{name}"),
             Self::Other(der) => write!(f, "DER:{}", hex(der)),
         }
     }
@@ -79,12 +82,12 @@ impl FromStr for AlternativeName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidName(text.to_owned());
         let (kind, value) = text.split_once(':').ok_or_else(invalid)?;
-        let ascii = || (value.is_ascii() && !value.is_empty()).then(|| value.to_owned()).ok_or_else(invalid);
+        let plain = || is_plain(value).then(|| value.to_owned()).ok_or_else(invalid);
         match kind {
-            "DNS" => ascii().map(Self::Dns),
+            "DNS" => plain().map(Self::Dns),
             "IP" => value.parse().map(Self::Ip).map_err(|_| invalid()),
-            "email" => ascii().map(Self::Email),
-            "URI" => ascii().map(Self::Uri),
+            "email" => plain().map(Self::Email),
+            "URI" => plain().map(Self::Uri),
             "DER" => {
                 let der = parse_hex(value).ok_or_else(invalid)?;
                 Any::from_der(&der).map_err(|_| invalid())?;
@@ -141,6 +144,11 @@ impl AlternativeNames {
     }
 }
 
+/// Returns whether a text can be shown as it is: visible characters of ASCII, at least one.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn context_number(tag: Tag) -> Option<u32> {
     (tag.class() == Class::ContextSpecific && !tag.is_constructed()).then(|| tag.number().value())
 }
@@ -181,6 +189,17 @@ mod tests {
             if let Ok(names) = AlternativeNames::parse_der(&bytes) {
                 prop_assert_eq!(names.to_der().unwrap(), bytes);
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_shown_is_kept_as_bytes() {
+        for der in [&[0x82, 0][..], &[0x82, 3, b'a', 0x1b, b'b'], &[0x86, 2, b' ', b'a']] {
+            let der = [&[0x30, u8::try_from(der.len()).unwrap()], der].concat();
+            let names = AlternativeNames::parse_der(&der).unwrap();
+            assert!(matches!(names.as_slice(), [AlternativeName::Other(_)]));
+            assert_eq!(names.to_der().unwrap(), der);
+            assert_eq!(names.texts().next().unwrap().parse().as_ref(), Ok(&names.as_slice()[0]));
         }
     }
 

@@ -165,7 +165,7 @@ impl Certificate {
             not_before: validity.not_before().to_string(),
             not_after: validity.not_after().to_string(),
             subject: Subject::of(subject),
-            alternative_names: alternative_names.as_slice().iter().map(alternative_name_text).collect(),
+            alternative_names: alternative_names.texts().collect(),
             key_usages: key_usages.names().map(str::to_owned).collect(),
             extended_key_usages: extended_key_usages.as_slice().iter().map(ToString::to_string).collect(),
         }
@@ -189,7 +189,7 @@ impl Certificate {
         if !serial.is_positive() {
             return Err(Invalid::new("certificate.serial", "a new serial number is greater than zero"));
         }
-        let names = alternative_names.iter().map(|text| parse_alternative_name(text));
+        let names = alternative_names.iter().map(|text| value::parsed("certificate.alternativeNames", text));
         let purposes =
             extended_key_usages.iter().map(|text| value::parsed("certificate.extendedKeyUsages", text));
         Ok(plan::CertificateSpec {
@@ -433,25 +433,5 @@ impl Restart {
                 ReloadName::NeedsRestart => Reload::NeedsRestart,
             },
         })
-    }
-}
-
-/// Returns the name as [`AlternativeName`] shows it, but unescaped: JSON escapes what must be.
-fn alternative_name_text(name: &AlternativeName) -> String {
-    match name {
-        AlternativeName::Dns(text) => format!("DNS:{text}"),
-        AlternativeName::Email(text) => format!("email:{text}"),
-        AlternativeName::Uri(text) => format!("URI:{text}"),
-        AlternativeName::Ip(_) | AlternativeName::Other(_) => name.to_string(),
-    }
-}
-
-fn parse_alternative_name(text: &str) -> Result<AlternativeName, Invalid> {
-    // Empty names are not for people to ask for, but they occur in certificates, and a renewal keeps what it finds.
-    match text {
-        "DNS:" => Ok(AlternativeName::Dns(String::new())),
-        "email:" => Ok(AlternativeName::Email(String::new())),
-        "URI:" => Ok(AlternativeName::Uri(String::new())),
-        text => value::parsed("certificate.alternativeNames", text),
     }
 }

@@ -1,0 +1,168 @@
+//! What fuzzing starts from: the files that real kubeadm made, and the plans for them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use kubecerts_core::kubeconfig::Kubeconfig;
+use kubecerts_core::plan::{ClusterIntent, KeyChoice, Plan, PlanRequest, Selection, create, plan};
+use kubecerts_core::x509::decode_blocks;
+use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, at};
+
+/// Returns the seeds of the target `name`, sorted and each once.
+///
+/// # Panics
+/// When a fixture is broken.
+pub fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let trees: Vec<MemoryTree> = FIXTURES.iter().map(|name| Fixture::named(name).tree()).collect();
+    let files = |suffix: &'static str| {
+        let all = trees.iter().flat_map(MemoryTree::files);
+        all.filter(move |(path, ..)| path.as_str().ends_with(suffix)).map(|(_, bytes, _)| bytes.to_vec())
+    };
+    let ders = |suffix| {
+        let blocks = files(suffix).flat_map(|bytes| decode_blocks(&bytes)).flatten();
+        blocks.map(|block| block.secret_bytes().to_vec())
+    };
+    let others = |suffix: &'static str| {
+        let directories = FIXTURES.iter().map(|name| Fixture::named(name).directory().to_owned());
+        directories.flat_map(move |directory| files_below(&directory, suffix))
+    };
+    let mut seeds = BTreeSet::from([Vec::new()]);
+    match name {
+        "pem" => seeds.extend(files(".crt").chain(files(".key")).chain(files(".pub"))),
+        "certificate" => seeds.extend(ders(".crt").chain(files(".crt")).chain(others(".csr"))),
+        "key" => seeds.extend(ders(".key").chain(files(".key")).chain(files(".pub"))),
+        "kubeconfig" => {
+            seeds.extend(files(".conf").map(|bytes| shorten(&bytes)));
+            seeds.extend(KUBECONFIGS.map(|text| text.as_bytes().to_vec()));
+        }
+        "manifest" => seeds.extend(files(".yaml").chain(others("kubeadm-config.yaml"))),
+        "plan_document" => seeds.extend(trees.iter().flat_map(plans).map(|plan| plan.to_json().into_bytes())),
+        other => panic!("there is no target {other}"),
+    }
+    assert!(seeds.len() > 1, "there are seeds for {name}");
+    seeds.into_iter().collect()
+}
+
+/// Returns what is worth being put into an input of the target `name`.
+pub fn tokens(name: &str) -> &'static [&'static str] {
+    match name {
+        "pem" | "key" => &["-----BEGIN ", "-----END ", "-----", "PRIVATE KEY", "\r\n", "=", "ENCRYPTED", ":"],
+        "certificate" => {
+            &["\x30\0", "\x06\x03\x55", "\x01\x01\x7f", "\x02\x01", "\x0c\x01", "\x17\x0d", "\\\""]
+        }
+        "kubeconfig" | "manifest" => &[
+            "- ",
+            ": ",
+            "|-\n",
+            ">+\n",
+            "#",
+            "\"",
+            "'",
+            "&a ",
+            "*a",
+            "!!str ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "\n  ",
+            "\r\n",
+            "---\n",
+            "...\n",
+            "\\",
+            "<<: ",
+            "? ",
+            "name: ",
+            "client-key-data: ",
+            "users:\n",
+            "hostPath: ",
+            "/../",
+            "subPath: ",
+            "--tls-cert-file=",
+            "\u{feff}",
+            "\t",
+            "~",
+            "null",
+        ],
+        _ => &[
+            "\"",
+            "\\u0000",
+            "null",
+            "{}",
+            "[]",
+            ",",
+            "-1",
+            "1e999",
+            "true",
+            "/../",
+            "\"slot\": ",
+            "\"ca\"",
+            "\"apiserver\"",
+            "\"etcd-ca\"",
+            "0644",
+            "\"mode\": ",
+            "DNS:",
+            "\\\"",
+            "\"reuse\"",
+        ],
+    }
+}
+
+/// Returns the plans that `tree` gives rise to: what is due, everything with new keys, everything with the old ones,
+/// and a new tree.
+fn plans(tree: &MemoryTree) -> Vec<Plan> {
+    let inventory = tree.inventory();
+    let now = at("2026-12-01T00:00:00Z");
+    let mut reuse = PlanRequest::with_selection(Selection::All);
+    reuse.keys = KeyChoice::Reuse;
+    let requests = [PlanRequest::default(), PlanRequest::with_selection(Selection::All), reuse];
+    let planned = |request| plan(&inventory, request, now, &mut Seeded::new(1)).expect("a plan can be made");
+    let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
+    let new = create(&intent, now, &mut Seeded::new(1)).expect("the intent is usable");
+    requests.iter().map(planned).chain([new]).collect()
+}
+
+/// Replaces the certificates in a kubeconfig by short texts: mutations should meet structure and not base64.
+fn shorten(bytes: &[u8]) -> Vec<u8> {
+    let text = str::from_utf8(bytes).expect("kubeadm writes UTF-8");
+    let line = |line: &str| match line.split_once("-data: ") {
+        Some((key, _)) => format!("{key}-data: LS0tLS1CRUdJTiBPTEQ=\n"),
+        None => format!("{line}\n"),
+    };
+    let short: String = text.lines().map(line).collect();
+    Kubeconfig::parse(short.as_bytes()).expect("it still is a kubeconfig");
+    short.into_bytes()
+}
+
+fn files_below(directory: &Path, suffix: &str) -> Vec<Vec<u8>> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            found.extend(files_below(&path, suffix));
+        } else if path.to_string_lossy().ends_with(suffix) {
+            found.extend(fs::read(&path));
+        }
+    }
+    found
+}
+
+/// Ways to write a kubeconfig that kubeadm does not use and people do.
+const KUBECONFIGS: [&str; 3] = [
+    r"users:
+- name: me
+  user:
+    client-key-data: |-
+      LS0t
+      LS0t
+    client-certificate-data: >- # why
+      LS0t
+    exec: {command: [x]}
+",
+    r#"{"clusters":[{"name":"c","cluster":{"certificate-authority-data":"LS0t","server":"https://c"}}],
+"users":[{"name":"u","user":{"client-certificate-data":"LS0t","client-key-data":"LS0t"}}]}"#,
+    "# mine\r\nclusters:\r\n- cluster: {certificate-authority-data: 'LS0t', server: x} # c\r\n  name: &n c\r\n\
+     users:\r\n- name: u\r\n  user: {client-certificate-data: LS0t, client-key-data: \"LS0t\"}\r\n- name: *n\r\n",
+];
