@@ -131,7 +131,7 @@ fn inspect_der(der: &[u8]) -> Option<Inspection> {
         Certificate::parse_der(der).map(|certificate| Inspection::Certificate(Box::new(certificate)));
     certificate
         .or_else(|_| CertificateRequest::parse(der).map(|request| Inspection::Request(Box::new(request))))
-        .or_else(|_| KeyFacts::parse(der).map(Inspection::PrivateKey))
+        .or_else(|_| KeyFacts::parse_der(der).map(Inspection::PrivateKey))
         .or_else(|_| PublicKey::parse_der(der).map(Inspection::PublicKey))
         .ok()
 }

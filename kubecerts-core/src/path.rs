@@ -13,14 +13,15 @@ impl TreePath {
     /// Parses an absolute path; repeated slashes, `.` and a trailing slash are dropped.
     ///
     /// # Errors
-    /// [`InvalidPath`] when `text` is not absolute, has a `..` component or holds a NUL byte.
+    /// [`InvalidPath`] when `text` is not absolute, has a `..` component or holds a control character.
     pub fn parse(text: &str) -> Result<Self, InvalidPath> {
         let invalid = |reason| InvalidPath { path: text.to_owned(), reason };
         if !text.starts_with('/') {
             return Err(invalid("is not absolute"));
         }
-        if text.contains('\0') {
-            return Err(invalid("holds a NUL byte"));
+        if text.contains(char::is_control) {
+            // Paths of foreign files are shown on terminals.
+            return Err(invalid("holds a control character"));
         }
         let mut normal = String::with_capacity(text.len());
         for part in text.split('/') {
@@ -42,7 +43,7 @@ impl TreePath {
     /// Returns this directory's entry `relative`, whose `.` and `..` are resolved in the text alone.
     ///
     /// # Errors
-    /// [`InvalidPath`] when `..` leads above the root, or `relative` holds a NUL byte.
+    /// [`InvalidPath`] when `..` leads above the root, or `relative` holds a control character.
     pub fn join(&self, relative: &str) -> Result<Self, InvalidPath> {
         let mut parts: Vec<&str> =
             if relative.starts_with('/') { Vec::new() } else { self.parts().collect() };

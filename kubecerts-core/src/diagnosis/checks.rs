@@ -8,8 +8,9 @@ use crate::inventory::{
     Authority, CertificateBundle, ChainFact, Credential, Custody, FileFacts, Inventory, KubeconfigFacts,
     Place, Reading,
 };
+use crate::snapshot::ReadProblem;
 use crate::time::{Seconds, Timestamp};
-use crate::x509::Certificate;
+use crate::x509::{Certificate, Damage};
 
 pub(super) struct Context<'a> {
     pub(super) inventory: &'a Inventory,
@@ -20,9 +21,10 @@ pub(super) struct Context<'a> {
 type Check = fn(&Context<'_>, &mut Vec<Finding>);
 
 /// Every check; the order does not matter.
-pub(super) const ALL: [Check; 12] = [
+pub(super) const ALL: [Check; 13] = [
     sources_are_understood,
     files_are_there,
+    kubeconfigs_hold_certificates,
     files_can_be_read,
     validity,
     keys_are_there_and_match,
@@ -45,7 +47,7 @@ fn sources_are_understood(context: &Context<'_>, out: &mut Vec<Finding>) {
             impact: Impact::Incomplete,
             path: Some(problem.path.clone()),
             message: problem.to_string(),
-            remedy: Remedy::Inspect(problem.path.clone()),
+            remedy: Remedy::Repair(problem.path.clone()),
         });
     }
 }
@@ -77,7 +79,24 @@ fn files_are_there(context: &Context<'_>, out: &mut Vec<Finding>) {
     missing(Slot::ServiceAccount, &pair.public_key_file, FileSlot::ServiceAccountPublicKey);
 }
 
-/// `unreadable`, `damaged`
+/// `missing`
+fn kubeconfigs_hold_certificates(context: &Context<'_>, out: &mut Vec<Finding>) {
+    for slot in Slot::ALL.into_iter().filter(|slot| slot.renewed_by_kubeadm()) {
+        let Some(credential) = context.inventory.credential(slot) else { continue };
+        let facts = credential.certificate_file();
+        if facts.exists && credential.certificate().is_absent() {
+            // It may have a token instead, so this need not stop anything.
+            let message = format!("{} holds no client certificate", facts.path);
+            let place = Place::Slot(slot);
+            let remedy = Remedy::Inspect(facts.path.clone());
+            let finding =
+                about(&place, Severity::Warning, FindingCode::Missing, Impact::None, message, remedy);
+            out.push(at(facts, finding));
+        }
+    }
+}
+
+/// `unreadable`, `damaged`, `unverifiable`
 fn files_can_be_read(context: &Context<'_>, out: &mut Vec<Finding>) {
     for (ca, authority) in context.authorities() {
         let place = Place::Slot(Slot::Ca(ca));
@@ -94,6 +113,11 @@ fn files_can_be_read(context: &Context<'_>, out: &mut Vec<Finding>) {
         } else {
             unusable(place, credential.key_file(), credential.key())
         };
+        let key = key.map(|finding| match (credential.leaf(), finding.code) {
+            // A renewal makes a new key.
+            (Some(_), FindingCode::Damaged) => Finding { remedy: context.renewal(place), ..finding },
+            _ => finding,
+        });
         out.extend(certificate.into_iter().chain(key));
         out.extend(damaged_further(place, credential.certificate_file(), credential.certificate()));
         if let Some(KubeconfigFacts { authority: trusted @ Reading::Damaged(_), .. }) =
@@ -142,7 +166,10 @@ fn keys_are_there_and_match(context: &Context<'_>, out: &mut Vec<Finding>) {
             (Some(_), Reading::Absent, _) if *place != Place::Slot(Slot::KubeletServing) => (
                 FindingCode::KeyMissing,
                 Impact::Unusable,
-                format!("{} holds no private key for it", key_file.path),
+                match key_file.exists {
+                    true => format!("{} holds no private key for it", key_file.path),
+                    false => format!("its private key {} does not exist", key_file.path),
+                },
             ),
             (_, _, Some(false)) => {
                 let message = format!("the private key in {} is not the certificate's", key_file.path);
@@ -150,7 +177,7 @@ fn keys_are_there_and_match(context: &Context<'_>, out: &mut Vec<Finding>) {
             }
             _ => continue,
         };
-        out.push(at(key_file, about(place, Severity::Error, code, impact, message, renewal(place))));
+        out.push(at(key_file, about(place, Severity::Error, code, impact, message, context.renewal(place))));
     }
 }
 
@@ -159,12 +186,12 @@ fn keys_are_private(context: &Context<'_>, out: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     let mut private = |place: Place, facts: &FileFacts| {
         let Some(meta) = &facts.meta else { return };
-        if meta.mode & OTHERS != 0 && seen.insert(facts.path.clone()) {
+        if facts.is_open_to_others() && seen.insert(facts.path.clone()) {
             let message = format!(
                 "{} has the mode {:04o}: others can use the private key in it",
                 facts.path, meta.mode
             );
-            let remedy = Remedy::SetMode(facts.path.clone(), meta.mode & !OTHERS);
+            let remedy = Remedy::SetMode(facts.path.clone(), facts.private_mode());
             let finding =
                 about(&place, Severity::Warning, FindingCode::KeyReadable, Impact::None, message, remedy);
             out.push(at(facts, finding));
@@ -180,9 +207,6 @@ fn keys_are_private(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
     private(Place::Slot(Slot::ServiceAccount), &context.inventory.service_account().key_file);
 }
-
-/// The permissions of everybody but owner and group; a group of its own is how non-root components read their keys.
-const OTHERS: u32 = 0o007;
 
 /// `not-an-authority`
 fn authorities_are_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
@@ -227,7 +251,16 @@ fn chains(context: &Context<'_>, out: &mut Vec<Finding>) {
             ChainFact::Signed(_) | ChainFact::NoAuthority(_) => continue,
             ChainFact::OtherIssuer(ca) => {
                 let issuer = credential.leaf().map(|leaf| leaf.issuer().to_string()).unwrap_or_default();
-                let message = format!("it was issued by {issuer}, not by the authority in {}", path(*ca));
+                let authority =
+                    context.inventory.authority(*ca).signer().map(|signer| signer.subject().to_string());
+                let message = if authority.as_ref() == Some(&issuer) {
+                    let path = path(*ca);
+                    format!(
+                        "its issuer {issuer} is encoded otherwise than in {path}, and Go compares names byte by byte"
+                    )
+                } else {
+                    format!("it was issued by {issuer}, not by the authority in {}", path(*ca))
+                };
                 (Severity::Error, FindingCode::WrongAuthority, Impact::Inconsistent, message)
             }
             ChainFact::OtherKey(ca) => {
@@ -242,7 +275,7 @@ fn chains(context: &Context<'_>, out: &mut Vec<Finding>) {
         };
         out.push(at(
             credential.certificate_file(),
-            about(place, severity, code, impact, message, renewal(place)),
+            about(place, severity, code, impact, message, context.renewal(place)),
         ));
     }
 }
@@ -299,7 +332,7 @@ fn kubeconfigs(context: &Context<'_>, out: &mut Vec<Finding>) {
             let code = FindingCode::KubeconfigCaStale;
             let severity = if place.slot().is_some() { Severity::Error } else { Severity::Warning };
             let impact = if place.slot().is_some() { Impact::Inconsistent } else { Impact::None };
-            let finding = about(place, severity, code, impact, message, renewal(place));
+            let finding = about(place, severity, code, impact, message, context.renewal(place));
             out.push(at(credential.certificate_file(), finding));
         }
     }
@@ -344,18 +377,43 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Returns what gives this place a new certificate, as far as its authority can.
+    fn renewal(&self, place: &Place) -> Remedy {
+        let slot = match place {
+            Place::Slot(Slot::Ca(ca)) => return Remedy::RotateAuthority(*ca),
+            Place::Slot(slot @ (Slot::Leaf(_) | Slot::Kubeconfig(_))) => *slot,
+            Place::Slot(Slot::KubeletClient | Slot::KubeletServing | Slot::ServiceAccount) => {
+                return Remedy::Nothing;
+            }
+            Place::Copy(path) => return Remedy::RefreshCopy(path.clone()),
+        };
+        let Some(ca) = slot.issuer() else { return Remedy::Nothing };
+        let authority = self.inventory.authority(ca);
+        match authority.custody() {
+            Custody::Held => {
+                let signer = authority
+                    .signer()
+                    .filter(|signer| signer.is_authority() && signer.not_after() >= self.now);
+                if signer.is_some() { Remedy::Renew(slot) } else { Remedy::RotateAuthority(ca) }
+            }
+            Custody::External => Remedy::SignElsewhere(ca),
+            Custody::Absent => Remedy::Restore(FileSlot::CaCertificate(ca)),
+            Custody::Broken => Remedy::Restore(FileSlot::CaKey(ca)),
+        }
+    }
+
     fn dated(&self, place: &Place, facts: &FileFacts, certificate: &Certificate) -> Option<Finding> {
         let (begin, end) = (certificate.not_before(), certificate.not_after());
         let (severity, code, impact, message, remedy) = if end < self.now {
             let message = format!("expired {}, {} ago", end, coarse(self.now.since(end)));
-            (Severity::Error, FindingCode::Expired, Impact::Unusable, message, renewal(place))
+            (Severity::Error, FindingCode::Expired, Impact::Unusable, message, self.renewal(place))
         } else if begin > self.now {
             let message =
                 format!("is not valid before {begin}, which is {} ahead", coarse(begin.since(self.now)));
             (Severity::Error, FindingCode::NotYetValid, Impact::Unusable, message, Remedy::SetClock)
         } else if end <= self.now.plus(self.policy.window) {
             let message = format!("expires {}, in {}", end, coarse(end.since(self.now)));
-            (Severity::Warning, FindingCode::ExpiresSoon, Impact::Due, message, renewal(place))
+            (Severity::Warning, FindingCode::ExpiresSoon, Impact::Due, message, self.renewal(place))
         } else {
             return None;
         };
@@ -367,16 +425,22 @@ impl<'a> Context<'a> {
 }
 
 fn unusable<T>(place: &Place, facts: &FileFacts, reading: &Reading<T>) -> Option<Finding> {
+    let path = || facts.path.clone();
     let (severity, code, impact, remedy) = match reading {
         Reading::Absent | Reading::Present(_) => return None,
-        Reading::Unreadable(_) => (
-            Severity::Error,
-            FindingCode::Unreadable,
-            Impact::Incomplete,
-            Remedy::GrantAccess(facts.path.clone()),
-        ),
+        Reading::Unreadable(problem) => {
+            let remedy = match problem {
+                ReadProblem::PermissionDenied => Remedy::GrantAccess(path()),
+                _ => Remedy::Repair(path()),
+            };
+            (Severity::Error, FindingCode::Unreadable, Impact::Incomplete, remedy)
+        }
+        // It may work well for programs that know more kinds of keys.
+        Reading::Damaged(Damage::UnsupportedKey(_)) => {
+            (Severity::Warning, FindingCode::Unverifiable, Impact::None, Remedy::Inspect(path()))
+        }
         Reading::Damaged(_) => {
-            (Severity::Error, FindingCode::Damaged, Impact::Unusable, Remedy::Inspect(facts.path.clone()))
+            (Severity::Error, FindingCode::Damaged, Impact::Unusable, Remedy::Inspect(path()))
         }
     };
     let message = format!("{}: {}", facts.path, reading.problem().unwrap_or_default());
@@ -391,16 +455,6 @@ fn damaged_further(
 ) -> Option<Finding> {
     let damage = reading.present()?.damaged().first()?;
     unusable::<()>(place, facts, &Reading::Damaged(damage.clone()))
-}
-
-/// Returns what gives this place a new certificate.
-fn renewal(place: &Place) -> Remedy {
-    match place {
-        Place::Slot(Slot::Ca(ca)) => Remedy::RotateAuthority(*ca),
-        Place::Slot(slot @ (Slot::Leaf(_) | Slot::Kubeconfig(_))) => Remedy::Renew(*slot),
-        Place::Slot(Slot::KubeletClient | Slot::KubeletServing | Slot::ServiceAccount) => Remedy::Nothing,
-        Place::Copy(path) => Remedy::RefreshCopy(path.clone()),
-    }
 }
 
 fn error(slot: Slot, code: FindingCode, impact: Impact, message: String, remedy: Remedy) -> Finding {

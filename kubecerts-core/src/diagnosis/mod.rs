@@ -141,6 +141,8 @@ pub enum Remedy {
     Restore(FileSlot),
     /// Make this file readable to the caller.
     GrantAccess(TreePath),
+    /// Repair what stands at this path, or remove it.
+    Repair(TreePath),
     /// Look at what this file holds.
     Inspect(TreePath),
     /// Give this file this mode.

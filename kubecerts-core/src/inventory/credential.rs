@@ -2,8 +2,11 @@
 
 use super::{Authority, CertificateBundle, ChainFact, FileFacts, KeyFacts, Reading};
 use crate::catalog::{CaSlot, FileSlot, LeafSlot};
-use crate::kubeconfig::{self, DamagedKubeconfig, DanglingContext, KeySource, Kubeconfig, Source};
+use crate::kubeconfig::{
+    self, Current, DamagedKubeconfig, DanglingContext, Edit, EditError, KeySource, Kubeconfig, Source,
+};
 use crate::path::TreePath;
+use crate::secret::SecretBytes;
 use crate::snapshot::{FileState, Snapshot};
 use crate::x509::{Certificate, Damage};
 
@@ -32,6 +35,8 @@ pub struct KubeconfigFacts {
     pub authority: Reading<CertificateBundle>,
     /// Whether these are embedded in the file, and not referred to.
     pub embeds_authority: bool,
+    /// Why the embedded values cannot be replaced in place, if they cannot: one is absent, or shared by an anchor.
+    pub obstacle: Option<EditError>,
 }
 
 impl KubeconfigFacts {
@@ -103,6 +108,7 @@ impl Credential {
         let mut is_embedded = false;
         let mut authority = Reading::Absent;
         let mut embeds_authority = false;
+        let mut obstacle = None;
         match &file {
             Err(damage) => {
                 let damage = Damage::der("kubeconfig", damage);
@@ -136,11 +142,13 @@ impl Credential {
                     is_embedded =
                         matches!(current.user.client_certificate(), Source::Data(_) | Source::Damaged(_))
                             && !matches!(current.user.client_key(), KeySource::File(_));
+                    obstacle =
+                        if is_embedded { find_obstacle(bytes, current, embeds_authority) } else { None };
                 }
             },
         }
         credential.kubeconfig =
-            Some(KubeconfigFacts { file, dangling, is_embedded, authority, embeds_authority });
+            Some(KubeconfigFacts { file, dangling, is_embedded, authority, embeds_authority, obstacle });
         credential
     }
 
@@ -196,10 +204,26 @@ impl Credential {
         Some(self.key.present()?.public_key() == self.leaf()?.public_key())
     }
 
+    /// Returns whether there is a key of a kind that cannot be read here, so that nothing is known about the pair.
+    #[must_use]
+    pub const fn has_unsupported_key(&self) -> bool {
+        matches!(self.key, Reading::Damaged(Damage::UnsupportedKey(_)))
+    }
+
     /// Returns what makes two certificates the same identity to Kubernetes: the subject.
     pub(super) fn identity(&self) -> Option<&crate::x509::DistinguishedName> {
         self.leaf().map(Certificate::subject)
     }
+}
+
+/// Replaces the values of the current context by others, to see whether a renewal could.
+fn find_obstacle(bytes: &[u8], current: Current<'_>, embeds_authority: bool) -> Option<EditError> {
+    let stand_in = SecretBytes::new(b"stand-in".to_vec());
+    let mut edit = Edit::new().client(stand_in.secret_bytes(), Some(&stand_in), current.user.name());
+    if embeds_authority {
+        edit = edit.authority(stand_in.secret_bytes(), current.cluster.name());
+    }
+    kubeconfig::edit(bytes, &edit).err()
 }
 
 struct Reader<'a> {

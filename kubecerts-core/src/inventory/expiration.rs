@@ -102,6 +102,9 @@ impl Inventory {
             certificate: match credential.leaf() {
                 Some(certificate) => RowState::Present(certificate),
                 None if !credential.certificate_file().exists => RowState::Missing,
+                None if credential.certificate().is_absent() => {
+                    RowState::Unusable("holds no client certificate".to_owned())
+                }
                 None => absence(credential.certificate()),
             },
             externally_managed: authority.is_some_and(|ca| self.authority(ca).custody() == Custody::External),

@@ -100,6 +100,24 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
+    /// Returns whether everybody on the machine has some right to the file.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        self.meta.as_ref().is_some_and(|meta| meta.mode & OTHERS != 0)
+    }
+
+    /// Returns the mode that the file should have as a secret: its own without the rights of everybody.
+    ///
+    /// A group keeps its rights only when it is not root's, since that is how components that do not run as root read
+    /// their keys.
+    #[must_use]
+    pub fn private_mode(&self) -> u32 {
+        self.meta.as_ref().map_or(0o600, |meta| {
+            let group = if meta.gid == 0 { 0 } else { meta.mode & 0o070 };
+            meta.mode & 0o700 | group
+        })
+    }
+
     pub(crate) fn of_slot(snapshot: &Snapshot, file: FileSlot) -> Self {
         let located = snapshot.layout().locate(file);
         Self { source: Some(located.source), ..Self::of_path(&located.path, snapshot.file(file)) }
@@ -175,6 +193,11 @@ impl KeyFacts {
         Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
     }
 
+    pub(crate) fn parse_der(der: &[u8]) -> Result<Self, Damage> {
+        let key = PrivateKey::parse_der(der)?;
+        Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
+    }
+
     pub(crate) fn of_block(block: &x509::Block) -> Result<Self, Damage> {
         let key = PrivateKey::parse_block(block)?;
         Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
@@ -192,3 +215,6 @@ impl KeyFacts {
         self.encoding
     }
 }
+
+/// The permissions of everybody but owner and group.
+const OTHERS: u32 = 0o007;

@@ -120,11 +120,11 @@ impl fmt::Display for Reason {
             }
             Self::Missing(path) => write!(f, "{path} does not exist"),
             Self::Unreadable(path, reason) => write!(f, "{path} cannot be read: {reason}"),
-            Self::Damaged(path, reason) => write!(f, "{path} {reason}"),
+            Self::Damaged(path, reason) => write!(f, "{path}: {reason}"),
             Self::Referenced(path) => write!(f, "its certificate is not embedded but lies in {path}"),
             Self::UnsupportedKey(kind) => write!(f, "keys of the kind {kind} cannot be made"),
             Self::NoKeyToReuse(path) => write!(f, "{path} holds no private key that belongs to it"),
-            Self::KubeletOwned => f.write_str("is the kubelet's own affair"),
+            Self::KubeletOwned => f.write_str("is left to the kubelet, as kubeadm leaves it"),
             Self::NotRenewable => f.write_str("is not signed by an authority of the tree"),
             Self::SameFilesAs(slot) => write!(f, "lies in the same files as {slot}"),
         }
@@ -155,7 +155,7 @@ impl fmt::Display for AuthorityProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent(path) => write!(f, "{path} does not exist"),
-            Self::Damaged(path, reason) => write!(f, "{path} {reason}"),
+            Self::Damaged(path, reason) => write!(f, "{path}: {reason}"),
             Self::KeyMismatch => f.write_str("its key belongs to another certificate"),
             Self::NotAnAuthority => f.write_str("its certificate does not allow it to"),
             Self::Expired(end) => write!(f, "it expired {end}"),

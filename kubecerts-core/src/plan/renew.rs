@@ -1,5 +1,7 @@
 //! The renewal of one slot: a step, or the reason why not.
 
+use std::collections::BTreeSet;
+
 use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
 use super::{AuthorityProblem, BACKDATE, KeyChoice, PlanRequest, Reason, Selection, is_foreign, serial};
 use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, Slot};
@@ -38,14 +40,24 @@ impl Renewal<'_> {
             let path = self.inventory.node().layout().path(file).clone();
             return named.then_some(Err(Reason::Missing(path)));
         }
+        let credential = self.inventory.credential(slot)?;
         if slot == Slot::Kubeconfig(KubeconfigSlot::Kubelet) && !named {
-            return Some(Err(Reason::KubeletOwned));
+            // kubeadm never renews it, and the kubelet rotates what it refers to. What it embeds nobody rotates: that
+            // is renewed when it is due, or by name.
+            let embedded = credential.kubeconfig().is_some_and(|kubeconfig| kubeconfig.is_embedded);
+            if !embedded || self.request.selection == Selection::All {
+                return Some(Err(Reason::KubeletOwned));
+            }
         }
-        Some(self.renew(slot, spec))
+        let has_file = credential.certificate_file().exists;
+        if self.request.selection == Selection::Due && has_file && credential.certificate().is_absent() {
+            // A kubeconfig with a token has nothing that could be due.
+            return None;
+        }
+        Some(self.renew(slot, credential, spec))
     }
 
-    fn renew(&self, slot: Slot, spec: ClientSpec) -> Result<Step, Reason> {
-        let credential = self.inventory.credential(slot).ok_or(Reason::NotRenewable)?;
+    fn renew(&self, slot: Slot, credential: &Credential, spec: ClientSpec) -> Result<Step, Reason> {
         let leaf = renewable(credential)?;
         if self.request.selection == Selection::Due && !self.is_due(credential, leaf) {
             return Err(Reason::NotDue { not_after: leaf.not_after() });
@@ -83,6 +95,11 @@ impl Renewal<'_> {
             notes.push(Note::ChainDropped(further));
         }
 
+        let dropped = dropped_extensions(leaf);
+        if !dropped.is_empty() {
+            notes.push(Note::ExtensionsDropped(dropped));
+        }
+
         let key = self.key(credential, leaf, &mut notes)?;
         let kubeconfig = credential.kubeconfig().map(|kubeconfig| {
             let replace_authority = kubeconfig.needs_authority(authority);
@@ -118,7 +135,7 @@ impl Renewal<'_> {
         leaf.not_after() <= self.now.plus(self.request.window)
             || leaf.not_before() > self.now
             // A certificate without its key stops its component at the next start.
-            || credential.key_matches() != Some(true)
+            || (credential.key_matches() != Some(true) && !credential.has_unsupported_key())
     }
 
     /// Returns the certificate that signs for `ca`, and the algorithm.
@@ -200,9 +217,8 @@ fn renewable(credential: &Credential) -> Result<&Certificate, Reason> {
         }
         Reading::Damaged(damage) => return Err(Reason::Damaged(facts.path.clone(), damage.to_string())),
     };
-    if credential.kubeconfig().is_some() && credential.key().is_absent() {
-        // There is no value that could be replaced, and none is invented.
-        return Err(Reason::Damaged(facts.path.clone(), "embeds no private key".to_owned()));
+    if let Some(obstacle) = credential.kubeconfig().and_then(|kubeconfig| kubeconfig.obstacle.as_ref()) {
+        return Err(Reason::Damaged(facts.path.clone(), obstacle.to_string()));
     }
     if credential.kubeconfig().is_some_and(|kubeconfig| !kubeconfig.is_embedded) {
         return Err(Reason::Referenced(facts.path.clone()));
@@ -211,6 +227,20 @@ fn renewable(credential: &Credential) -> Result<&Certificate, Reason> {
         return Err(Reason::Unreadable(credential.key_file().path.clone(), problem.to_string()));
     }
     Ok(leaf)
+}
+
+/// Returns the extensions of the old certificate that kubeadm's profile has no place for, sorted.
+fn dropped_extensions(leaf: &Certificate) -> Vec<String> {
+    const KEPT: [&str; 6] = [
+        "keyUsage",
+        "extKeyUsage",
+        "basicConstraints",
+        "subjectKeyIdentifier",
+        "authorityKeyIdentifier",
+        "subjectAltName",
+    ];
+    let names: BTreeSet<&str> = leaf.extensions().iter().map(|extension| extension.name.as_str()).collect();
+    names.into_iter().filter(|name| !KEPT.contains(name)).map(str::to_owned).collect()
 }
 
 /// Keeps the old certificate's usages, less what only authorities may have; without any the key gets kubeadm's.
@@ -245,9 +275,9 @@ fn writes(
         };
         let current = facts.meta.as_ref().map(|meta| meta.mode & 0o777);
         let mode = match current {
-            // A secret never stays open to everybody; a group of its own is left as it is.
-            Some(mode) if file.is_secret() && mode & 0o007 != 0 => {
-                let mode = mode & !0o007;
+            // A secret never stays open to everybody.
+            Some(_) if file.is_secret() && facts.is_open_to_others() => {
+                let mode = facts.private_mode();
                 notes.push(Note::ModeTightened(mode));
                 mode
             }

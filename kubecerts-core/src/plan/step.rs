@@ -212,6 +212,8 @@ pub enum Note {
     AuthorityDataReplaced,
     /// Further certificates in the old file are dropped.
     ChainDropped(usize),
+    /// These extensions of the old certificate are dropped, because kubeadm's profile has no place for them.
+    ExtensionsDropped(Vec<String>),
     /// The file was open to others; its mode becomes this one.
     ModeTightened(u32),
 }
@@ -229,6 +231,7 @@ impl fmt::Display for Note {
                 f.write_str("certificate-authority-data is replaced by that of the tree")
             }
             Self::ChainDropped(count) => write!(f, "{count} further certificates in its file are dropped"),
+            Self::ExtensionsDropped(names) => write!(f, "the extensions {} are dropped", names.join(", ")),
             Self::ModeTightened(mode) => write!(f, "mode becomes {mode:04o}"),
         }
     }

@@ -140,20 +140,13 @@ enum Secret {
 }
 
 impl PrivateKey {
-    /// Parses the first private key in `bytes`: PEM in PKCS#1, SEC1 or PKCS#8, with other blocks and text around
-    /// it, or bare DER.
+    /// Parses the first private key in `bytes`: PEM in PKCS#1, SEC1 or PKCS#8, with other blocks and text around it.
     ///
     /// # Errors
     /// [`Damage`] when there is none, or the first is encrypted, malformed or of a kind that kubeadm does not use.
     pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
         if bytes.is_empty() {
             return Err(Damage::Empty);
-        }
-        if bytes.first() == Some(&0x30)
-            && bytes.get(1).is_some_and(|length| *length > 0x40)
-            && let Ok(key) = Self::parse_any_der(bytes)
-        {
-            return Ok(key);
         }
         for block in pem::decode_blocks(bytes) {
             let block = match block {
@@ -168,7 +161,7 @@ impl PrivateKey {
             }
             return Self::parse_block(&block);
         }
-        Err(Damage::Nothing("private key"))
+        Err(Damage::Nothing("private key in PEM"))
     }
 
     pub(crate) fn parse_block(block: &pem::Block) -> Result<Self, Damage> {
@@ -183,7 +176,11 @@ impl PrivateKey {
         }
     }
 
-    fn parse_any_der(der: &[u8]) -> Result<Self, Damage> {
+    /// Parses a private key in bare DER, whichever of the three forms it is in.
+    ///
+    /// # Errors
+    /// [`Damage`] when the bytes are none of the three, or a key of a kind that kubeadm does not use.
+    pub fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         Self::parse_pkcs8(der).or_else(|_| Self::parse_pkcs1(der)).or_else(|_| Self::parse_sec1(der))
     }
 

@@ -24,6 +24,7 @@ use super::algorithm::oid_name;
 pub struct DistinguishedName {
     der: Vec<u8>,
     attributes: Vec<NameAttribute>,
+    text: String,
 }
 
 /// One attribute of a name.
@@ -43,8 +44,9 @@ impl DistinguishedName {
     /// [`Damage::Der`] when `der` is not a name.
     pub fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         let name = Name::from_der(der).map_err(|error| Damage::der("name", error))?;
-        let attributes = name.iter().map(NameAttribute::from_der).collect();
-        Ok(Self { der: der.to_vec(), attributes })
+        let attributes: Vec<NameAttribute> = name.iter().map(NameAttribute::from_der).collect();
+        let text = show(&name);
+        Ok(Self { der: der.to_vec(), attributes, text })
     }
 
     /// Returns the name that kubeadm gives: all organisations in one set, before the common name.
@@ -105,16 +107,10 @@ impl DistinguishedName {
 }
 
 impl fmt::Display for DistinguishedName {
-    /// Writes the attributes in their order, as `O = system:masters, CN = kubernetes-admin`.
+    /// Writes the attributes in their order, as `O = system:masters, CN = kubernetes-admin`; those of one set are joined
+    /// by ` + `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, NameAttribute { kind, value }) in self.attributes.iter().enumerate() {
-            if position > 0 {
-                f.write_str(", ")?;
-            }
-            // A name is foreign text: control characters must not reach a terminal.
-            write!(f, "{kind} = {}", value.escape_debug())?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
@@ -149,6 +145,16 @@ const SHORT_NAMES: [(ObjectIdentifier, &str); 7] = [
     (SERIAL_NUMBER, "serialNumber"),
     (ST, "ST"),
 ];
+
+fn show(name: &Name) -> String {
+    let attribute = |attribute: &AttributeTypeAndValue| {
+        let NameAttribute { kind, value } = NameAttribute::from_der(attribute);
+        // A name is foreign text: control characters must not reach a terminal.
+        format!("{kind} = {}", value.escape_debug())
+    };
+    let set = |set: &RelativeDistinguishedName| set.iter().map(attribute).collect::<Vec<_>>().join(" + ");
+    name.iter_rdn().map(set).collect::<Vec<_>>().join(", ")
+}
 
 fn set(values: Vec<AttributeTypeAndValue>) -> RelativeDistinguishedName {
     let values = SetOfVec::try_from(values).expect("organisations are few and distinct");
@@ -185,7 +191,7 @@ mod tests {
     #[test]
     fn several_organisations_share_one_set() {
         let name = DistinguishedName::kubeadm("x", &["b", "a"]);
-        assert_eq!(name.to_string(), "O = a, O = b, CN = x");
+        assert_eq!(name.to_string(), "O = a + O = b, CN = x");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn decode_blocks(bytes: &[u8]) -> Vec<Result<Block, Damage>> {
     blocks
 }
 
-/// Returns every certificate in `bytes`: each `CERTIFICATE` block, or the one DER certificate that the bytes are.
+/// Returns every certificate in `bytes`, which are PEM as all programs of Kubernetes demand it.
 ///
 /// # Errors
 /// [`Damage::Empty`] or [`Damage::Nothing`] when there is none at all. A damaged block among others is an `Err` in
@@ -79,12 +79,7 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<Result<Certificate, Damage>>, Da
     if !found.is_empty() {
         return Ok(found);
     }
-    // DER starts with the tag of a SEQUENCE, which is the digit '0' in ASCII: text may start so too, DER goes on
-    // with a length.
-    if bytes.first() == Some(&0x30) && bytes.get(1).is_some_and(|length| *length >= 0x80) {
-        return Ok(vec![Certificate::parse_der(bytes)]);
-    }
-    Err(Damage::Nothing("certificate"))
+    Err(Damage::Nothing("certificate in PEM"))
 }
 
 /// Returns `der` as a `CERTIFICATE` block with lines of 64 characters.

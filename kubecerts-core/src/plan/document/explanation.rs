@@ -18,6 +18,7 @@ pub(super) enum Note {
     AuthorityChanged { ca: String, text: String },
     AuthorityDataReplaced { text: String },
     ChainDropped { count: usize, text: String },
+    ExtensionsDropped { names: Vec<String>, text: String },
     ModeTightened { mode: String, text: String },
 }
 
@@ -35,6 +36,7 @@ impl Note {
             plan::Note::AuthorityChanged(ca) => Self::AuthorityChanged { ca: ca.name().to_owned(), text },
             plan::Note::AuthorityDataReplaced => Self::AuthorityDataReplaced { text },
             plan::Note::ChainDropped(count) => Self::ChainDropped { count: *count, text },
+            plan::Note::ExtensionsDropped(names) => Self::ExtensionsDropped { names: names.clone(), text },
             plan::Note::ModeTightened(mode) => Self::ModeTightened { mode: value::mode_text(*mode), text },
         }
     }
@@ -53,6 +55,7 @@ impl Note {
             }
             Self::AuthorityDataReplaced { text: _ } => plan::Note::AuthorityDataReplaced,
             Self::ChainDropped { count, text: _ } => plan::Note::ChainDropped(count),
+            Self::ExtensionsDropped { names, text: _ } => plan::Note::ExtensionsDropped(names),
             Self::ModeTightened { mode, text: _ } => {
                 plan::Note::ModeTightened(value::mode("notes.mode", &mode)?)
             }

@@ -116,6 +116,7 @@ fn every_note_round_trips() {
         Note::AuthorityChanged(ca),
         Note::AuthorityDataReplaced,
         Note::ChainDropped(usize::MAX),
+        Note::ExtensionsDropped(vec!["certificatePolicies".to_owned(), "1.2.3.4".to_owned()]),
         Note::ModeTightened(0o640),
     ];
     let mut plan = renewal();
@@ -128,6 +129,7 @@ fn every_note_round_trips() {
             | Note::AuthorityChanged(_)
             | Note::AuthorityDataReplaced
             | Note::ChainDropped(_)
+            | Note::ExtensionsDropped(_)
             | Note::ModeTightened(_) => {}
         }
     }

@@ -13,8 +13,8 @@ use crate::digest::{hex, parse_hex};
 use crate::issue::Expected;
 use crate::plan;
 use crate::x509::{
-    AlternativeName, AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyUsages, SerialNumber,
-    SignatureAlgorithm, Validity,
+    AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyUsages, SerialNumber, SignatureAlgorithm,
+    Validity,
 };
 
 /// What every version has. Other fields are of no interest yet, so this one does not refuse them.
