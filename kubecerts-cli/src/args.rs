@@ -92,8 +92,8 @@ pub(crate) struct NodeArgs {
 }
 
 impl NodeArgs {
-    /// Returns the options that lead another command to the same node, each after a space.
-    pub(crate) fn words(&self) -> String {
+    /// Returns what commands in hints need to act on the same node.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
         let Self { rootfs, cert_dir, kubeconfig_dir, manifests_dir, kubelet_dir, config, node_name } = self;
         let path = |path: &PathBuf| path.display().to_string();
         let options = [
@@ -106,7 +106,8 @@ impl NodeArgs {
             ("node-name", node_name.clone()),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given.map(|(name, value)| format!(" --{name} {}", quoted(&value))).collect()
+        let options = given.map(|(name, value)| format!(" --{name} {}", quoted(&value))).collect();
+        Whereabouts { options, root: rootfs.clone() }
     }
 
     /// Opens the node that the arguments describe.
@@ -122,6 +123,25 @@ impl NodeArgs {
         options.arguments.kubelet = kubelet_dir;
         options.arguments.node_name = node_name;
         Ok(Node::open(options)?)
+    }
+}
+
+/// What commands in hints need to act on the same node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Whereabouts {
+    /// The options, each after a space.
+    pub(crate) options: String,
+    /// The directory that is the node's `/`.
+    pub(crate) root: Option<PathBuf>,
+}
+
+impl Whereabouts {
+    /// Returns where `path` of the node lies on this machine, as one word of a shell.
+    pub(crate) fn file(&self, path: &TreePath) -> String {
+        quoted(&match &self.root {
+            Some(root) => root.join(path.as_str().trim_start_matches('/')).display().to_string(),
+            None => path.to_string(),
+        })
     }
 }
 

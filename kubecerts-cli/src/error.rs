@@ -10,6 +10,7 @@ use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_host::disk::DiskError;
 use kubecerts_host::{ApplyError, NodeError, ScratchError};
 
+use crate::args::Whereabouts;
 use crate::exit::Exit;
 
 /// Why a command could not do its work.
@@ -133,7 +134,7 @@ impl From<ApplyError> for CommandError {
                     }
                     DiskError::Interrupted { replaced, .. } => plain
                         .with_hint(format!("these files are new already: {}", list(&replaced)))
-                        .with_hint("mend the cause, then run the same command again: every file is whole"),
+                        .with_hint("mend the cause, then run the same command again; a new key may stand beside an old certificate until then"),
                     DiskError::Unflushed { .. } => plain
                         .with_hint("every file is new, but may be lost if the machine stops now; run: sync"),
                     DiskError::Refused { problem: ReadProblem::LeavesRoot { .. }, .. } => {
@@ -159,50 +160,52 @@ impl From<ScratchError> for CommandError {
     }
 }
 
-/// Returns what to do about `finding`, if there is anything; `options` lead a command to the same node.
-pub(crate) fn remedy(finding: &Finding, options: &str) -> Option<String> {
+/// Returns what to do about `finding`, if there is anything.
+pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<String> {
+    let file = |path| whereabouts.file(path);
     Some(match &finding.remedy {
-        Remedy::Renew(slot) => format!("kubecerts renew {slot}{options}"),
+        Remedy::Renew(slot) => format!("kubecerts renew {slot}{}", whereabouts.options),
         Remedy::RotateAuthority(ca) => {
-            format!("the authority {ca} needs a new certificate; plan its rotation, leaves cannot outlive it")
+            format!("the authority {ca} needs a new certificate; plan its rotation, nothing that it signs can outlive it")
         }
         Remedy::SignElsewhere(ca) => format!("have certificates signed where the key of {ca} is kept"),
-        Remedy::Restore(file) => format!("put {file} back from a backup or from another control-plane node"),
-        Remedy::GrantAccess(_) => "run it as root, or repair what stands at this path".to_owned(),
-        Remedy::Inspect(path) => format!("kubecerts inspect {path}"),
-        Remedy::SetMode(path, mode) => format!("chmod {mode:04o} {path}"),
+        Remedy::Restore(name) => format!("put {name} back from a backup or from another control-plane node"),
+        Remedy::GrantAccess(_) => "run it as root".to_owned(),
+        Remedy::Repair(path) => format!("repair {}, or move it out of its directory", file(path)),
+        Remedy::Inspect(path) => format!("kubecerts inspect {}", file(path)),
+        Remedy::SetMode(path, mode) => format!("chmod {mode:04o} {}", file(path)),
         Remedy::SetClock => "compare the clock of this node with another one: timedatectl".to_owned(),
         Remedy::ReferToRotatedCertificate => {
-            "let client-certificate and client-key in kubelet.conf name /var/lib/kubelet/pki/kubelet-client-current.pem".to_owned()
+            "let client-certificate and client-key in kubelet.conf name /var/lib/kubelet/pki/kubelet-client-current.pem"
+                .to_owned()
         }
-        Remedy::RefreshCopy(path) => format!("replace {path} by the current file"),
+        Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
         _ => return None,
     })
 }
 
-/// Returns what would make a deferred renewal possible, if there is anything; `options` lead a command to the same node.
-pub(crate) fn deferral(deferred: &Deferred, options: &str) -> Option<String> {
-    let slot = deferred.slot();
+/// Returns what would make a deferred renewal possible, if there is anything.
+pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option<String> {
+    let file = |path| whereabouts.file(path);
+    let options = &whereabouts.options;
     Some(match deferred.reason() {
-        Reason::ExternalAuthority(ca) => format!("{slot}: have it signed where the key of {ca} is kept"),
+        Reason::ExternalAuthority(ca) => format!("have it signed where the key of {ca} is kept"),
         Reason::AuthorityUnusable(ca, _) => {
-            format!("{slot}: {ca} has to be mended first, see: kubecerts check{options}")
+            format!("{ca} has to be mended first, see: kubecerts check{options}")
         }
         Reason::CannotBeExtended { .. } => {
-            format!("{slot}: ask for more with --validity, or give its authority a new certificate")
+            "ask for more with --validity, or give its authority a new certificate".to_owned()
         }
-        Reason::Missing(path) => format!("{slot}: put {path} back from a backup"),
-        Reason::Unreadable(path, _) => format!("{slot}: make {path} readable, or run it as root"),
-        Reason::Damaged(path, _) => format!("{slot}: see what is left with: kubecerts inspect {path}"),
-        Reason::Referenced(path) => format!("{slot}: renew what lies in {path}"),
-        Reason::NoKeyToReuse(_) => format!("{slot}: leave out --reuse-key"),
-        Reason::NotRenewable => match slot {
-            Slot::Ca(_) => format!("{slot}: authorities are not renewed but rotated"),
-            _ => format!("{slot}: the kubelet renews it by itself"),
+        Reason::Missing(path) => format!("put {} back from a backup", file(path)),
+        Reason::Unreadable(path, _) => format!("make {} readable, or run it as root", file(path)),
+        Reason::Damaged(path, _) => format!("see what is left with: kubecerts inspect {}", file(path)),
+        Reason::Referenced(path) => format!("renew {} where it came from, or embed it", file(path)),
+        Reason::NoKeyToReuse(_) => "leave out --reuse-key".to_owned(),
+        Reason::NotRenewable => match deferred.slot() {
+            Slot::Ca(_) => "authorities are not renewed but rotated".to_owned(),
+            Slot::ServiceAccount => "it is a key pair and no certificate, and does not expire".to_owned(),
+            _ => "the kubelet renews it by itself".to_owned(),
         },
-        Reason::KubeletOwned => {
-            format!("{slot}: renew it by name if the kubelet cannot: kubecerts renew kubelet.conf{options}")
-        }
         _ => return None,
     })
 }

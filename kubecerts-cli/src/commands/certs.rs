@@ -9,9 +9,9 @@ use kubecerts_core::plan::{PlanRequest, Reason, Selection, plan};
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::{SystemEntropy, apply};
 
-use super::{scan, selection};
+use super::{explain_deferred, scan, selection};
 use crate::args::{NodeArgs, timestamp};
-use crate::error::{CommandError, deferral};
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::render::kubeadm;
@@ -87,8 +87,15 @@ fn check_expiration(args: &ExpirationArgs, output: &mut Output) -> Result<Exit, 
         RowState::Present(_) | RowState::Missing => None,
     });
     if let Some((place, reason)) = unusable {
-        return Err(CommandError::failed(format!("failed to load existing certificate {place}: {reason}"))
-            .with_hint("see everything that is wrong with: kubecerts check"));
+        let path =
+            inventory.certificate_file(place).map(|file| format!("{}: ", file.path)).unwrap_or_default();
+        return Err(CommandError::failed(format!(
+            "failed to load existing certificate {place}: {path}{reason}"
+        ))
+        .with_hint(format!(
+            "see everything that is wrong with: kubecerts check{}",
+            node.whereabouts().options
+        )));
     }
     match form {
         Form::Text => output.data(&info.to_text()),
@@ -100,7 +107,7 @@ fn check_expiration(args: &ExpirationArgs, output: &mut Output) -> Result<Exit, 
 
 fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     let RenewArgs { name, node } = args;
-    let options = node.words();
+    let whereabouts = node.whereabouts();
     let node = node.open()?;
     let (snapshot, inventory) = scan(&node)?;
     let now = kubecerts_host::now();
@@ -123,22 +130,18 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     if everything {
         output.data(kubeadm::DONE);
     }
-    let mut exit = Exit::Fine;
     for deferred in plan.deferred().iter().filter(|deferred| deferred.reason().is_failure()) {
-        exit = Exit::Incomplete;
         // What kubeadm has words for was said on standard output.
         if !matches!(deferred.reason(), Reason::ExternalAuthority(_) | Reason::Missing(_)) {
             output.warning(&format!("{}: {}", deferred.slot(), deferred.reason()));
         }
-        if let Some(hint) = deferral(deferred, &options) {
-            output.hint(&hint);
-        }
     }
+    explain_deferred(&plan, &whereabouts, output);
     let diagnosis = diagnose(&report.inventory, Policy::default(), now);
     for step in plan.steps() {
         for finding in diagnosis.about(step.slot()) {
             output.warning(&finding.to_string());
         }
     }
-    Ok(exit)
+    Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }

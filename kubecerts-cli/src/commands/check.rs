@@ -77,11 +77,13 @@ fn look(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let diagnosis = diagnose(&inventory, Policy::with_window(window.within), now);
     match form {
         Form::Table => {
-            output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &node.words()))
+            output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &node.whereabouts()))
         }
-        Form::Wide => output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &node.words())),
-        Form::Json => output.data(&documents::check(&inventory, &diagnosis).to_json()),
-        Form::Yaml => output.data(&documents::check(&inventory, &diagnosis).to_yaml()),
+        Form::Wide => {
+            output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &node.whereabouts()))
+        }
+        Form::Json => output.data(&documents::check(&inventory, &diagnosis, &node.whereabouts()).to_json()),
+        Form::Yaml => output.data(&documents::check(&inventory, &diagnosis, &node.whereabouts()).to_yaml()),
     }
     Ok(match exit_code {
         ExitScheme::Kubecerts => Exit::of_impact(diagnosis.impact()),

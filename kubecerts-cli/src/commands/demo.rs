@@ -1,18 +1,18 @@
 //! `kubecerts demo`
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use kubecerts_core::catalog::{CaSlot, KubeconfigSlot, Slot};
+use kubecerts_core::catalog::CaSlot;
 use kubecerts_core::diagnosis::{Impact, Policy, diagnose};
 use kubecerts_core::inventory::{ChainFact, Inventory};
-use kubecerts_core::plan::{ClusterIntent, DEFAULT_LIFETIME, PlanRequest, Selection, create, plan};
+use kubecerts_core::plan::{ClusterIntent, DEFAULT_LIFETIME, PlanRequest, create, plan};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_core::x509::KeyAlgorithm;
 use kubecerts_host::{Node, NodeOptions, SystemEntropy, apply, make_directories, new_scratch_directory};
 
 use super::renew::sign;
+use crate::args::Whereabouts;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let mut entropy = SystemEntropy::new();
     let directory = new_scratch_directory("kubecerts-demo", &mut entropy)?;
     let root = directory.display();
-    let words = format!(" --rootfs {root}");
+    let whereabouts = Whereabouts { options: format!(" --rootfs {root}"), root: Some(directory.clone()) };
 
     let mut intent = ClusterIntent::new("cp-1", IpAddr::from([192, 168, 10, 11]));
     intent.algorithm = args.algorithm;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 
     output.data(&text::heading(&format!("kubecerts check --rootfs {root}")));
     let snapshot = node.scan()?;
-    let inventory = check(&snapshot, output, now, &words);
+    let inventory = check(&snapshot, output, now, &whereabouts);
 
     output.data(&text::heading(&format!("kubecerts plan --rootfs {root}")));
     let renewal = plan(&inventory, &PlanRequest::default(), now, &mut entropy)?;
@@ -63,20 +63,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let report = apply(&changes, &node, &mut entropy, &mut |_| {})?;
     output.data(&text::renewed(&renewal, &report));
 
-    // No kubelet runs here that could renew its own certificate, so it is renewed by name.
-    output.data(&text::heading(&format!("kubecerts renew --yes kubelet.conf --rootfs {root}")));
-    let kubelet = BTreeSet::from([Slot::Kubeconfig(KubeconfigSlot::Kubelet)]);
-    let request = PlanRequest::with_selection(Selection::Named(kubelet));
-    let kubelet = plan(&report.inventory, &request, now, &mut entropy)?;
-    let changes = sign(&kubelet, &node.scan()?)?;
-    let report = apply(&changes, &node, &mut entropy, &mut |_| {})?;
-    output.data(&text::renewed(&kubelet, &report));
-
     output.data(&text::heading(&format!("kubecerts check --rootfs {root}")));
-    let inventory = check(&node.scan()?, output, now, &words);
+    let inventory = check(&node.scan()?, output, now, &whereabouts);
 
     output.data(&text::heading("Every chain"));
-    for step in renewal.steps().iter().chain(kubelet.steps()) {
+    for step in renewal.steps() {
         let credential = inventory.credential(step.slot());
         let chain = credential.and_then(|credential| credential.chain());
         let key = credential.and_then(|credential| credential.key_matches());
@@ -94,9 +85,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     Ok(Exit::Fine)
 }
 
-fn check(snapshot: &Snapshot, output: &mut Output, now: Timestamp, options: &str) -> Inventory {
+fn check(snapshot: &Snapshot, output: &mut Output, now: Timestamp, whereabouts: &Whereabouts) -> Inventory {
     let inventory = Inventory::parse(snapshot);
     let diagnosis = diagnose(&inventory, Policy::default(), now);
-    output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, options));
+    output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, whereabouts));
     inventory
 }

@@ -19,7 +19,7 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::{Node, SystemEntropy};
 
-use crate::args::{Command, RenewalArgs};
+use crate::args::{Command, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, deferral};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -69,11 +69,18 @@ fn plan_for(args: &RenewalArgs, inventory: &Inventory, now: Timestamp) -> Result
     Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
 }
 
-/// Says what would make possible what was asked for and is not planned; `options` lead a command to the same node.
-fn explain_deferred(plan: &Plan, options: &str, output: &mut Output) {
-    let failures = plan.deferred().iter().filter(|deferred| deferred.reason().is_failure());
-    for hint in failures.filter_map(|deferred| deferral(deferred, options)) {
-        output.hint(&hint);
+/// Says what would make possible what was asked for and is not planned, each thing once.
+fn explain_deferred(plan: &Plan, whereabouts: &Whereabouts, output: &mut Output) {
+    let mut hints: Vec<(String, Vec<&str>)> = Vec::new();
+    for deferred in plan.deferred().iter().filter(|deferred| deferred.reason().is_failure()) {
+        let Some(hint) = deferral(deferred, whereabouts) else { continue };
+        match hints.iter_mut().find(|(known, _)| *known == hint) {
+            Some((_, names)) => names.push(deferred.slot().name()),
+            None => hints.push((hint, vec![deferred.slot().name()])),
+        }
+    }
+    for (hint, names) in hints {
+        output.hint(&format!("{}: {hint}", names.join(", ")));
     }
 }
 
@@ -92,7 +99,7 @@ fn selection(names: &[String], all: bool) -> Result<Selection, CommandError> {
 }
 
 fn known_names() -> String {
-    let names: Vec<&str> =
-        Slot::ALL.into_iter().filter(|slot| slot.renewed_by_kubeadm()).map(Slot::name).collect();
+    let renewable = |slot: &Slot| matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_));
+    let names: Vec<&str> = Slot::ALL.into_iter().filter(renewable).map(Slot::name).collect();
     format!("the names are: {}, or all", names.join(", "))
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         Form::Text => output.data(&text::plan(&plan, &inventory)),
         Form::Json => output.data(&plan.to_json()),
     }
-    super::explain_deferred(&plan, &node.words(), output);
+    super::explain_deferred(&plan, &node.whereabouts(), output);
     if let Some(path) = out {
         output.note(&format!("wrote {}", path.display()));
     }

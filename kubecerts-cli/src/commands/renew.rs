@@ -11,7 +11,7 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_host::{Event, Node, Report, SystemEntropy, apply};
 
 use super::{explain_deferred, plan_for, scan};
-use crate::args::{NodeArgs, RenewalArgs};
+use crate::args::{NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -19,8 +19,8 @@ use crate::render::{documents, text};
 
 /// Renew what is due, what is named, or everything.
 ///
-/// Shows the plan, asks, makes keys and certificates, verifies every signature, and only then replaces the files, all
-/// of them or none. Subject, names, usages and kind of key stay as they were.
+/// Shows the plan, asks, makes keys and certificates, verifies every signature, writes all new files beside the old ones,
+/// and only then replaces them. Subject, names, usages and kind of key stay as they were.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -52,7 +52,7 @@ enum Form {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { renewal, yes, dry_run, output: form, node } = args;
-    let options = node.words();
+    let whereabouts = node.whereabouts();
     let node = node.open()?;
     let (snapshot, inventory) = scan(&node)?;
     let now = kubecerts_host::now();
@@ -60,8 +60,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     if *form == Form::Text {
         output.data(&text::plan(&plan, &inventory));
     }
-    explain_deferred(&plan, &options, output);
+    explain_deferred(&plan, &whereabouts, output);
 
+    let (lifetime, window) = (renewal.validity, renewal.window.within);
+    if let Some(lifetime) = lifetime.filter(|lifetime| *lifetime <= window) {
+        output.warning(&format!(
+            "certificates that are valid for {lifetime} are due at once, as {window} before the end is"
+        ));
+    }
     let mut report = None;
     if !plan.is_empty() {
         if !*dry_run && !*yes {
@@ -80,30 +86,33 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let after = report.as_ref().map_or(&inventory, |report| &report.inventory);
     let diagnosis = diagnose(after, Policy::with_window(renewal.window.within), now);
     if *form == Form::Json {
-        output.data(&documents::renewal(&plan, report.as_ref(), &diagnosis).to_json());
+        output.data(&documents::renewal(&plan, report.as_ref(), &diagnosis, &whereabouts).to_json());
     }
     if let Some(report) = &report {
         if let Some(slot) = plan.shortfalls(&report.inventory).first() {
-            return Err(CommandError::failed(format!("{slot} on disk is not what was written")).with_hint(format!(
-                "somebody else may be writing to the tree; see what is there with: kubecerts check{options}"
-            )));
+            return Err(CommandError::failed(format!("{slot} on disk is not what was written")).with_hint(
+                format!(
+                    "somebody else may be writing to the tree; see what is there with: kubecerts check{}",
+                    whereabouts.options
+                ),
+            ));
         }
         if *form == Form::Text {
             output.data(&text::renewed(&plan, report));
         }
     }
     if !*dry_run {
-        warn(&diagnosis, &options, output);
+        warn(&diagnosis, &whereabouts, output);
     }
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }
 
 /// Says what a renewal has left broken. What is merely due was not asked for, or is in the plan's list.
-fn warn(diagnosis: &Diagnosis, options: &str, output: &mut Output) {
+fn warn(diagnosis: &Diagnosis, whereabouts: &Whereabouts, output: &mut Output) {
     let mut hints = BTreeSet::new();
     for finding in diagnosis.findings().iter().filter(|finding| finding.impact > Impact::Due) {
         output.warning(&finding.to_string());
-        hints.extend(remedy(finding, options));
+        hints.extend(remedy(finding, whereabouts));
     }
     for hint in hints {
         output.hint(&hint);

@@ -10,6 +10,7 @@ use kubecerts_host::Report;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::args::Whereabouts;
 use crate::error::remedy as remedy_text;
 
 const API_VERSION: &str = "kubecerts.dev/v1";
@@ -36,7 +37,7 @@ impl Document {
 }
 
 /// Returns what `kubecerts check` found.
-pub(crate) fn check(inventory: &Inventory, diagnosis: &Diagnosis) -> Document {
+pub(crate) fn check(inventory: &Inventory, diagnosis: &Diagnosis, whereabouts: &Whereabouts) -> Document {
     let node = inventory.node();
     let rows = |rows: &[ExpirationRow<'_>]| -> Vec<Value> {
         rows.iter().map(|entry| row(entry, inventory, diagnosis)).collect()
@@ -55,12 +56,17 @@ pub(crate) fn check(inventory: &Inventory, diagnosis: &Diagnosis) -> Document {
         "impact": impact(diagnosis.impact()),
         "certificates": rows(&inventory.expirations()),
         "authorities": rows(&inventory.authority_expirations()),
-        "findings": diagnosis.findings().iter().map(finding).collect::<Vec<_>>(),
+        "findings": diagnosis.findings().iter().map(|found| finding(found, whereabouts)).collect::<Vec<_>>(),
     }))
 }
 
 /// Returns what `kubecerts renew` planned and did.
-pub(crate) fn renewal(plan: &Plan, report: Option<&Report>, diagnosis: &Diagnosis) -> Document {
+pub(crate) fn renewal(
+    plan: &Plan,
+    report: Option<&Report>,
+    diagnosis: &Diagnosis,
+    whereabouts: &Whereabouts,
+) -> Document {
     let plan_document: Value = serde_json::from_str(&plan.to_json()).expect("a plan is written as JSON");
     let written = report.map(|report| {
         let file = |written: &kubecerts_host::disk::Written| {
@@ -76,7 +82,7 @@ pub(crate) fn renewal(plan: &Plan, report: Option<&Report>, diagnosis: &Diagnosi
         "complete": !plan.is_incomplete(),
         "plan": plan_document,
         "written": written.unwrap_or_default(),
-        "findings": diagnosis.findings().iter().map(finding).collect::<Vec<_>>(),
+        "findings": diagnosis.findings().iter().map(|found| finding(found, whereabouts)).collect::<Vec<_>>(),
     }))
 }
 
@@ -113,7 +119,7 @@ fn row(row: &ExpirationRow<'_>, inventory: &Inventory, diagnosis: &Diagnosis) ->
     value
 }
 
-fn finding(finding: &Finding) -> Value {
+fn finding(finding: &Finding, whereabouts: &Whereabouts) -> Value {
     json!({
         "code": finding.code.name(),
         "severity": finding.severity.name(),
@@ -121,7 +127,7 @@ fn finding(finding: &Finding) -> Value {
         "place": finding.place.as_ref().map(ToString::to_string),
         "path": finding.path.as_ref().map(|path| path.as_str()),
         "message": finding.message,
-        "remedy": { "action": remedy_name(&finding.remedy), "text": remedy_text(finding, "") },
+        "remedy": { "action": remedy_name(&finding.remedy), "text": remedy_text(finding, whereabouts) },
     })
 }
 
@@ -142,6 +148,7 @@ const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::SignElsewhere(_) => "sign-elsewhere",
         Remedy::Restore(_) => "restore",
         Remedy::GrantAccess(_) => "grant-access",
+        Remedy::Repair(_) => "repair",
         Remedy::Inspect(_) => "inspect",
         Remedy::SetMode(..) => "set-mode",
         Remedy::SetClock => "set-clock",

@@ -3,10 +3,11 @@
 use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 use kubecerts_core::catalog::Slot;
-use kubecerts_core::diagnosis::{DEFAULT_WINDOW, Diagnosis, Finding, FindingCode, Severity};
+use kubecerts_core::diagnosis::{DEFAULT_WINDOW, Diagnosis, Finding, FindingCode, Remedy, Severity};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, Place, RowState};
 
 use super::span::human_duration;
+use crate::args::Whereabouts;
 use crate::error::remedy;
 use crate::output::{BAD, SOON, STRONG};
 
@@ -19,9 +20,13 @@ pub(crate) enum Width {
     Wide,
 }
 
-/// Returns the tables of certificates and authorities, and the list of findings with what to do about them; `options` lead
-/// a command to the same node.
-pub(crate) fn check(inventory: &Inventory, diagnosis: &Diagnosis, width: Width, options: &str) -> String {
+/// Returns the tables of certificates and authorities, and the list of findings with what to do about them.
+pub(crate) fn check(
+    inventory: &Inventory,
+    diagnosis: &Diagnosis,
+    width: Width,
+    whereabouts: &Whereabouts,
+) -> String {
     let mut leaves =
         vec!["CERTIFICATE", "EXPIRES", "RESIDUAL TIME", "CERTIFICATE AUTHORITY", "EXTERNALLY MANAGED"];
     let mut authorities = vec!["CERTIFICATE AUTHORITY", "EXPIRES", "RESIDUAL TIME", "EXTERNALLY MANAGED"];
@@ -38,7 +43,7 @@ pub(crate) fn check(inventory: &Inventory, diagnosis: &Diagnosis, width: Width, 
     for row in &inventory.authority_expirations() {
         second.add_row(cells(row, None, inventory, diagnosis, width));
     }
-    format!("{}\n{}\n{}", render(&first), render(&second), findings(diagnosis, options))
+    format!("{}\n{}\n{}", render(&first), render(&second), findings(diagnosis, whereabouts))
 }
 
 fn plain_table(header: &[&str]) -> Table {
@@ -99,7 +104,9 @@ fn cells(
             } else if begin > now {
                 format!("{AHEAD}, begins in {}", human_duration(begin.since(now)))
             } else {
-                let due = end <= now.plus(diagnosis.policy().window);
+                // What does not decide over the health of the tree is not called due.
+                let counts = !matches!(row.place, Place::Copy(_) | Place::Slot(Slot::KubeletServing));
+                let due = counts && end <= now.plus(diagnosis.policy().window);
                 format!("{}{}", human_duration(end.since(now)), if due { SOON_MARK } else { "" })
             };
             (end.to_string(), residual)
@@ -126,7 +133,7 @@ fn path_of(place: &Place, inventory: &Inventory) -> String {
     inventory.certificate_file(place).map(|file| file.path.to_string()).unwrap_or_default()
 }
 
-fn findings(diagnosis: &Diagnosis, options: &str) -> String {
+fn findings(diagnosis: &Diagnosis, whereabouts: &Whereabouts) -> String {
     let now = diagnosis.now();
     let window = diagnosis.policy().window;
     if diagnosis.findings().is_empty() {
@@ -141,29 +148,34 @@ fn findings(diagnosis: &Diagnosis, options: &str) -> String {
         };
         text.push_str(&format!("{style}{}{style:#}[{}]: {finding}\n", finding.severity.name(), finding.code));
     }
-    for hint in hints(diagnosis, options) {
+    for hint in hints(diagnosis, whereabouts) {
         text.push_str(&format!("{STRONG}hint:{STRONG:#} {hint}\n"));
     }
     text
 }
 
 /// Returns what to do, each thing once; what one `kubecerts renew` does for many certificates is said once for all.
-fn hints(diagnosis: &Diagnosis, options: &str) -> Vec<String> {
+fn hints(diagnosis: &Diagnosis, whereabouts: &Whereabouts) -> Vec<String> {
     let (due, others): (Vec<&Finding>, Vec<&Finding>) = diagnosis.findings().iter().partition(|finding| {
         matches!(finding.code, FindingCode::Expired | FindingCode::ExpiresSoon)
-            && finding.place.as_ref().and_then(Place::slot).is_some_and(Slot::renewed_by_kubeadm)
+            && finding
+                .place
+                .as_ref()
+                .and_then(Place::slot)
+                .is_some_and(|slot| matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_)))
+            && matches!(finding.remedy, Remedy::Renew(_))
     });
     let mut hints = Vec::new();
     match due.as_slice() {
         [] => {}
-        [finding] => hints.extend(remedy(finding, options)),
+        [finding] => hints.extend(remedy(finding, whereabouts)),
         _ => {
             let window = diagnosis.policy().window;
             let within = if window == DEFAULT_WINDOW { String::new() } else { format!(" --within {window}") };
-            hints.push(format!("kubecerts renew{within}{options}"));
+            hints.push(format!("kubecerts renew{within}{}", whereabouts.options));
         }
     }
-    for hint in others.into_iter().filter_map(|finding| remedy(finding, options)) {
+    for hint in others.into_iter().filter_map(|finding| remedy(finding, whereabouts)) {
         if !hints.contains(&hint) {
             hints.push(hint);
         }

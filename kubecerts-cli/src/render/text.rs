@@ -219,22 +219,21 @@ impl Text {
 
     fn kubeconfig(&mut self, kubeconfig: &KubeconfigInspection, indent: &str) {
         let file = &kubeconfig.file;
+        // Names and addresses are foreign text: control characters must not reach a terminal.
+        let plain = |text: &str| text.escape_debug().to_string();
         self.line(format!("{indent}Kubeconfig"));
-        self.field(indent, "current context", file.current_context().unwrap_or("(none)"));
+        self.field(indent, "current context", plain(file.current_context().unwrap_or("(none)")));
         for context in file.contexts() {
             let value = format!("{}: cluster {}, user {}", context.name(), context.cluster(), context.user());
-            self.field(indent, "context", value);
+            self.field(indent, "context", plain(&value));
         }
         for (cluster, (_, items)) in file.clusters().iter().zip(&kubeconfig.authorities) {
-            self.field(
-                indent,
-                "cluster",
-                format!("{}: {}", cluster.name(), cluster.server().unwrap_or("(no server)")),
-            );
+            let value = format!("{}: {}", cluster.name(), cluster.server().unwrap_or("(no server)"));
+            self.field(indent, "cluster", plain(&value));
             self.items(items, indent);
         }
         for (user, (_, items)) in file.users().iter().zip(&kubeconfig.credentials) {
-            self.field(indent, "user", user.name());
+            self.field(indent, "user", plain(user.name()));
             if let Some(other) = user.other_credential() {
                 self.field(indent, "other credential", other);
             }

@@ -39,7 +39,7 @@ fn a_renewal_that_was_applied_is_valid() {
     let document = valid(&schema(&["renewal"]), &tree.run(&["renew", "--yes", "-o", "json"]).exits(6).stdout);
     assert_eq!(document["applied"], true);
     assert_eq!(document["complete"], false);
-    assert_eq!(document["written"].as_array().unwrap().len(), 16);
+    assert_eq!(document["written"].as_array().unwrap().len(), 17);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod documents;
 mod inspect;
 mod kubeadm_output;
 mod links;
+mod odd_trees;
 mod renew;
 mod support;
 mod words;

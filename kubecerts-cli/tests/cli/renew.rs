@@ -47,8 +47,6 @@ fn renew_all_changes_exactly_the_files_that_kubeadm_changes() {
 fn only_what_is_due_is_renewed_and_then_nothing_is() {
     let tree = expired();
     tree.run(&["renew", "--yes"]).exits(0);
-    // No kubelet runs here; its certificate is renewed by name only.
-    tree.run(&["renew", "--yes", "kubelet.conf"]).exits(0);
     tree.run(&["check"]).exits(0);
     let before = tree.files();
     let outcome = tree.run(&["renew", "--yes"]).exits(0);
@@ -118,7 +116,7 @@ fn an_external_authority_leaves_the_rest_renewed_and_ends_with_6() {
     let outcome = tree.run(&["renew", "--yes"]).exits(6);
     assert!(outcome.stdout.contains("renewed apiserver "), "{}", outcome.stdout);
     assert!(
-        outcome.stderr.contains("hint: etcd-server: have it signed where the key of etcd-ca is kept"),
+        outcome.stderr.contains("etcd-server: have it signed where the key of etcd-ca is kept"),
         "{}",
         outcome.stderr
     );
@@ -151,6 +149,16 @@ fn the_lifetime_comes_from_the_configuration_unless_it_is_given() {
 }
 
 #[test]
+fn a_lifetime_that_is_due_at_once_is_warned_of() {
+    let outcome = expired().run(&["renew", "--yes", "--validity", "240h"]).exits(0);
+    assert!(
+        outcome.stderr.contains("warning: certificates that are valid for 10d are due at once"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
 fn an_unknown_name_is_a_usage_error_that_lists_the_names() {
     let outcome = expired().run(&["renew", "--yes", "apiserverr"]).exits(2).explains("apiserverr");
     assert!(outcome.stderr.contains("apiserver-etcd-client"), "{}", outcome.stderr);
@@ -164,7 +172,7 @@ fn a_plan_is_written_once_and_never_over_a_file() {
     tree.run(&["plan", "--out", out]).exits(0);
     tree.run(&["plan", "--out", out]).exits(1).explains("plan.json");
     let document = kubecerts_core::plan::Plan::from_json(&std::fs::read_to_string(out).unwrap()).unwrap();
-    assert_eq!(document.steps().len(), 11);
+    assert_eq!(document.steps().len(), 12);
 }
 
 #[test]
