@@ -44,6 +44,15 @@ pub(crate) enum ColorArg {
     Never,
 }
 
+/// The form of an output that is read by people or by programs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    Text,
+    /// JSON, see `kubecerts schema`.
+    Json,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -5,7 +5,7 @@ use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::RowState;
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
-use kubecerts_core::plan::{PlanRequest, Reason, Selection, plan};
+use kubecerts_core::plan::{PlanRequest, Selection, plan};
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::{SystemEntropy, apply};
 
@@ -129,12 +129,6 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     }
     if everything {
         output.data(kubeadm::DONE);
-    }
-    for deferred in plan.deferred().iter().filter(|deferred| deferred.reason().is_failure()) {
-        // What kubeadm has words for was said on standard output.
-        if !matches!(deferred.reason(), Reason::ExternalAuthority(_) | Reason::Missing(_)) {
-            output.warning(&format!("{}: {}", deferred.slot(), deferred.reason()));
-        }
     }
     explain_deferred(&plan, &whereabouts, output);
     let diagnosis = diagnose(&report.inventory, Policy::default(), now);

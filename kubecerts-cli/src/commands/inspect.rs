@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use kubecerts_core::inspection::{Inspection, inspect};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_host::disk::FILE_LIMIT;
 
+use crate::args::Form;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -23,14 +23,6 @@ pub(crate) struct Args {
     /// The form of the output.
     #[arg(short, long, value_enum, default_value = "text")]
     output: Form,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// JSON, see `kubecerts schema inspection`.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {

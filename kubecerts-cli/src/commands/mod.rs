@@ -69,19 +69,29 @@ fn plan_for(args: &RenewalArgs, inventory: &Inventory, now: Timestamp) -> Result
     Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
 }
 
-/// Says what would make possible what was asked for and is not planned, each thing once.
+/// Says what was asked for and is not planned, and what would make it possible; each thing once.
 fn explain_deferred(plan: &Plan, whereabouts: &Whereabouts, output: &mut Output) {
-    let mut hints: Vec<(String, Vec<&str>)> = Vec::new();
-    for deferred in plan.deferred().iter().filter(|deferred| deferred.reason().is_failure()) {
-        let Some(hint) = deferral(deferred, whereabouts) else { continue };
-        match hints.iter_mut().find(|(known, _)| *known == hint) {
-            Some((_, names)) => names.push(deferred.slot().name()),
-            None => hints.push((hint, vec![deferred.slot().name()])),
+    let failures = || plan.deferred().iter().filter(|deferred| deferred.reason().is_failure());
+    let reasons = failures().map(|deferred| (deferred.reason().to_string(), deferred.slot()));
+    for (reason, names) in grouped(reasons) {
+        output.error(&CommandError::failed(format!("{names}: {reason}")));
+    }
+    let hints = failures().filter_map(|deferred| Some((deferral(deferred, whereabouts)?, deferred.slot())));
+    for (hint, names) in grouped(hints) {
+        output.hint(&format!("{names}: {hint}"));
+    }
+}
+
+/// Returns each text once, in the order of its first appearance, with the names of all slots that it is about.
+fn grouped(texts: impl Iterator<Item = (String, Slot)>) -> Vec<(String, String)> {
+    let mut groups: Vec<(String, String)> = Vec::new();
+    for (text, slot) in texts {
+        match groups.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, names)) => names.push_str(&format!(", {slot}")),
+            None => groups.push((text, slot.name().to_owned())),
         }
     }
-    for (hint, names) in hints {
-        output.hint(&format!("{}: {hint}", names.join(", ")));
-    }
+    groups
 }
 
 /// Returns the selection that the names on the command line make; `all` is kubeadm's word for everything.

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-
 use super::{plan_for, scan};
-use crate::args::{NodeArgs, RenewalArgs};
+use crate::args::{Form, NodeArgs, RenewalArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -27,14 +25,6 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     node: NodeArgs,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// JSON, see `kubecerts schema plan`.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
@@ -11,7 +10,7 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_host::{Event, Node, Report, SystemEntropy, apply};
 
 use super::{explain_deferred, plan_for, scan};
-use crate::args::{NodeArgs, RenewalArgs, Whereabouts};
+use crate::args::{Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -40,14 +39,6 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     node: NodeArgs,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Form {
-    /// For people.
-    Text,
-    /// JSON, see `kubecerts schema renewal`.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {

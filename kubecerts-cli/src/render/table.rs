@@ -146,7 +146,11 @@ fn findings(diagnosis: &Diagnosis, whereabouts: &Whereabouts) -> String {
             Severity::Warning => SOON,
             Severity::Notice => STRONG,
         };
-        text.push_str(&format!("{style}{}{style:#}[{}]: {finding}\n", finding.severity.name(), finding.code));
+        text.push_str(&format!(
+            "{style}{}:{style:#} {finding} [{}]\n",
+            finding.severity.name(),
+            finding.code
+        ));
     }
     for hint in hints(diagnosis, whereabouts) {
         text.push_str(&format!("{STRONG}hint:{STRONG:#} {hint}\n"));

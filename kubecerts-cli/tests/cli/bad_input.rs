@@ -20,6 +20,8 @@ fn renew_after(damage: impl FnOnce(&Tree), path: &str) -> (Tree, Outcome) {
     let hints = outcome.stderr.lines().filter(|line| line.starts_with("hint:"));
     assert!(outcome.stdout.contains(path), "{path} is not named:\n{}", outcome.stdout);
     assert!(hints.count() > 0, "no hint:\n{}", outcome.stderr);
+    let errors = outcome.stderr.lines().filter(|line| line.starts_with("error:"));
+    assert!(errors.clone().any(|line| line.contains(path)), "no error names {path}:\n{}", outcome.stderr);
     assert_eq!(tree.files().get(path.trim_start_matches('/')).cloned(), before);
     (tree, outcome)
 }

@@ -38,7 +38,11 @@ fn a_kubeconfig_with_a_token_is_neither_missing_nor_due() {
     });
     let tree = Tree::of(&tree);
     let outcome = tree.run(&["check"]).exits(0);
-    assert!(outcome.stdout.contains("warning[missing]: controller-manager.conf"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("controller-manager.conf holds no client certificate [missing]"),
+        "{}",
+        outcome.stdout
+    );
     assert!(!outcome.stdout.contains("MISSING"), "{}", outcome.stdout);
     tree.run(&["renew", "--yes"]).exits(0);
 }
