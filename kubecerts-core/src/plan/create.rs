@@ -1,6 +1,6 @@
 //! A whole tree from nothing, as `kubeadm init phase certs all` and `kubeadm init phase kubeconfig all` make it.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Step, Write};
 use super::{BACKDATE, DEFAULT_LIFETIME, Plan, PlanError, serial};

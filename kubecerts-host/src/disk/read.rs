@@ -299,7 +299,7 @@ mod tests {
     fn refused_access_is_told_apart() {
         let (dir, root) = world();
         if rustix::process::geteuid().is_root() {
-            eprintln!("skipped: root may read everything, so access cannot be refused");
+            eprintln!("SKIPPED access that is refused: root may read everything");
             return;
         }
         fs::create_dir(dir.path().join("closed")).unwrap();

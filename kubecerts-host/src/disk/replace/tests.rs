@@ -362,7 +362,7 @@ fn owner_and_mode_are_set_before_the_content() {
 #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn owners_are_kept_and_new_files_take_their_directory_s() {
     if !RealDisk.is_privileged() {
-        eprintln!("skipped: only root can give files away");
+        eprintln!("SKIPPED an owner that is kept: only root can give files away");
         return;
     }
     let world = World::new();
@@ -390,7 +390,7 @@ fn an_owner_that_cannot_be_kept_is_an_error_only_when_it_differs() {
     world.replace(&mut disk).unwrap();
     assert_eq!(disk.count("set_owner"), 0);
     if !RealDisk.is_privileged() {
-        eprintln!("half skipped: only root can make a file of somebody else");
+        eprintln!("SKIPPED half of an owner that cannot be kept: only root can make a file of somebody else");
         return;
     }
     let world = World::new();
