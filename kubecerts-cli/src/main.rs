@@ -14,11 +14,13 @@ mod output;
 mod render;
 mod schema;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::args::Cli;
+use crate::exit::{Exit, NagiosState};
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are not errors, and a reader that closed the pipe is none either.
             let _ = error.print();
-            return if error.use_stderr() { exit::Exit::Usage.into() } else { exit::Exit::Fine.into() };
+            return usage_exit(error.use_stderr(), std::env::args_os()).into();
         }
     };
     let mut output = Output::new(cli.color);
@@ -39,4 +41,16 @@ fn main() -> ExitCode {
         }
     };
     output.finish(exit).into()
+}
+
+/// Returns how a command line ends that is not run.
+///
+/// To Nagios, 2 is a critical state of the tree. A line that was to end in its codes says instead that no look was
+/// possible.
+fn usage_exit(is_error: bool, mut arguments: impl Iterator<Item = OsString>) -> Exit {
+    if !is_error {
+        return Exit::Fine;
+    }
+    let for_nagios = arguments.any(|argument| argument == "nagios" || argument == "--exit-code=nagios");
+    if for_nagios { Exit::Nagios(NagiosState::Unknown) } else { Exit::Usage }
 }

@@ -92,6 +92,7 @@ fn the_codes_of_nagios_are_0_to_3() {
     assert_eq!([nagios(FRESH), nagios(LATE), nagios(OVER)], [0, 1, 2]);
     let outcome = kubecerts(&["check", "--exit-code", "nagios", "--rootfs", "/does/not/exist"]);
     assert_eq!(outcome.code, 3, "no look was possible");
+    assert_eq!(kubecerts(&["check", "--exit-code", "nagios", "--bogus"]).code, 3, "nor with a wrong line");
 }
 
 #[test]
