@@ -183,7 +183,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    fn parse(snapshot: &Snapshot, ca: CaSlot) -> Self {
+    pub(crate) fn parse(snapshot: &Snapshot, ca: CaSlot) -> Self {
         let (certificate_file, key_file) = (FileSlot::CaCertificate(ca), FileSlot::CaKey(ca));
         let certificate = Reading::certificates(snapshot.file(certificate_file));
         let key = Reading::key(snapshot.file(key_file));

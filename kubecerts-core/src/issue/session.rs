@@ -8,12 +8,13 @@ use super::{
     Change, ChangeSet, Expected, IssueError, IssuerKey, KeyReply, KeyRequest, Signature, SigningRequest,
 };
 use crate::catalog::{CaSlot, FileSlot, Slot};
+use crate::inventory::Authority;
 use crate::kubeconfig::{self, Kubeconfig};
 use crate::plan::{CertificateSpec, IssuerRef, KeyPolicy, Plan, Step};
 use crate::snapshot::{FileState, Snapshot};
 use crate::x509::{
     Certificate, DistinguishedName, KeyType, PrivateKey, PublicKey, SignatureVerdict, ToBeSigned, assemble,
-    certificates, verify,
+    verify,
 };
 
 /// A session, in the stage `S`. It holds secrets.
@@ -232,24 +233,22 @@ impl Issuance<'_, NeedsSignatures> {
 impl Issuer {
     fn from_snapshot(snapshot: &Snapshot, ca: CaSlot) -> Result<Self, IssueError> {
         let changed = || IssueError::IssuerChanged(ca);
-        let bytes = |file| snapshot.file(file).content().map(|content| content.secret_bytes());
-        let found =
-            certificates(bytes(FileSlot::CaCertificate(ca)).ok_or_else(changed)?).map_err(|_| changed())?;
-        let all: Vec<Certificate> = found.into_iter().filter_map(Result::ok).collect();
-        let private_key = bytes(FileSlot::CaKey(ca)).and_then(|bytes| PrivateKey::parse(bytes).ok());
-        let public_half = private_key.as_ref().map(PrivateKey::public_key);
-        // As in the inventory: the certificate that the key belongs to, or the first one when the key is elsewhere.
-        let signer = match &public_half {
-            Some(key) => all.iter().find(|certificate| certificate.public_key() == key),
-            None => all.first(),
+        // The rule for which certificate of a bundle signs is the inventory's, as the plan was made by it.
+        let authority = Authority::parse(snapshot, ca);
+        let (Some(signer), Some(bundle)) = (authority.signer(), authority.certificate().present()) else {
+            return Err(changed());
         };
-        let signer = signer.ok_or_else(changed)?;
+        if authority.key_matches() == Some(false) {
+            return Err(changed());
+        }
+        let key = snapshot.file(FileSlot::CaKey(ca)).content();
+        let private_key = key.and_then(|content| PrivateKey::parse(content.secret_bytes()).ok());
         Ok(Self {
             name: signer.subject().clone(),
             key_identifier: signer.subject_key_identifier().map(<[u8]>::to_vec),
             public_key: signer.public_key().clone(),
             private_key,
-            certificates: ders(&all),
+            certificates: ders(bundle.certificates()),
         })
     }
 
