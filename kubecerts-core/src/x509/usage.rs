@@ -57,12 +57,6 @@ impl KeyUsages {
         self.0 == 0
     }
 
-    /// Returns whether every usage of `self` is one of `other`.
-    #[must_use]
-    pub const fn is_within(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
     /// Returns the names of the usages in the order of their bits.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         USAGE_NAMES
