@@ -35,19 +35,13 @@ impl Output {
     /// Writes data, as it is.
     pub(crate) fn data(&mut self, text: &str) {
         let mut stdout = anstream::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        if let Err(error) = written {
-            self.failed.get_or_insert(error);
-        }
+        self.remember(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     }
 
     /// Writes bytes that are no text for a terminal, such as the roff of a manual page.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-        if let Err(error) = written {
-            self.failed.get_or_insert(error);
-        }
+        self.remember(stdout.write_all(bytes).and_then(|()| stdout.flush()));
     }
 
     /// Writes a line about what is going on.
@@ -97,6 +91,12 @@ impl Output {
                 Exit::Failed
             }
             Some(_) | None => exit,
+        }
+    }
+    /// Keeps the first failure for the end, so that a closed pipe stops nothing half-way.
+    fn remember(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.failed.get_or_insert(error);
         }
     }
 }

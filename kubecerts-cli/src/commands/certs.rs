@@ -4,12 +4,12 @@ use clap::{Subcommand, ValueEnum};
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::RowState;
-use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
 use kubecerts_core::plan::{PlanRequest, Selection, plan};
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::{SystemEntropy, apply};
 
-use super::{explain_deferred, scan, selection};
+use super::renew::sign;
+use super::{explain_deferred, prove, scan, selection};
 use crate::args::{NodeArgs, timestamp};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -115,11 +115,9 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     request.selection = selection(std::slice::from_ref(name), false)?;
     let plan = plan(&inventory, &request, now, &mut SystemEntropy::new())?;
 
-    let changes: ChangeSet = issue(&plan, &snapshot, &mut RustCrypto::new(SystemEntropy::new()))?;
+    let changes = sign(&plan, &snapshot)?;
     let report = apply(&changes, &node, &mut SystemEntropy::new(), &mut |_| {})?;
-    if let Some(slot) = plan.shortfalls(&report.inventory).first() {
-        return Err(CommandError::failed(format!("{slot} on disk is not what was written")));
-    }
+    prove(&plan, &report, &whereabouts)?;
 
     let everything = request.selection == Selection::All;
     for slot in Slot::ALL {

@@ -75,15 +75,12 @@ fn look(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let (_, inventory) = scan(&node.open()?)?;
     let now = at.unwrap_or_else(kubecerts_host::now);
     let diagnosis = diagnose(&inventory, Policy::with_window(window.within), now);
+    let whereabouts = node.whereabouts();
     match form {
-        Form::Table => {
-            output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &node.whereabouts()))
-        }
-        Form::Wide => {
-            output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &node.whereabouts()))
-        }
-        Form::Json => output.data(&documents::check(&inventory, &diagnosis, &node.whereabouts()).to_json()),
-        Form::Yaml => output.data(&documents::check(&inventory, &diagnosis, &node.whereabouts()).to_yaml()),
+        Form::Table => output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &whereabouts)),
+        Form::Wide => output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &whereabouts)),
+        Form::Json => output.data(&documents::check(&inventory, &diagnosis, &whereabouts).to_json()),
+        Form::Yaml => output.data(&documents::check(&inventory, &diagnosis, &whereabouts).to_yaml()),
     }
     Ok(match exit_code {
         ExitScheme::Kubecerts => Exit::of_impact(diagnosis.impact()),

@@ -49,8 +49,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 }
 
 fn read_stdin() -> Result<SecretBytes, CommandError> {
-    let mut bytes = Vec::new();
     let limit = FILE_LIMIT;
+    // It may be a key: the room is made at once, so that no growing leaves a copy behind.
+    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(0) + 1);
     let read = std::io::stdin().lock().take(limit + 1).read_to_end(&mut bytes);
     let bytes = SecretBytes::new(bytes);
     read.map_err(|error| CommandError::failed(format!("cannot read standard input: {error}")))?;

@@ -17,7 +17,7 @@ use kubecerts_core::inventory::Inventory;
 use kubecerts_core::plan::{KeyChoice, Plan, PlanRequest, Selection, plan as make_plan};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::{Node, SystemEntropy};
+use kubecerts_host::{Node, Report, SystemEntropy};
 
 use crate::args::{Command, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, deferral};
@@ -67,6 +67,15 @@ fn plan_for(args: &RenewalArgs, inventory: &Inventory, now: Timestamp) -> Result
         request.keys = KeyChoice::Reuse;
     }
     Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
+}
+
+/// Refuses to call a renewal done whose certificates are not what was issued.
+fn prove(plan: &Plan, report: &Report, whereabouts: &Whereabouts) -> Result<(), CommandError> {
+    let Some(slot) = plan.shortfalls(&report.inventory).pop_first() else { return Ok(()) };
+    Err(CommandError::failed(format!("{slot} on disk is not what was written")).with_hint(format!(
+        "somebody else may be writing to the tree; see what is there with: kubecerts check{}",
+        whereabouts.options
+    )))
 }
 
 /// Says what was asked for and is not planned, and what would make it possible; each thing once.

@@ -9,7 +9,7 @@ use kubecerts_core::plan::Plan;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_host::{Event, Node, Report, SystemEntropy, apply};
 
-use super::{explain_deferred, plan_for, scan};
+use super::{explain_deferred, plan_for, prove, scan};
 use crate::args::{Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
@@ -80,14 +80,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         output.data(&documents::renewal(&plan, report.as_ref(), &diagnosis, &whereabouts).to_json());
     }
     if let Some(report) = &report {
-        if let Some(slot) = plan.shortfalls(&report.inventory).first() {
-            return Err(CommandError::failed(format!("{slot} on disk is not what was written")).with_hint(
-                format!(
-                    "somebody else may be writing to the tree; see what is there with: kubecerts check{}",
-                    whereabouts.options
-                ),
-            ));
-        }
+        prove(&plan, report, &whereabouts)?;
         if *form == Form::Text {
             output.data(&text::renewed(&plan, report));
         }
