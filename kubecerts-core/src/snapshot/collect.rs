@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::locate::is_manifest;
 use super::{Arguments, FileState, Snapshot, Sources, locate, manifests_directory};
 use crate::catalog::Directories;
 use crate::path::TreePath;
@@ -42,7 +43,7 @@ pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
     let manifests: BTreeMap<TreePath, FileState> = reader
         .list(&manifests)
         .into_iter()
-        .filter(|path| !path.file_name().starts_with('.'))
+        .filter(is_manifest)
         .map(|path| {
             let state = reader.read(&path);
             (path, state)

@@ -4,6 +4,7 @@
 //! kubelet's configuration, then the kubeadm configuration; kubeadm's defaults come last.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use super::FileState;
@@ -173,10 +174,20 @@ impl NodeFacts {
 /// Returns where the static-pod manifests lie: the argument, the kubelet's `staticPodPath`, or kubeadm's default.
 #[must_use]
 pub fn manifests_directory(arguments: &Arguments, kubelet_config: Option<&FileState>) -> TreePath {
-    let configured = || {
-        let config = KubeletConfig::parse(kubelet_config?.content()?.secret_bytes()).ok()?;
-        config.static_pod_path().cloned()
-    };
+    let parsed = kubelet_config
+        .and_then(FileState::content)
+        .and_then(|content| KubeletConfig::parse(content.secret_bytes()).ok());
+    manifests_of(arguments, parsed.as_ref())
+}
+
+/// Returns whether the kubelet takes a file of the manifests directory as a manifest: it passes over names that start
+/// with a dot (`pkg/kubelet/config/file.go`).
+pub(super) fn is_manifest(path: &TreePath) -> bool {
+    !path.file_name().starts_with('.')
+}
+
+fn manifests_of(arguments: &Arguments, kubelet: Option<&KubeletConfig>) -> TreePath {
+    let configured = || kubelet.and_then(KubeletConfig::static_pod_path).cloned();
     arguments.manifests.clone().or_else(configured).unwrap_or_else(|| Directories::default().manifests)
 }
 
@@ -233,16 +244,12 @@ type Pods = BTreeMap<Component, StaticPod>;
 
 fn parse_pods(manifests: &BTreeMap<TreePath, FileState>, problems: &mut Vec<SourceProblem>) -> Pods {
     let mut pods = Pods::new();
-    for (path, state) in manifests {
-        // The kubelet passes over names that start with a dot (`pkg/kubelet/config/file.go`).
-        if path.file_name().starts_with('.') {
-            continue;
-        }
+    for (path, state) in manifests.iter().filter(|(path, _)| is_manifest(path)) {
         let parse = |bytes: &[u8]| StaticPod::parse(bytes).map_err(|damage| damage.to_string());
         let Some(pod) = parse_source(path, state, parse, problems) else { continue };
         let Some(component) = pod.component() else { continue };
-        if let std::collections::btree_map::Entry::Vacant(e) = pods.entry(component) {
-            e.insert(pod);
+        if let Entry::Vacant(entry) = pods.entry(component) {
+            entry.insert(pod);
         } else {
             let reason = format!("is a second manifest of {component}");
             problems.push(SourceProblem { path: path.clone(), reason });
@@ -281,11 +288,7 @@ fn directories(
             .or_else(|| kubeadm.and_then(KubeadmConfig::certificates_dir).cloned())
             .unwrap_or(default.certificates),
         kubeconfigs: arguments.kubeconfigs.clone().or_else(beside_scheduler).unwrap_or(default.kubeconfigs),
-        manifests: arguments
-            .manifests
-            .clone()
-            .or_else(|| kubelet.and_then(KubeletConfig::static_pod_path).cloned())
-            .unwrap_or(default.manifests),
+        manifests: manifests_of(arguments, kubelet),
         kubelet: arguments.kubelet.clone().unwrap_or(default.kubelet),
     }
 }
