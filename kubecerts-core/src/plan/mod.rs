@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CaSlot, Component, FileSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
-use crate::inventory::{ChainFact, Inventory, Place};
+use crate::inventory::{ChainFact, Inventory};
 use crate::manifest::KubeadmConfig;
 use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
@@ -291,9 +291,6 @@ fn restarts(inventory: &Inventory, steps: &[Step]) -> Vec<Restart> {
 
 /// Returns whether `slot` lies outside the tree as this node has it, so that not even its absence is worth a word.
 fn is_foreign(inventory: &Inventory, slot: Slot) -> bool {
-    let absent = inventory
-        .credentials()
-        .find(|(place, _)| **place == Place::Slot(slot))
-        .is_none_or(|(_, credential)| !credential.certificate_file().exists);
+    let absent = inventory.credential(slot).is_none_or(|credential| !credential.certificate_file().exists);
     absent && !inventory.node().expects(slot)
 }
