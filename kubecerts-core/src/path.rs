@@ -4,6 +4,7 @@
 //! It is text, not a file: the host decides under which root it is looked up.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// An absolute, normalised path as the node itself would write it.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -101,6 +102,14 @@ impl TreePath {
 impl fmt::Display for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TreePath {
+    type Err = InvalidPath;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
     }
 }
 
