@@ -1,17 +1,20 @@
 //! Makes a change set so, and reports what is then on disk.
 
 use kubecerts_core::catalog::FileSlot;
+use kubecerts_core::digest::Digest;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::provider::{Entropy, ProviderError};
 
-use crate::disk::{DiskError, RealDisk, Staged, Written};
+use crate::disk::DiskError;
+use crate::disk::transaction::Purpose;
 use crate::node::{Node, NodeError};
+use crate::session::{Session, SessionError};
 
 /// Writes everything in `changes` to the files of `node`, and scans it again.
 ///
-/// All new files are written beside the old ones before the first is replaced; a failure until then changes nothing.
+/// This is [`Session::apply`] in a session of its own. A run that was interrupted is recovered first.
 ///
 /// # Errors
 /// [`ApplyError`] when a file is not what the plan was made for, or cannot be written.
@@ -21,33 +24,29 @@ pub fn apply(
     entropy: &mut dyn Entropy,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<Report, ApplyError> {
-    let mut token = [0; 8];
-    entropy.fill(&mut token).map_err(ApplyError::Entropy)?;
-    let mut disk = RealDisk;
-    // The journal and the backup of the old files belong between staging and committing.
-    let staged = Staged::stage(changes, node.root(), u64::from_le_bytes(token), &mut disk)?;
-    observer(Event::Staged { files: changes.changes().len() });
-    let written = staged.commit()?;
-    for Written { file, path, .. } in &written {
-        observer(Event::Replaced { file: *file, path });
+    let mut session = Session::begin(node, "apply")?;
+    if let Some(interrupted) = session.interrupted()? {
+        session.recover(&interrupted).map(drop)?;
     }
-    let inventory = Inventory::parse(&node.scan()?);
-    Ok(Report { written, inventory })
+    session.apply(changes, Purpose::new("apply"), entropy, observer)
 }
 
 /// Something that happened while changes were applied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// The files that are about to be replaced are in a backup that was read again.
+    BackedUp {
+        /// The identifier of the backup.
+        id: &'a str,
+    },
     /// All new files lie beside the old ones.
     Staged {
         /// How many there are.
         files: usize,
     },
-    /// A file was replaced.
+    /// A file was replaced; so was every other one.
     Replaced {
-        /// Its slot.
-        file: FileSlot,
         /// Its path.
         path: &'a TreePath,
     },
@@ -60,14 +59,35 @@ pub enum Event<'a> {
 pub struct Report {
     /// The files that were replaced, in order.
     pub written: Vec<Written>,
+    /// The backup of the files that were replaced; `None` when nothing was to be written.
+    pub backup: Option<String>,
+    /// Temporary files that could not be removed; the next run will.
+    pub leftovers: Vec<TreePath>,
     /// The tree, scanned again.
     pub inventory: Inventory,
+}
+
+/// A file that was replaced or created.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Written {
+    /// The slot of the file.
+    pub file: FileSlot,
+    /// The path, as the change named it.
+    pub path: TreePath,
+    /// The path behind all links, which is the file that was replaced.
+    pub target: TreePath,
+    /// The digest of the new content.
+    pub digest: Digest,
 }
 
 /// Why changes could not be applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
+    /// The right to write could not be had.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -10,12 +10,16 @@
 mod apply;
 pub mod disk;
 mod node;
+mod rivals;
 mod scratch;
+mod session;
 mod system;
 
-pub use apply::{ApplyError, Event, Report, apply};
+pub use apply::{ApplyError, Event, Report, Written, apply};
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
+pub use rivals::Rival;
 pub use scratch::{ScratchError, make_directories, new_scratch_directory};
+pub use session::{Session, SessionError};
 pub use system::{SystemEntropy, now};
 
 /// The example of the README, which has to compile.

@@ -4,12 +4,11 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use kubecerts_core::catalog::Directories;
 use kubecerts_core::path::TreePath;
-use kubecerts_core::snapshot::{
-    Arguments, FileState, ReadProblem, ScanRequest, Snapshot, TreeReader, collect,
-};
+use kubecerts_core::snapshot::{Arguments, FileState, ReadProblem, ScanRequest, Snapshot, collect};
 
-use crate::disk::{DiskError, Existence, FILE_LIMIT, Root};
+use crate::disk::{DiskError, Existence, FILE_LIMIT, RealDisk, Root, State, Tree};
 use crate::system::hostname;
 
 /// Where a node's files are looked for, and what the caller knows about it.
@@ -22,6 +21,8 @@ pub struct NodeOptions {
     pub arguments: Arguments,
     /// The kubeadm configuration: `--config`, a path of the host and not of the node.
     pub config: Option<PathBuf>,
+    /// The directory of journals and backups, a path of the node: `--state-dir`; [`State::DEFAULT`] by default.
+    pub state: Option<TreePath>,
 }
 
 /// A control-plane node, ready to be scanned.
@@ -30,6 +31,7 @@ pub struct Node {
     root: Root,
     arguments: Arguments,
     config: Option<PathBuf>,
+    state: State,
     is_this_host: bool,
 }
 
@@ -39,13 +41,14 @@ impl Node {
     /// # Errors
     /// [`NodeError`] when the root, a directory that was given explicitly, or the configuration is not there.
     pub fn open(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions { root, arguments, config } = options;
+        let NodeOptions { root, arguments, config, state } = options;
         let is_this_host = root.is_none();
         let root = Root::new(root.as_deref().unwrap_or_else(|| Path::new("/")))?;
         let Arguments { certificates, kubeconfigs, manifests, kubelet, .. } = &arguments;
         for path in [certificates, kubeconfigs, manifests, kubelet].into_iter().flatten() {
-            let resolved =
-                root.resolve(path).map_err(|problem| NodeError::Directory { path: path.clone(), problem })?;
+            let resolved = root
+                .resolve(path, &RealDisk)
+                .map_err(|problem| NodeError::Directory { path: path.clone(), problem })?;
             if resolved.existence != Existence::Present {
                 return Err(NodeError::NoDirectory { path: path.clone() });
             }
@@ -54,7 +57,10 @@ impl Node {
                 return Err(NodeError::Directory { path: path.clone(), problem });
             }
         }
-        let node = Self { root, arguments, config, is_this_host };
+        let state = state
+            .map_or_else(|| TreePath::parse(State::DEFAULT).expect("the default is absolute"), |path| path);
+        let state = State::locate(&state, &root, &RealDisk)?;
+        let node = Self { root, arguments, config, state, is_this_host };
         node.read_config()?;
         Ok(node)
     }
@@ -69,13 +75,30 @@ impl Node {
         request.kubeadm_config = self.read_config()?;
         // The name of this host says nothing about a node whose disk is mounted below another root.
         request.hostname = if self.is_this_host { hostname() } else { None };
-        Ok(collect(&mut Reader(&self.root), request))
+        Ok(collect(&mut Tree::new(&self.root, &RealDisk), request))
     }
 
     /// Returns the root below which the node's files lie.
     #[must_use]
     pub const fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// Returns where journals and backups lie.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Returns whether the node is this host, and not a directory with its files.
+    #[must_use]
+    pub const fn is_this_host(&self) -> bool {
+        self.is_this_host
+    }
+
+    /// Returns the directory of the certificates, as far as it is known without a scan.
+    pub(crate) fn certificates(&self) -> TreePath {
+        self.arguments.certificates.clone().unwrap_or_else(|| Directories::default().certificates)
     }
 
     fn read_config(&self) -> Result<Option<(TreePath, FileState)>, NodeError> {
@@ -92,7 +115,7 @@ pub fn read_file(path: &Path) -> Result<(TreePath, FileState), NodeError> {
     let invalid = || failed(io::Error::new(io::ErrorKind::InvalidInput, "its path is not UTF-8"));
     let canonical = path.canonicalize().map_err(failed)?;
     let tree_path = canonical.to_str().and_then(|text| TreePath::parse(text).ok()).ok_or_else(invalid)?;
-    match Root::new(Path::new("/"))?.read(&tree_path, FILE_LIMIT) {
+    match Root::new(Path::new("/"))?.read(&tree_path, FILE_LIMIT, &RealDisk) {
         FileState::Absent => Err(failed(io::ErrorKind::NotFound.into())),
         FileState::Unreadable(problem) => Err(failed(io::Error::other(problem.to_string()))),
         state @ FileState::Present(_) => Ok((tree_path, state)),
@@ -107,19 +130,6 @@ pub fn write_new_file(path: &Path, content: &[u8]) -> Result<(), NodeError> {
     let failed = |source| NodeError::File { path: path.to_owned(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
-}
-
-/// Reads below a root.
-struct Reader<'a>(&'a Root);
-
-impl TreeReader for Reader<'_> {
-    fn read(&mut self, path: &TreePath) -> FileState {
-        self.0.read(path, FILE_LIMIT)
-    }
-
-    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
-        self.0.list(path).unwrap_or_default()
-    }
 }
 
 /// Why a node could not be opened.

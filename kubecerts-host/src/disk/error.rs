@@ -30,6 +30,16 @@ pub enum DiskError {
         /// What is wrong with it.
         problem: ReadProblem,
     },
+    /// Others than its owner may rename files in a directory that is to be written to.
+    #[error("refused to write to {path}: others may write to {directory}, its mode is {mode:04o}")]
+    OpenDirectory {
+        /// The path that was to be written.
+        path: TreePath,
+        /// The directory: the one that holds the path, or one above.
+        directory: TreePath,
+        /// Its mode.
+        mode: u32,
+    },
     /// The file is to be created in a directory that does not exist.
     #[error("{path} lies in a directory that does not exist")]
     NoDirectory {
@@ -60,7 +70,19 @@ pub enum DiskError {
         /// The path that was to be replaced.
         path: TreePath,
     },
-    /// An operation failed before the first target was replaced.
+    /// There is not enough room for the temporary files, the backup and the journal.
+    #[error("not enough room on the file system of {directory}: {needed} {} needed, {available} free", unit.name(*needed))]
+    NoRoom {
+        /// The directory that the files were to be written to.
+        directory: TreePath,
+        /// What is counted.
+        unit: Unit,
+        /// How many are needed.
+        needed: u64,
+        /// How many are free.
+        available: u64,
+    },
+    /// An operation failed; whatever was replaced before it was put back.
     #[error("cannot replace {path}: {operation} failed")]
     Replace {
         /// The path that was to be replaced.
@@ -70,25 +92,90 @@ pub enum DiskError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// A rename failed after others had succeeded. **The tree is mixed**: `replaced` is new, the rest is old.
-    #[error("cannot replace {path}, but {} already replaced", Files(replaced.len()))]
-    Interrupted {
-        /// The paths that were replaced, in the order of the writes.
-        replaced: Vec<TreePath>,
-        /// The path that could not be replaced.
+    /// An operation on the state directory failed; whatever was replaced before it was put back.
+    #[error("cannot keep {path}: {operation} failed")]
+    State {
+        /// The file or directory in question.
         path: TreePath,
+        /// What failed.
+        operation: Operation,
         /// What the operating system says.
         source: io::Error,
     },
-    /// **Every target was replaced**, but a loss of power may still undo renames in `directory`.
-    #[error("replaced every file, but cannot flush the directory {directory}")]
-    Unflushed {
-        /// The paths that were replaced: all of them, in the order of the writes.
+    /// **Not everything could be put back** after a failure. The journal is open; recovery will finish or roll back.
+    #[error("cannot put {path} back after a failure: {operation} failed, {} still replaced", Files(replaced.len()))]
+    Interrupted {
+        /// The paths that are still new.
         replaced: Vec<TreePath>,
-        /// The first directory that could not be flushed.
-        directory: TreePath,
+        /// The path that could not be put back.
+        path: TreePath,
+        /// What failed while putting back.
+        operation: Operation,
+        /// What the operating system says to that.
+        source: io::Error,
+        /// The failure that came before.
+        cause: Box<Self>,
+    },
+    /// A run was interrupted; nothing can be written until it has been recovered.
+    #[error("an earlier run was interrupted: its journal is {journal}")]
+    JournalOpen {
+        /// The journal.
+        journal: TreePath,
+    },
+    /// An interrupted run could not be recovered. The journal stays; it can be tried again.
+    #[error("cannot recover {path}: {operation} failed")]
+    Recover {
+        /// The file in question.
+        path: TreePath,
+        /// What failed.
+        operation: Operation,
         /// What the operating system says.
         source: io::Error,
+    },
+    /// The journal of an interrupted run cannot be understood.
+    #[error("the journal {journal} cannot be understood: {reason}")]
+    JournalDamaged {
+        /// The journal.
+        journal: TreePath,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An interrupted run can neither be finished nor be rolled back, because somebody else changed a file meanwhile.
+    #[error(
+        "the interrupted run cannot be recovered: {path} is neither the old file nor the new one: found {}",
+        Shown(found)
+    )]
+    Foreign {
+        /// The file.
+        path: TreePath,
+        /// What is there.
+        found: Expected,
+    },
+    /// An interrupted run can neither be finished nor be rolled back, because a file that it had kept is gone.
+    #[error(
+        "the interrupted run cannot be recovered: {kept}, which holds the old {path}, is gone or damaged"
+    )]
+    Lost {
+        /// The file that should be put back.
+        path: TreePath,
+        /// Where its old content had been kept.
+        kept: TreePath,
+    },
+    /// There is no such backup.
+    #[error("there is no backup {id} in {directory}")]
+    NoBackup {
+        /// What was asked for.
+        id: String,
+        /// Where backups are.
+        directory: TreePath,
+    },
+    /// A backup is not what its manifest says.
+    #[error("the backup {id} cannot be used: {problem}")]
+    Backup {
+        /// The backup.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
     },
 }
 
@@ -96,33 +183,81 @@ pub enum DiskError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Looks at the target, its directory or the temporary file.
+    /// Looks at the file, its directory or the temporary file.
     Inspect,
+    /// Reads a file.
+    Read,
+    /// Reads the labels of the file.
+    ReadLabels,
+    /// Lists a directory.
+    List,
+    /// Creates a directory.
+    CreateDirectory,
     /// Creates the temporary file beside the target.
-    CreateTemp,
+    Create,
+    /// Opens a file to write at its end.
+    Open,
     /// Gives the temporary file its owner and group.
     SetOwner,
+    /// Gives the temporary file its labels.
+    SetLabels,
     /// Gives the temporary file its mode.
     SetMode,
     /// Writes the content.
     Write,
     /// Flushes the content.
     Flush,
+    /// Gives the old file a second name.
+    Keep,
     /// Renames the temporary file to the target.
     Rename,
+    /// Flushes the entries of the directory.
+    FlushDirectory,
+    /// Removes a file or directory.
+    Remove,
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Inspect => "inspecting the file",
-            Self::CreateTemp => "creating the temporary file",
+            Self::Read => "reading the file",
+            Self::ReadLabels => "reading the labels",
+            Self::List => "listing the directory",
+            Self::CreateDirectory => "creating the directory",
+            Self::Create => "creating the file",
+            Self::Open => "opening the file",
             Self::SetOwner => "setting the owner",
+            Self::SetLabels => "setting the labels",
             Self::SetMode => "setting the mode",
             Self::Write => "writing the content",
             Self::Flush => "flushing the content",
-            Self::Rename => "renaming the temporary file",
+            Self::Keep => "keeping the old file under a second name",
+            Self::Rename => "renaming the file",
+            Self::FlushDirectory => "flushing the directory",
+            Self::Remove => "removing the file",
         })
+    }
+}
+
+/// What a file system can run out of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a file system counts these two")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Files.
+    Files,
+}
+
+impl Unit {
+    const fn name(self, count: u64) -> &'static str {
+        match (self, count) {
+            (Self::Bytes, 1) => "byte",
+            (Self::Bytes, _) => "bytes",
+            (Self::Files, 1) => "file",
+            (Self::Files, _) => "files",
+        }
     }
 }
 
@@ -144,8 +279,8 @@ struct Files(usize);
 impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            1 => f.write_str("1 file was"),
-            count => write!(f, "{count} files were"),
+            1 => f.write_str("1 file is"),
+            count => write!(f, "{count} files are"),
         }
     }
 }

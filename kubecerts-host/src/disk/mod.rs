@@ -5,24 +5,48 @@
 //! handled like a live node. [`Root::read`] never blocks, never follows a link out of the root and never holds
 //! more of a file than it was allowed.
 //!
-//! Writing is a typestate: [`Staged::stage`] checks every target and writes every temporary file,
-//! [`Staged::commit`] renames them. All changes of the disk go through the [`Disk`] trait, one operation each,
-//! so that tests can fail any of them.
+//! # Writing
 //!
-//! Every directory on the way is trusted: whoever can rename `/etc/kubernetes` has already won. Links are
-//! therefore resolved once, by name, and only the last component is protected against a swap.
+//! Files are replaced by a transaction that a crash at any moment cannot split: see [`transaction`]. What it needs
+//! beside the tree lies in the [`State`] directory: the journal of the run that is under way, the journals of the runs that
+//! are done, and the [`backup`]s. One run writes at a time: see [`Lock`].
+//!
+//! Everything that touches a disk goes through the [`Disk`] trait, one operation each, so that tests can fail any of them, or
+//! cut the power.
+//!
+//! Every directory on the way is trusted once it was seen to be writable by its owner alone: whoever can rename
+//! `/etc/kubernetes` has already won. Links are therefore resolved once, by name, and only the last component is protected
+//! against a swap.
+
+pub mod backup;
 
 mod error;
 pub use error::{DiskError, Operation};
 
+mod journal;
+
+mod lock;
+pub use lock::{Holder, Lock, LockError};
+
 mod operations;
-pub use operations::{Disk, Owner, RealDisk};
+pub use operations::{Disk, Found, Kind, Labels, Owner, Space, Stat};
 
 mod read;
-pub use read::FILE_LIMIT;
+pub use read::{FILE_LIMIT, Tree};
 
-mod replace;
-pub use replace::{Staged, Written};
+mod real;
+pub use real::RealDisk;
+
+pub mod recovery;
 
 mod root;
 pub use root::{Existence, Resolved, Root};
+
+mod safety;
+
+mod state;
+pub use state::State;
+
+pub mod transaction;
+
+mod wire;

@@ -1,18 +1,12 @@
-//! Reading within bounds.
+//! Reading below a root, within bounds.
 
-use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
 
 use kubecerts_core::path::TreePath;
-use kubecerts_core::secret::SecretBytes;
-use kubecerts_core::snapshot::{FileContent, FileMeta, FileState, ReadProblem};
-use kubecerts_core::time::Timestamp;
-use rustix::fs::OFlags;
+use kubecerts_core::snapshot::{FileContent, FileState, ReadProblem, TreeReader};
 
 use super::root::problem;
-use super::{Existence, Resolved, Root};
+use super::{Disk, Existence, Resolved, Root, Stat};
 
 /// The largest file that is read, in bytes: 1 MiB.
 ///
@@ -25,8 +19,8 @@ impl Root {
     ///
     /// It never blocks, whatever is there, and a file over the limit costs nothing: its size is asked first.
     #[must_use]
-    pub fn read(&self, path: &TreePath, limit: u64) -> FileState {
-        match self.resolve(path).and_then(|resolved| read(&resolved, path, limit)) {
+    pub fn read(&self, path: &TreePath, limit: u64, disk: &impl Disk) -> FileState {
+        match self.resolve(path, disk).and_then(|resolved| read(&resolved, path, limit, disk)) {
             Ok(Some((content, _))) => FileState::Present(content),
             Ok(None) => FileState::Absent,
             Err(problem) => FileState::Unreadable(problem),
@@ -39,66 +33,63 @@ impl Root {
     ///
     /// # Errors
     /// A [`ReadProblem`] when it is not a directory, cannot be read or has more than 4096 entries.
-    pub fn list(&self, path: &TreePath) -> Result<Vec<TreePath>, ReadProblem> {
-        let resolved = self.resolve(path)?;
+    pub fn list(&self, path: &TreePath, disk: &impl Disk) -> Result<Vec<TreePath>, ReadProblem> {
+        let resolved = self.resolve(path, disk)?;
         if resolved.existence != Existence::Present {
             return Ok(Vec::new());
         }
-        let failed = |error: io::Error| problem(&error);
-        let mut entries = Vec::new();
-        for (count, entry) in fs::read_dir(&resolved.host).map_err(failed)?.enumerate() {
-            if count >= MAX_ENTRIES {
-                return Err(ReadProblem::Failed(format!("{path} has more than {MAX_ENTRIES} entries")));
-            }
-            if let Some(name) = entry.map_err(failed)?.file_name().to_str() {
-                entries.push(path.join(name).map_err(|error| ReadProblem::Failed(error.to_string()))?);
-            }
+        let names = disk.list(&resolved.host).map_err(|error: io::Error| problem(&error))?;
+        if names.len() > MAX_ENTRIES {
+            return Err(ReadProblem::Failed(format!("{path} has more than {MAX_ENTRIES} entries")));
         }
+        let entry = |name: &str| path.join(name).map_err(|error| ReadProblem::Failed(error.to_string()));
+        let mut entries =
+            names.iter().filter_map(|name| name.to_str()).map(entry).collect::<Result<Vec<_>, _>>()?;
         entries.sort_unstable();
         Ok(entries)
     }
 }
 
-/// Reads what `asked` led to, with the stamp of what was read.
+/// The files below a root, for [`collect`](kubecerts_core::snapshot::collect).
+#[derive(Debug)]
+pub struct Tree<'a, D> {
+    root: &'a Root,
+    disk: &'a D,
+}
+
+impl<'a, D: Disk> Tree<'a, D> {
+    /// Returns the files of `disk` below `root`.
+    pub const fn new(root: &'a Root, disk: &'a D) -> Self {
+        Self { root, disk }
+    }
+}
+
+impl<D: Disk> TreeReader for Tree<'_, D> {
+    fn read(&mut self, path: &TreePath) -> FileState {
+        self.root.read(path, FILE_LIMIT, self.disk)
+    }
+
+    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
+        self.root.list(path, self.disk).unwrap_or_default()
+    }
+}
+
+/// Reads what `asked` led to, with the facts of what was read.
 pub(super) fn read(
     resolved: &Resolved,
     asked: &TreePath,
     limit: u64,
-) -> Result<Option<(FileContent, Stamp)>, ReadProblem> {
-    // Opening a device can have effects of its own, so its type is asked before, and again of what was opened.
-    let Some(before) = look(&resolved.host).map_err(|error| problem(&error))? else { return Ok(None) };
-    must_be_file(&before)?;
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file =
-        match OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&resolved.host) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(problem(&error)),
-        };
-    let found = file.metadata().map_err(|error| problem(&error))?;
-    must_be_file(&found)?;
-
-    let bytes = read_bytes(&file, found.len(), limit)?;
-    let mut meta = FileMeta::with_mode(found.mode() & 0o7777);
-    meta.uid = found.uid();
-    meta.gid = found.gid();
-    meta.modified = Some(Timestamp::from_unix(found.mtime()));
-    meta.target = (resolved.tree != *asked).then(|| resolved.tree.clone());
-    Ok(Some((FileContent::new(bytes, meta), Stamp::of(&found))))
-}
-
-/// Returns what is at `host`, links not followed, or `None` when there is nothing.
-pub(super) fn look(host: &Path) -> io::Result<Option<Metadata>> {
-    match fs::symlink_metadata(host) {
-        Ok(meta) => Ok(Some(meta)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    disk: &impl Disk,
+) -> Result<Option<(FileContent, Stat)>, ReadProblem> {
+    let Some(found) = disk.read(&resolved.host, limit)? else { return Ok(None) };
+    let stat = found.stat;
+    let target = (resolved.tree != *asked).then(|| resolved.tree.clone());
+    Ok(Some((found.into_content(target), stat)))
 }
 
 /// What tells cheaply whether a file is still the one that was read.
 ///
-/// The time of the last change of the inode is left out on purpose: a backup by hard link moves it.
+/// The time of the last change of the inode is left out on purpose: a second name for the old file moves it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp {
     device: u64,
@@ -109,72 +100,9 @@ pub(super) struct Stamp {
 
 impl Stamp {
     /// Returns the stamp of a file.
-    pub(super) fn of(meta: &Metadata) -> Self {
-        Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-        }
+    pub(super) const fn of(stat: &Stat) -> Self {
+        Self { device: stat.device, inode: stat.inode, size: stat.size, modified: stat.modified }
     }
-}
-
-fn must_be_file(meta: &Metadata) -> Result<(), ReadProblem> {
-    let kind = meta.file_type();
-    if kind.is_file() {
-        return Ok(());
-    }
-    let name = if kind.is_dir() {
-        "directory"
-    } else if kind.is_fifo() {
-        "named pipe"
-    } else if kind.is_socket() {
-        "socket"
-    } else if kind.is_symlink() {
-        "link"
-    } else {
-        "device"
-    };
-    Err(ReadProblem::NotAFile(name.to_owned()))
-}
-
-/// Reads a file that claims to be `size` bytes long into memory that is never moved.
-fn read_bytes(file: &File, size: u64, limit: u64) -> Result<SecretBytes, ReadProblem> {
-    if size > limit {
-        return Err(ReadProblem::TooLarge { size, limit });
-    }
-    // One byte more than expected shows whether the file has grown; then the limit alone counts.
-    let mut room = size.saturating_add(1);
-    loop {
-        let length = usize::try_from(room).map_err(|_| ReadProblem::TooLarge { size, limit })?;
-        let mut bytes = vec![0; length];
-        let filled = fill(file, &mut bytes);
-        bytes.truncate(*filled.as_ref().unwrap_or(&0));
-        // Wrapped before any return, so that a failure wipes what was read so far.
-        let bytes = SecretBytes::new(bytes);
-        filled.map_err(|error| problem(&error))?;
-        if bytes.len() < length {
-            return Ok(bytes);
-        }
-        if room > limit {
-            return Err(ReadProblem::TooLarge { size: room, limit });
-        }
-        room = limit.saturating_add(1);
-    }
-}
-
-/// Reads from the start of `file` until its end or the end of `bytes`.
-fn fill(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// How many entries a directory may have: kubeadm makes about twenty, the kubelet adds one with each rotation.
@@ -182,13 +110,17 @@ const MAX_ENTRIES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
+    use std::path::Path;
 
     use kubecerts_core::digest::Digest;
+    use kubecerts_core::snapshot::FileMeta;
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+    use super::super::RealDisk;
     use super::*;
 
     fn path(text: &str) -> TreePath {
@@ -212,7 +144,7 @@ mod tests {
         let host = dir.path().join("ca.crt");
         fs::write(&host, "certificate").unwrap();
         fs::set_permissions(&host, fs::Permissions::from_mode(0o640)).unwrap();
-        let state = root.read(&path("/ca.crt"), FILE_LIMIT);
+        let state = root.read(&path("/ca.crt"), FILE_LIMIT, &RealDisk);
         let content = state.content().unwrap();
         assert_eq!(content.secret_bytes(), b"certificate");
         assert_eq!(content.digest(), Digest::of(b"certificate"));
@@ -226,7 +158,7 @@ mod tests {
         let (dir, root) = world();
         fs::write(dir.path().join("kubelet-client-2026.pem"), "pem").unwrap();
         symlink("kubelet-client-2026.pem", dir.path().join("kubelet-client-current.pem")).unwrap();
-        let state = root.read(&path("/kubelet-client-current.pem"), FILE_LIMIT);
+        let state = root.read(&path("/kubelet-client-current.pem"), FILE_LIMIT, &RealDisk);
         assert_eq!(state.content().unwrap().meta().target, Some(path("/kubelet-client-2026.pem")));
     }
 
@@ -234,7 +166,7 @@ mod tests {
     fn nothing_is_absent_with_or_without_its_directory() {
         let (_dir, root) = world();
         for name in ["/ca.crt", "/pki/etcd/ca.crt"] {
-            assert!(matches!(root.read(&path(name), FILE_LIMIT), FileState::Absent), "{name}");
+            assert!(matches!(root.read(&path(name), FILE_LIMIT, &RealDisk), FileState::Absent), "{name}");
         }
     }
 
@@ -245,11 +177,11 @@ mod tests {
         mknodat(CWD, dir.path().join("named pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
         for kind in ["directory", "named pipe", "socket"] {
-            let state = root.read(&path(&format!("/{kind}")), FILE_LIMIT);
+            let state = root.read(&path(&format!("/{kind}")), FILE_LIMIT, &RealDisk);
             assert_eq!(problem_of(&state), &ReadProblem::NotAFile(kind.to_owned()));
         }
         let machine = Root::new(Path::new("/")).unwrap();
-        let state = machine.read(&path("/dev/null"), FILE_LIMIT);
+        let state = machine.read(&path("/dev/null"), FILE_LIMIT, &RealDisk);
         assert_eq!(problem_of(&state), &ReadProblem::NotAFile("device".to_owned()));
     }
 
@@ -257,7 +189,7 @@ mod tests {
     fn a_sparse_file_of_two_gibibytes_is_not_read() {
         let (dir, root) = world();
         File::create(dir.path().join("huge")).unwrap().set_len(2 << 30).unwrap();
-        let state = root.read(&path("/huge"), FILE_LIMIT);
+        let state = root.read(&path("/huge"), FILE_LIMIT, &RealDisk);
         assert_eq!(problem_of(&state), &ReadProblem::TooLarge { size: 2 << 30, limit: FILE_LIMIT });
     }
 
@@ -265,18 +197,11 @@ mod tests {
     fn the_limit_is_inclusive() {
         let (dir, root) = world();
         fs::write(dir.path().join("file"), [7; 100]).unwrap();
-        assert_eq!(root.read(&path("/file"), 100).content().unwrap().secret_bytes().len(), 100);
-        assert!(matches!(root.read(&path("/file"), 99), FileState::Unreadable(ReadProblem::TooLarge { .. })));
-    }
-
-    #[test]
-    fn a_file_that_grows_while_it_is_read_is_read_whole_or_refused() {
-        let (dir, _) = world();
-        fs::write(dir.path().join("file"), [7; 100]).unwrap();
-        let file = File::open(dir.path().join("file")).unwrap();
-        assert_eq!(read_bytes(&file, 10, 100).unwrap().len(), 100);
-        assert_eq!(read_bytes(&file, 10, 99).unwrap_err(), ReadProblem::TooLarge { size: 100, limit: 99 });
-        assert_eq!(read_bytes(&file, 200, 300).unwrap().len(), 100);
+        assert_eq!(root.read(&path("/file"), 100, &RealDisk).content().unwrap().secret_bytes().len(), 100);
+        assert!(matches!(
+            root.read(&path("/file"), 99, &RealDisk),
+            FileState::Unreadable(ReadProblem::TooLarge { .. })
+        ));
     }
 
     #[test]
@@ -289,9 +214,9 @@ mod tests {
         }
         fs::write(dir.path().join("ssl").join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
         let expected = ["/pki/.hidden", "/pki/a", "/pki/b"].map(path);
-        assert_eq!(root.list(&path("/pki")).unwrap(), expected);
-        assert_eq!(root.list(&path("/none")).unwrap(), []);
-        assert!(matches!(root.list(&path("/ssl/a")), Err(ReadProblem::Failed(_))));
+        assert_eq!(root.list(&path("/pki"), &RealDisk).unwrap(), expected);
+        assert_eq!(root.list(&path("/none"), &RealDisk).unwrap(), []);
+        assert!(matches!(root.list(&path("/ssl/a"), &RealDisk), Err(ReadProblem::Failed(_))));
     }
 
     #[test]
@@ -311,12 +236,12 @@ mod tests {
         }
         for name in ["/key", "/closed/key"] {
             assert_eq!(
-                problem_of(&root.read(&path(name), FILE_LIMIT)),
+                problem_of(&root.read(&path(name), FILE_LIMIT, &RealDisk)),
                 &ReadProblem::PermissionDenied,
                 "{name}"
             );
         }
-        assert_eq!(root.list(&path("/closed")), Err(ReadProblem::PermissionDenied));
+        assert_eq!(root.list(&path("/closed"), &RealDisk), Err(ReadProblem::PermissionDenied));
         fs::set_permissions(dir.path().join("closed"), fs::Permissions::from_mode(0o700)).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kubecerts_core::path::TreePath;
 use kubecerts_core::snapshot::ReadProblem;
 
-use super::DiskError;
+use super::{Disk, DiskError, Kind};
 
 /// The directory under which the node's paths are looked up; `/` on the node itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +34,12 @@ impl Root {
         }
     }
 
+    /// Takes a directory that is known to exist, and to be reached without links; for disks in memory.
+    #[must_use]
+    pub const fn assumed(host: PathBuf) -> Self {
+        Self { host }
+    }
+
     /// Returns the directory, free of links.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -49,7 +55,7 @@ impl Root {
     /// [`ReadProblem::LeavesRoot`] when a link climbs above the root, or is absolute and its target is not in
     /// the root; [`ReadProblem::DanglingLink`] when any other link leads nowhere; [`ReadProblem::LinkLoop`]
     /// after 40 links; [`ReadProblem::PermissionDenied`] when a directory on the way may not be searched.
-    pub fn resolve(&self, path: &TreePath) -> Result<Resolved, ReadProblem> {
+    pub fn resolve(&self, path: &TreePath, disk: &impl Disk) -> Result<Resolved, ReadProblem> {
         let top = TreePath::parse("/").map_err(|error| ReadProblem::Failed(error.to_string()))?;
         let mut at = top.clone();
         let mut links: Vec<Link> = Vec::new();
@@ -69,25 +75,21 @@ impl Root {
             }
             let next = at.join(&name).map_err(|error| ReadProblem::Failed(error.to_string()))?;
             let host = self.host(&next);
-            let meta = match fs::symlink_metadata(&host) {
-                Ok(meta) => meta,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if let Some(problem) = self.nowhere(&links) {
-                        return Err(problem);
-                    }
-                    let existence = if names.is_empty() { Existence::Absent } else { Existence::NoDirectory };
-                    let tree = names.iter().rev().try_fold(next, |tree, name| tree.join(name));
-                    let tree = tree.map_err(|error| ReadProblem::Failed(error.to_string()))?;
-                    return Ok(Resolved { host: self.host(&tree), tree, existence });
+            let Some(stat) = disk.stat(&host).map_err(|error| problem(&error))? else {
+                if let Some(problem) = self.nowhere(&links) {
+                    return Err(problem);
                 }
-                Err(error) => return Err(problem(&error)),
+                let existence = if names.is_empty() { Existence::Absent } else { Existence::NoDirectory };
+                let tree = names.iter().rev().try_fold(next, |tree, name| tree.join(name));
+                let tree = tree.map_err(|error| ReadProblem::Failed(error.to_string()))?;
+                return Ok(Resolved { host: self.host(&tree), tree, existence });
             };
-            if meta.is_symlink() {
+            if stat.kind == Kind::Link {
                 followed += 1;
                 if followed > MAX_LINKS {
                     return Err(ReadProblem::LinkLoop);
                 }
-                let target = fs::read_link(&host).map_err(|error| problem(&error))?;
+                let target = disk.read_link(&host).map_err(|error| problem(&error))?;
                 let Some(target) = target.to_str() else {
                     return Err(ReadProblem::Failed(format!("the target of the link {next} is not UTF-8")));
                 };
@@ -101,7 +103,7 @@ impl Root {
                 links.push(link);
                 continue;
             }
-            if !names.is_empty() && !meta.is_dir() {
+            if !names.is_empty() && stat.kind != Kind::Directory {
                 return Err(ReadProblem::Failed(format!("{next} is not a directory")));
             }
             at = next;
@@ -128,7 +130,7 @@ impl Root {
     }
 
     /// Returns where `tree`, in which no component is a link, lies on this machine.
-    fn host(&self, tree: &TreePath) -> PathBuf {
+    pub(super) fn host(&self, tree: &TreePath) -> PathBuf {
         let mut host = self.host.clone();
         host.extend(tree.parts());
         host
@@ -192,6 +194,7 @@ const MAX_LINKS: usize = 40;
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::RealDisk;
     use super::*;
 
     fn path(text: &str) -> TreePath {
@@ -218,7 +221,7 @@ mod tests {
     fn a_linked_directory_is_followed_in_place() {
         let (dir, root) = world();
         symlink("ssl", dir.path().join("etc/kubernetes/pki")).unwrap();
-        let found = root.resolve(&path("/etc/kubernetes/pki/ca.crt")).unwrap();
+        let found = root.resolve(&path("/etc/kubernetes/pki/ca.crt"), &RealDisk).unwrap();
         assert_eq!(found.tree, path("/etc/kubernetes/ssl/ca.crt"));
         assert_eq!(found.host, root.directory().join("etc/kubernetes/ssl/ca.crt"));
         assert_eq!(found.existence, Existence::Present);
@@ -228,9 +231,9 @@ mod tests {
     fn a_missing_file_behind_a_linked_directory_is_absent_not_dangling() {
         let (dir, root) = world();
         symlink("ssl", dir.path().join("etc/kubernetes/pki")).unwrap();
-        let found = root.resolve(&path("/etc/kubernetes/pki/new.crt")).unwrap();
+        let found = root.resolve(&path("/etc/kubernetes/pki/new.crt"), &RealDisk).unwrap();
         assert_eq!((found.tree, found.existence), (path("/etc/kubernetes/ssl/new.crt"), Existence::Absent));
-        let found = root.resolve(&path("/etc/kubernetes/pki/etcd/ca.crt")).unwrap();
+        let found = root.resolve(&path("/etc/kubernetes/pki/etcd/ca.crt"), &RealDisk).unwrap();
         assert_eq!(
             (found.tree, found.existence),
             (path("/etc/kubernetes/ssl/etcd/ca.crt"), Existence::NoDirectory)
@@ -241,7 +244,10 @@ mod tests {
     fn absolute_links_start_at_the_root() {
         let (dir, root) = world();
         symlink("/etc/kubernetes/./ssl/", dir.path().join("etc/pki")).unwrap();
-        assert_eq!(root.resolve(&path("/etc/pki/ca.crt")).unwrap().tree, path("/etc/kubernetes/ssl/ca.crt"));
+        assert_eq!(
+            root.resolve(&path("/etc/pki/ca.crt"), &RealDisk).unwrap().tree,
+            path("/etc/kubernetes/ssl/ca.crt")
+        );
     }
 
     #[test]
@@ -252,7 +258,11 @@ mod tests {
             symlink(target, &link).unwrap();
             let expected =
                 ReadProblem::LeavesRoot { link: path("/etc/kubernetes/out"), target: target.to_owned() };
-            assert_eq!(root.resolve(&path("/etc/kubernetes/out/passwd")), Err(expected), "{target}");
+            assert_eq!(
+                root.resolve(&path("/etc/kubernetes/out/passwd"), &RealDisk),
+                Err(expected),
+                "{target}"
+            );
             fs::remove_file(link).unwrap();
         }
     }
@@ -264,8 +274,8 @@ mod tests {
         symlink("kubernetes/gone", dir.path().join("etc/middle")).unwrap();
         let expected =
             ReadProblem::DanglingLink { link: path("/etc/middle"), target: "kubernetes/gone".to_owned() };
-        assert_eq!(root.resolve(&path("/etc/first")), Err(expected.clone()));
-        assert_eq!(root.resolve(&path("/etc/first/ca.crt")), Err(expected));
+        assert_eq!(root.resolve(&path("/etc/first"), &RealDisk), Err(expected.clone()));
+        assert_eq!(root.resolve(&path("/etc/first/ca.crt"), &RealDisk), Err(expected));
     }
 
     #[test]
@@ -274,9 +284,9 @@ mod tests {
         let link = dir.path().canonicalize().unwrap().join("link");
         symlink("/../nowhere-at-all/pki", &link).unwrap();
         let root = Root::new(Path::new("/")).unwrap();
-        let found = root.resolve(&path(link.to_str().unwrap()));
+        let found = root.resolve(&path(link.to_str().unwrap()), &RealDisk);
         assert!(matches!(found, Err(ReadProblem::DanglingLink { .. })), "{found:?}");
-        assert_eq!(root.resolve(&path("/")).unwrap().host, Path::new("/"));
+        assert_eq!(root.resolve(&path("/"), &RealDisk).unwrap().host, Path::new("/"));
     }
 
     #[test]
@@ -286,16 +296,19 @@ mod tests {
         for n in 0..40 {
             symlink(format!("l{}", n + 1), dir.path().join(format!("etc/l{n}"))).unwrap();
         }
-        assert_eq!(root.resolve(&path("/etc/l1")).unwrap().tree, path("/etc/kubernetes/ssl/ca.crt"));
-        assert_eq!(root.resolve(&path("/etc/l0")), Err(ReadProblem::LinkLoop));
+        assert_eq!(
+            root.resolve(&path("/etc/l1"), &RealDisk).unwrap().tree,
+            path("/etc/kubernetes/ssl/ca.crt")
+        );
+        assert_eq!(root.resolve(&path("/etc/l0"), &RealDisk), Err(ReadProblem::LinkLoop));
         symlink("self", dir.path().join("etc/self")).unwrap();
-        assert_eq!(root.resolve(&path("/etc/self")), Err(ReadProblem::LinkLoop));
+        assert_eq!(root.resolve(&path("/etc/self"), &RealDisk), Err(ReadProblem::LinkLoop));
     }
 
     #[test]
     fn a_file_is_not_a_directory() {
         let (_dir, root) = world();
-        let found = root.resolve(&path("/etc/kubernetes/ssl/ca.crt/more"));
+        let found = root.resolve(&path("/etc/kubernetes/ssl/ca.crt/more"), &RealDisk);
         assert_eq!(
             found,
             Err(ReadProblem::Failed("/etc/kubernetes/ssl/ca.crt is not a directory".to_owned()))

@@ -1,0 +1,234 @@
+//! The way back to a backup.
+
+use std::io;
+
+use kubecerts_core::digest::Digest;
+use kubecerts_core::issue::Expected;
+use kubecerts_core::path::TreePath;
+use kubecerts_core::secret::SecretBytes;
+use kubecerts_core::snapshot::FileState;
+
+use super::super::transaction::{Becomes, Item};
+use super::super::{Disk, DiskError, Existence, Labels, Operation, Owner, Root, State};
+use super::{BACKUP_FILE_LIMIT, Entry, Manifest, Node, read};
+
+/// What it takes to make the files of a backup those of the node again.
+#[derive(Debug)]
+#[must_use = "nothing is restored until it is applied"]
+pub struct Restoration {
+    manifest: Manifest,
+    files: Vec<Restored>,
+    links: Vec<TreePath>,
+}
+
+/// One file that differs from the backup.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Restored {
+    /// The path.
+    pub path: TreePath,
+    /// How it differs.
+    pub difference: Difference,
+    /// What is there now; secret, so not printed.
+    current: Option<SecretBytes>,
+    expected: Expected,
+    target: Option<Then>,
+}
+
+/// How a file differs from the backup.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// Its content is another one.
+    Content,
+    /// Its mode, owner or labels are others.
+    Facts,
+    /// It is gone, and comes back.
+    Missing,
+    /// There was no such file, and it is removed.
+    Extra,
+}
+
+/// A file as the backup has it.
+#[derive(Debug)]
+struct Then {
+    content: SecretBytes,
+    mode: u32,
+    owner: Owner,
+    labels: Labels,
+}
+
+impl Restored {
+    /// Returns the content now; `None` when there is no file.
+    #[must_use]
+    pub fn current_secret_bytes(&self) -> Option<&[u8]> {
+        self.current.as_ref().map(SecretBytes::secret_bytes)
+    }
+
+    /// Returns the content in the backup; `None` when there was no file.
+    #[must_use]
+    pub fn restored_secret_bytes(&self) -> Option<&[u8]> {
+        self.target.as_ref().map(|then| then.content.secret_bytes())
+    }
+
+    /// Returns the digest of the content in the backup; `None` when there was no file.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.restored_secret_bytes().map(Digest::of)
+    }
+}
+
+impl Restoration {
+    /// Compares the node with a backup, which has to be whole.
+    ///
+    /// # Errors
+    /// [`DiskError::Backup`] when a file of the backup is not what the manifest says; [`DiskError::Refused`] when a file of
+    /// the node cannot be read.
+    pub fn new(manifest: Manifest, root: &Root, state: &State, disk: &impl Disk) -> Result<Self, DiskError> {
+        let mut files = Vec::new();
+        let mut links = Vec::new();
+        for entry in &manifest.files {
+            match &entry.node {
+                Node::Link { target } => {
+                    if !is_link_to(&entry.path, target, root, disk) {
+                        links.push(entry.path.clone());
+                    }
+                }
+                Node::Directory { .. } => {}
+                Node::File { .. } | Node::Absent => {
+                    files.extend(compare(&manifest, entry, root, state, disk)?)
+                }
+            }
+        }
+        Ok(Self { manifest, files, links })
+    }
+
+    /// Returns the backup.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Returns the files that differ, in the order of the backup.
+    #[must_use]
+    pub fn files(&self) -> &[Restored] {
+        &self.files
+    }
+
+    /// Returns the links that point elsewhere now, or are gone. They stay as they are: the kubelet moves its own.
+    #[must_use]
+    pub fn links(&self) -> &[TreePath] {
+        &self.links
+    }
+
+    /// Returns whether every file is as the backup has it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Returns what to write.
+    #[must_use]
+    pub fn items(&self) -> Vec<Item<'_>> {
+        self.files.iter().map(Restored::item).collect()
+    }
+
+    /// Makes the directories of files that come back, as the backup has them, else with mode 0755.
+    ///
+    /// # Errors
+    /// [`DiskError::Replace`].
+    pub(crate) fn make_directories(&self, root: &Root, disk: &mut impl Disk) -> Result<(), DiskError> {
+        for restored in self.files.iter().filter(|restored| restored.difference == Difference::Missing) {
+            self.make_directory(&restored.path.parent(), root, disk)?;
+        }
+        Ok(())
+    }
+
+    fn make_directory(&self, path: &TreePath, root: &Root, disk: &mut impl Disk) -> Result<(), DiskError> {
+        let refused = |problem| DiskError::Refused { path: path.clone(), problem };
+        let resolved = root.resolve(path, disk).map_err(refused)?;
+        if resolved.existence == Existence::Present {
+            return Ok(());
+        }
+        self.make_directory(&path.parent(), root, disk)?;
+        let mode = self.manifest.files.iter().find_map(|entry| match &entry.node {
+            Node::Directory { mode, .. } if entry.path == *path => Some(*mode),
+            _ => None,
+        });
+        match disk.create_directory(&resolved.host, mode.unwrap_or(0o755)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.map_err(|source| DiskError::Replace {
+                path: path.clone(),
+                operation: Operation::CreateDirectory,
+                source,
+            }),
+        }
+    }
+}
+
+impl Restored {
+    fn item(&self) -> Item<'_> {
+        let becomes = match &self.target {
+            None => Becomes::Nothing,
+            Some(Then { content, mode, owner, labels }) => {
+                Becomes::File { content: content.secret_bytes(), mode: *mode, facts: Some((*owner, labels)) }
+            }
+        };
+        Item { path: &self.path, expected: self.expected, becomes }
+    }
+}
+
+/// Returns how a file differs from the backup, if it does.
+fn compare(
+    manifest: &Manifest,
+    entry: &Entry,
+    root: &Root,
+    state: &State,
+    disk: &impl Disk,
+) -> Result<Option<Restored>, DiskError> {
+    let Entry { path, node } = entry;
+    let target = match node {
+        Node::File { mode, .. } => {
+            let wrong = || DiskError::Backup {
+                id: manifest.id.clone(),
+                problem: format!("the labels of {path} are no hexadecimal digits"),
+            };
+            let (owner, labels) = node.facts().ok_or_else(wrong)?;
+            Some(Then { content: read(manifest, entry, state, disk)?, mode: *mode, owner, labels })
+        }
+        _ => None,
+    };
+    let refused = |problem| DiskError::Refused { path: path.clone(), problem };
+    let current = match root.read(path, BACKUP_FILE_LIMIT, disk) {
+        FileState::Absent => None,
+        FileState::Present(content) => Some(content),
+        FileState::Unreadable(problem) => return Err(refused(problem)),
+    };
+    let expected = current.as_ref().map_or(Expected::Absent, |now| Expected::Content(now.digest()));
+    let difference = match (&current, &target) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => Difference::Missing,
+        (Some(_), None) => Difference::Extra,
+        (Some(now), Some(then)) if now.secret_bytes() != then.content.secret_bytes() => Difference::Content,
+        (Some(now), Some(then)) => {
+            let host = root.resolve(path, disk).map_err(refused)?.host;
+            let labels = disk.labels(&host).map_err(|source| DiskError::Replace {
+                path: path.clone(),
+                operation: Operation::ReadLabels,
+                source,
+            })?;
+            let owner = Owner { uid: now.meta().uid, gid: now.meta().gid };
+            if (now.meta().mode, owner, labels) == (then.mode, then.owner, then.labels.clone()) {
+                return Ok(None);
+            }
+            Difference::Facts
+        }
+    };
+    let current = current.map(|now| SecretBytes::new(now.secret_bytes().to_vec()));
+    Ok(Some(Restored { path: path.clone(), difference, current, expected, target }))
+}
+
+fn is_link_to(path: &TreePath, target: &str, root: &Root, disk: &impl Disk) -> bool {
+    let Ok(parent) = root.resolve(&path.parent(), disk) else { return false };
+    disk.read_link(&parent.host.join(path.file_name())).is_ok_and(|found| found.to_str() == Some(target))
+}

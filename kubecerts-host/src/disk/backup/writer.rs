@@ -1,0 +1,220 @@
+//! Making a backup.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use kubecerts_core::path::TreePath;
+use kubecerts_core::snapshot::FileContent;
+use kubecerts_core::time::Timestamp;
+
+use super::super::{Disk, DiskError, Kind, Labels, Operation, Owner, State, wire};
+use super::manifest::{Entry, EtcdEntry, Manifest, NAME, Node, Scope, Skipped};
+use super::{directory, read, stored, unreadable};
+
+/// Which backup to make.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a backup needs all of this")]
+pub struct Creation {
+    /// The identifier, which no other backup has.
+    pub id: String,
+    /// When it is begun.
+    pub now: Timestamp,
+    /// What it is made for.
+    pub reason: String,
+    /// How much it holds.
+    pub scope: Scope,
+}
+
+/// A backup that is being written. Unless it is finished, it does not count, and the next run removes it.
+#[derive(Debug)]
+#[must_use = "a backup counts once it is finished"]
+pub struct Writer<'w, D> {
+    manifest: Manifest,
+    directory: PathBuf,
+    made: BTreeSet<PathBuf>,
+    state: &'w State,
+    pub(super) disk: &'w mut D,
+}
+
+impl<'w, D: Disk> Writer<'w, D> {
+    /// Makes the directory of a new backup.
+    ///
+    /// # Errors
+    /// [`DiskError::State`], as for everything that follows.
+    pub fn begin(creation: Creation, state: &'w State, disk: &'w mut D) -> Result<Self, DiskError> {
+        let Creation { id, now, reason, scope } = creation;
+        state.make("backups", disk)?;
+        let directory = directory(&id, state);
+        let mut writer = Self {
+            manifest: Manifest::new(id, now, reason, scope),
+            directory: directory.clone(),
+            made: BTreeSet::new(),
+            state,
+            disk,
+        };
+        writer.make(&directory)?;
+        Ok(writer)
+    }
+
+    /// Adds a file.
+    ///
+    /// # Errors
+    /// [`DiskError::State`].
+    pub fn file(&mut self, path: &TreePath, content: &FileContent, labels: &Labels) -> Result<(), DiskError> {
+        let host = stored(&self.manifest.id, path, self.state);
+        self.make_above(&host)?;
+        self.write(&host, content.secret_bytes())?;
+        let meta = content.meta();
+        self.add(
+            path,
+            Node::File {
+                sha256: content.digest(),
+                size: content.secret_bytes().len() as u64,
+                mode: meta.mode,
+                uid: meta.uid,
+                gid: meta.gid,
+                labels: labels.0.iter().map(|(name, value)| (name.clone(), wire::hex(value))).collect(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Notes that there was nothing at `path`, so that going back removes what is there then.
+    pub fn absent(&mut self, path: &TreePath) {
+        self.add(path, Node::Absent);
+    }
+
+    /// Notes a link.
+    pub fn link(&mut self, path: &TreePath, target: String) {
+        self.add(path, Node::Link { target });
+    }
+
+    /// Notes a directory.
+    pub fn directory(&mut self, path: &TreePath, mode: u32, owner: Owner) {
+        self.add(path, Node::Directory { mode, uid: owner.uid, gid: owner.gid });
+    }
+
+    /// Notes that something was left out.
+    pub fn skip(&mut self, path: &TreePath, reason: String) {
+        self.manifest.skipped.push(Skipped { path: path.clone(), reason });
+    }
+
+    /// Adds a snapshot of etcd, which `take` writes piece by piece, and about which it returns the facts.
+    ///
+    /// # Errors
+    /// [`DiskError::State`] in the outer result when it cannot be kept; in the inner one what `take` says.
+    pub fn etcd<E>(
+        &mut self,
+        take: impl FnOnce(&mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<EtcdEntry, E>,
+    ) -> Result<Result<(), E>, DiskError> {
+        let host = self.directory.join(ETCD);
+        let (state, disk) = (self.state, &mut *self.disk);
+        let failed = |operation, source| state.failed(&host, operation, source);
+        let mut file = disk.create(&host).map_err(|source| failed(Operation::Create, source))?;
+        let entry = match take(&mut |bytes| disk.write_all(bytes, &mut file)) {
+            Ok(entry) => EtcdEntry { file: ETCD.to_owned(), ..entry },
+            Err(error) => {
+                disk.remove(&host).map_err(|source| failed(Operation::Remove, source))?;
+                return Ok(Err(error));
+            }
+        };
+        disk.sync(&file).map_err(|source| failed(Operation::Flush, source))?;
+        self.manifest.etcd = Some(entry);
+        Ok(Ok(()))
+    }
+
+    /// Flushes everything, reads it again, and writes the manifest.
+    ///
+    /// # Errors
+    /// [`DiskError::Backup`] when something reads back differently, else [`DiskError::State`].
+    pub fn finish(self) -> Result<Manifest, DiskError> {
+        for made in &self.made {
+            let failed = |source| self.state.failed(made, Operation::FlushDirectory, source);
+            self.disk.sync_directory(made).map_err(failed)?;
+        }
+        for entry in &self.manifest.files {
+            if let Node::File { .. } = entry.node {
+                read(&self.manifest, entry, self.state, self.disk)?;
+            }
+        }
+        if let Some(etcd) = &self.manifest.etcd {
+            let wrong = |problem| DiskError::Backup { id: self.manifest.id.clone(), problem };
+            check_etcd(&self.manifest.id, etcd, self.state, self.disk).map_err(wrong)?;
+        }
+        let Self { manifest, directory, state, disk, .. } = self;
+        let mut this = Writer { manifest, directory: directory.clone(), made: BTreeSet::new(), state, disk };
+        let name = directory.join(NAME);
+        let text = this.manifest.to_json();
+        this.write(&name, text.as_bytes())?;
+        let failed = |host: &Path, operation| {
+            let host = host.to_owned();
+            move |source| state.failed(&host, operation, source)
+        };
+        this.disk.sync_directory(&directory).map_err(failed(&directory, Operation::FlushDirectory))?;
+        match this.disk.read(&name, super::BACKUP_FILE_LIMIT) {
+            Ok(Some(found)) if found.content.secret_bytes() == text.as_bytes() => Ok(this.manifest),
+            other => {
+                let problem = match other {
+                    Ok(Some(_)) => "reads back differently".to_owned(),
+                    other => unreadable(other.err()),
+                };
+                let problem = format!("its manifest {problem}");
+                Err(DiskError::Backup { id: this.manifest.id.clone(), problem })
+            }
+        }
+    }
+
+    /// Returns whether `path` is in the backup already.
+    pub(super) fn holds(&self, path: &TreePath) -> bool {
+        self.manifest.files.iter().any(|entry| entry.path == *path)
+    }
+
+    fn add(&mut self, path: &TreePath, node: Node) {
+        self.manifest.files.push(Entry { path: path.clone(), node });
+    }
+
+    fn write(&mut self, host: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        let state = self.state;
+        let failed = |operation| move |source| state.failed(host, operation, source);
+        let mut file = self.disk.create(host).map_err(failed(Operation::Create))?;
+        self.disk.write_all(bytes, &mut file).map_err(failed(Operation::Write))?;
+        self.disk.sync(&file).map_err(failed(Operation::Flush))
+    }
+
+    /// Makes the directories above `host`, as far as they are missing.
+    fn make_above(&mut self, host: &Path) -> Result<(), DiskError> {
+        let Some(above) = host.parent() else { return Ok(()) };
+        if self.made.contains(above) {
+            return Ok(());
+        }
+        self.make_above(above)?;
+        self.make(above)
+    }
+
+    fn make(&mut self, directory: &Path) -> Result<(), DiskError> {
+        let state = self.state;
+        let failed = |source| state.failed(directory, Operation::CreateDirectory, source);
+        self.disk.create_directory(directory, 0o700).map_err(failed)?;
+        if let Some(above) = directory.parent() {
+            self.made.insert(above.to_owned());
+        }
+        self.made.insert(directory.to_owned());
+        Ok(())
+    }
+}
+
+/// Returns what is wrong with the snapshot of etcd in the backup `id`, if anything.
+///
+/// A snapshot can be larger than the memory, so it is not read into it: its size is compared, and its digest was taken while
+/// it was written.
+pub(super) fn check_etcd(id: &str, etcd: &EtcdEntry, state: &State, disk: &impl Disk) -> Result<(), String> {
+    let host = directory(id, state).join(ETCD);
+    match disk.stat(&host).map_err(|error| error.to_string())? {
+        Some(stat) if stat.kind == Kind::File && stat.size == etcd.size => Ok(()),
+        Some(stat) => Err(format!("{ETCD} has {} bytes, and should have {}", stat.size, etcd.size)),
+        None => Err(format!("{ETCD} is missing")),
+    }
+}
+
+/// The file with the snapshot of etcd.
+const ETCD: &str = "etcd-snapshot.db";

@@ -1,0 +1,191 @@
+//! One writer at a time.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use kubecerts_core::path::TreePath;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+
+use super::{Disk as _, DiskError, Operation, RealDisk, State};
+
+/// The exclusive right to write, until it is dropped or the process ends in whatever way.
+///
+/// It is `flock` on a file in the state directory, which the kernel takes back from a process that dies, and on the
+/// directory of the certificates: two runs with different state directories exclude each other too, and so does any other tool
+/// that locks this directory.
+#[derive(Debug)]
+#[must_use = "the lock is given back when it is dropped"]
+pub struct Lock {
+    // Closing a file gives its lock back.
+    _files: Vec<File>,
+}
+
+impl Lock {
+    /// Takes the lock for `command`, without waiting.
+    ///
+    /// `directory` is the directory of the certificates, as the node would write it and on this machine; one that does not
+    /// exist is not locked.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when somebody else has it.
+    pub fn take(command: &str, directory: (&TreePath, &Path), state: &State) -> Result<Self, LockError> {
+        state.make("", &mut RealDisk)?;
+        let path = state.directory().join("lock");
+        let failed = |operation| {
+            let path = state.tree(&path);
+            move |source| LockError::Disk(DiskError::State { path, operation, source })
+        };
+        let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(&path)
+            .map_err(failed(Operation::Open))?;
+        if !try_lock(&file).map_err(failed(Operation::Inspect))? {
+            let mut text = String::new();
+            let _ = io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
+            let holder = Holder::parse(&text).or_else(|| holder_of(&file));
+            return Err(LockError::Held { path: state.tree(&path), holder });
+        }
+        let text = format!("{} {command}\n", std::process::id());
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(failed(Operation::Write))?;
+
+        let (tree, host) = directory;
+        let mut files = vec![file];
+        if RealDisk.stat(host).is_ok_and(|found| found.is_some()) {
+            let failed = |source| {
+                let operation = Operation::Open;
+                LockError::Disk(DiskError::Replace { path: tree.clone(), operation, source })
+            };
+            let flags = (OFlags::DIRECTORY | OFlags::CLOEXEC).bits().cast_signed();
+            let opened = OpenOptions::new().read(true).custom_flags(flags).open(host).map_err(failed)?;
+            if !try_lock(&opened).map_err(failed)? {
+                return Err(LockError::Held { path: tree.clone(), holder: holder_of(&opened) });
+            }
+            files.push(opened);
+        }
+        Ok(Self { _files: files })
+    }
+}
+
+/// Who holds a lock, as far as it can be told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The number of the process.
+    pub process: u32,
+    /// What it says that it is doing, or the name of its program.
+    pub command: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.process)?;
+        match &self.command {
+            Some(command) => write!(f, " ({command})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Holder {
+    /// Parses what a holder writes into the file: its number, and what it does.
+    fn parse(text: &str) -> Option<Self> {
+        let (process, command) = text.trim_end().split_once(' ')?;
+        // The text is shown on terminals.
+        let command = command.chars().filter(|c| !c.is_control()).collect();
+        Some(Self { process: process.parse().ok()?, command: Some(command) })
+    }
+}
+
+/// Why the lock cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("{path} is locked by {}", holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
+    Held {
+        /// What is locked.
+        path: TreePath,
+        /// Who has it.
+        holder: Option<Holder>,
+    },
+    /// The file of the lock cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// Takes the lock of an open file, and returns whether it could be had.
+fn try_lock(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        // Some network file systems have no locks. The other lock has to do there.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks in the kernel's list of locks for whoever holds the one of `file`.
+fn holder_of(file: &File) -> Option<Holder> {
+    let meta = file.metadata().ok()?;
+    let (device, inode) = (meta.dev(), meta.ino());
+    let wanted = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`
+    let process = locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let at = fields.iter().position(|field| *field == wanted)?;
+        fields.get(at.checked_sub(1)?)?.parse().ok()
+    })?;
+    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).ok();
+    Some(Holder { process, command: name.map(|name| name.trim_end().to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Root;
+    use super::*;
+
+    fn state(dir: &Path) -> State {
+        let root = Root::new(dir).unwrap();
+        State::locate(&TreePath::parse("/state").unwrap(), &root, &RealDisk).unwrap()
+    }
+
+    #[test]
+    fn a_second_run_is_told_who_has_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, tree) = (state(dir.path()), TreePath::parse("/pki").unwrap());
+        let first = Lock::take("renew", (&tree, dir.path()), &state).unwrap();
+        let Err(LockError::Held { holder: Some(holder), .. }) =
+            Lock::take("backup", (&tree, dir.path()), &state)
+        else {
+            panic!("the lock was given twice")
+        };
+        assert_eq!(holder, Holder { process: std::process::id(), command: Some("renew".to_owned()) });
+        drop(first);
+        drop(Lock::take("backup", (&tree, dir.path()), &state).unwrap());
+    }
+
+    #[test]
+    fn another_tool_that_locks_the_certificates_is_found_in_the_kernel_s_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, tree) = (state(dir.path()), TreePath::parse("/pki").unwrap());
+        let other = File::open(dir.path()).unwrap();
+        assert!(try_lock(&other).unwrap());
+        let Err(LockError::Held { path, holder }) = Lock::take("renew", (&tree, dir.path()), &state) else {
+            panic!("the lock was given twice")
+        };
+        assert_eq!((path, holder.unwrap().process), (tree, std::process::id()));
+    }
+}

@@ -1,0 +1,126 @@
+//! What must hold before anything is written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use kubecerts_core::path::TreePath;
+
+use super::error::Unit;
+use super::transaction::{Becomes, Target};
+use super::{Disk, DiskError, Operation, Root, Space, State};
+
+/// Refuses to write `path` when others than its owner may rename entries of `directory`, or of one above it.
+///
+/// In a sticky directory, such as `/tmp`, only the owner of an entry may rename it, so it does above. The directory itself
+/// has to be closed all the same: files are made there.
+pub(super) fn only_owner_writes(
+    directory: &TreePath,
+    path: &TreePath,
+    root: &Root,
+    disk: &impl Disk,
+) -> Result<(), DiskError> {
+    let mut at = directory.clone();
+    loop {
+        let found = disk.stat(&root.host(&at)).map_err(|source| DiskError::Replace {
+            path: at.clone(),
+            operation: Operation::Inspect,
+            source,
+        })?;
+        // What does not exist yet will be made by us.
+        if let Some(stat) = found {
+            let sticky = stat.mode & 0o1000 != 0 && at != *directory;
+            if stat.mode & 0o002 != 0 && !sticky {
+                return Err(DiskError::OpenDirectory { path: path.clone(), directory: at, mode: stat.mode });
+            }
+        }
+        if at.parts().next().is_none() {
+            return Ok(());
+        }
+        at = at.parent();
+    }
+}
+
+/// Refuses a run that has no room for its temporary files, its backup and its journal.
+pub(super) fn room(
+    targets: &[Target<'_>],
+    state: &State,
+    root: &Root,
+    disk: &impl Disk,
+) -> Result<(), DiskError> {
+    let mut needs: BTreeMap<u64, Need> = BTreeMap::new();
+    for target in targets {
+        let size = match &target.item.becomes {
+            Becomes::Nothing => continue,
+            Becomes::File { content, .. } => content.len() as u64,
+        };
+        let need =
+            needs.entry(target.device).or_insert_with(|| Need::new(target.directory(), target.tree.parent()));
+        need.add(size);
+    }
+    let (directory, tree) = existing(state, root, disk)?;
+    let device =
+        disk.stat(&directory).map_err(|source| state.failed(&directory, Operation::Inspect, source))?;
+    let need =
+        needs.entry(device.map_or(0, |stat| stat.device)).or_insert_with(|| Need::new(&directory, tree));
+    for old in targets.iter().filter_map(|target| target.before.as_ref()) {
+        need.add(old.content.secret_bytes().len() as u64);
+    }
+    need.add(RECORDS);
+    needs.into_values().try_for_each(|need| need.check(disk))
+}
+
+/// What is needed on one file system.
+struct Need {
+    directory: PathBuf,
+    tree: TreePath,
+    sizes: Vec<u64>,
+}
+
+impl Need {
+    fn new(directory: &Path, tree: TreePath) -> Self {
+        Self { directory: directory.to_owned(), tree, sizes: Vec::new() }
+    }
+
+    fn add(&mut self, size: u64) {
+        self.sizes.push(size);
+    }
+
+    fn check(self, disk: &impl Disk) -> Result<(), DiskError> {
+        let Self { directory, tree, sizes } = self;
+        let Space { bytes, files, block } = disk.space(&directory).map_err(|source| DiskError::Replace {
+            path: tree.clone(),
+            operation: Operation::Inspect,
+            source,
+        })?;
+        // Each file ends in a block that is not full, and its entry may take a new block of the directory.
+        let rounded = |size: u64| size.div_ceil(block).saturating_add(1).saturating_mul(block);
+        let needed = sizes.iter().copied().map(rounded).fold(0, u64::saturating_add);
+        if needed > bytes {
+            return Err(DiskError::NoRoom { directory: tree, unit: Unit::Bytes, needed, available: bytes });
+        }
+        // The backup has directories of its own.
+        let needed = 2 * sizes.len() as u64;
+        match files {
+            Some(available) if needed > available => {
+                Err(DiskError::NoRoom { directory: tree, unit: Unit::Files, needed, available })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the nearest directory that exists, at or above the state directory.
+fn existing(state: &State, root: &Root, disk: &impl Disk) -> Result<(PathBuf, TreePath), DiskError> {
+    let mut at = state.path().clone();
+    loop {
+        let host = root.host(&at);
+        let found = disk.stat(&host).map_err(|source| state.failed(&host, Operation::Inspect, source))?;
+        if found.is_some() || at.parts().next().is_none() {
+            return Ok((host, at));
+        }
+        at = at.parent();
+    }
+}
+
+/// The bytes that journal, manifest and the directories of a backup take: many times what they take as a rule.
+const RECORDS: u64 = 64 * 1024;

@@ -1,0 +1,124 @@
+//! Where runs leave what outlives them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kubecerts_core::path::TreePath;
+use kubecerts_core::time::Timestamp;
+
+use super::{Disk, DiskError, Operation, Root, safety};
+
+/// The directory of journals and backups.
+///
+/// | entry | what it is |
+/// |---|---|
+/// | `lock` | the lock, with the name of who holds it |
+/// | `journal` | the run that is under way, or was interrupted |
+/// | `audit/ID.jsonl` | the journals of the runs that are done |
+/// | `backups/ID/` | the backups |
+///
+/// It is made when it is needed first, and only its owner can enter it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct State {
+    path: TreePath,
+    host: PathBuf,
+}
+
+impl State {
+    /// Where it is unless something else is asked for.
+    pub const DEFAULT: &'static str = "/var/lib/kubecerts";
+
+    /// Finds the directory `path` of the node; it need not exist.
+    ///
+    /// # Errors
+    /// [`DiskError::Refused`] when a link on the way leaves the root or leads nowhere.
+    pub fn locate(path: &TreePath, root: &Root, disk: &impl Disk) -> Result<Self, DiskError> {
+        let resolved =
+            root.resolve(path, disk).map_err(|problem| DiskError::Refused { path: path.clone(), problem })?;
+        Ok(Self { path: resolved.tree, host: resolved.host })
+    }
+
+    /// Returns the directory as the node itself would write it.
+    #[must_use]
+    pub const fn path(&self) -> &TreePath {
+        &self.path
+    }
+
+    /// Returns the directory on this machine.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.host
+    }
+
+    /// Refuses a directory that others than its owner may write to.
+    pub(crate) fn must_be_private(&self, root: &Root, disk: &impl Disk) -> Result<(), DiskError> {
+        safety::only_owner_writes(&self.path, &self.path, root, disk)
+    }
+
+    /// Makes the directory `name` in it, and everything above; what exists stays as it is.
+    pub(super) fn make(&self, name: &str, disk: &mut impl Disk) -> Result<(), DiskError> {
+        // What is above was there before in all but the strangest of systems; it belongs to everybody.
+        let mut missing = Vec::new();
+        let mut at = self.host.clone();
+        while self.stat(&at, disk)?.is_none() {
+            missing.push(at.clone());
+            if !at.pop() {
+                break;
+            }
+        }
+        for (index, directory) in missing.iter().enumerate().rev() {
+            self.make_one(directory, if index == 0 { 0o700 } else { 0o755 }, disk)?;
+        }
+        if name.is_empty() {
+            return Ok(());
+        }
+        let mut at = self.host.clone();
+        for part in name.split('/') {
+            at.push(part);
+            if self.stat(&at, disk)?.is_none() {
+                self.make_one(&at, 0o700, disk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns an identifier for a run at `now` that no earlier one has.
+    pub(super) fn new_id(&self, now: Timestamp, disk: &impl Disk) -> Result<String, DiskError> {
+        let text: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+        let mut id = text.clone();
+        let mut count = 1;
+        loop {
+            let backup = self.stat(&self.host.join("backups").join(&id), disk)?;
+            let audit = self.stat(&self.host.join("audit").join(format!("{id}.jsonl")), disk)?;
+            if backup.is_none() && audit.is_none() {
+                return Ok(id);
+            }
+            count += 1;
+            id = format!("{text}-{count}");
+        }
+    }
+
+    /// Returns the error of an operation on something in the directory.
+    pub(super) fn failed(&self, host: &Path, operation: Operation, source: io::Error) -> DiskError {
+        DiskError::State { path: self.tree(host), operation, source }
+    }
+
+    /// Returns a path of this machine as the node itself would write it.
+    pub(super) fn tree(&self, host: &Path) -> TreePath {
+        let below = host.strip_prefix(&self.host).ok().and_then(Path::to_str).unwrap_or_default();
+        self.path.join(below).unwrap_or_else(|_| self.path.clone())
+    }
+
+    fn make_one(&self, directory: &Path, mode: u32, disk: &mut impl Disk) -> Result<(), DiskError> {
+        match disk.create_directory(directory, mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made.map_err(|source| self.failed(directory, Operation::CreateDirectory, source))?,
+        }
+        let Some(above) = directory.parent() else { return Ok(()) };
+        disk.sync_directory(above).map_err(|source| self.failed(above, Operation::FlushDirectory, source))
+    }
+
+    fn stat(&self, host: &Path, disk: &impl Disk) -> Result<Option<super::Stat>, DiskError> {
+        disk.stat(host).map_err(|source| self.failed(host, Operation::Inspect, source))
+    }
+}

@@ -1,0 +1,159 @@
+//! The exclusive right to write to a node.
+
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::issue::ChangeSet;
+use kubecerts_core::provider::Entropy;
+
+use crate::apply::{ApplyError, Event, Report, Written};
+use crate::disk::backup::{self, Restoration};
+use crate::disk::recovery::{self, Interrupted, Recovered};
+use crate::disk::transaction::{self, Done, Item, Progress, Purpose, Request};
+use crate::disk::{DiskError, Lock, LockError, RealDisk, State};
+use crate::node::Node;
+use crate::rivals::{Rival, find_kubeadm};
+use crate::system::now;
+
+/// The exclusive right to write to a node, until it is dropped.
+///
+/// A run that was interrupted has to be recovered before anything can be written: see [`Session::interrupted`].
+#[derive(Debug)]
+#[must_use = "the right is given back when the session is dropped"]
+pub struct Session<'n> {
+    node: &'n Node,
+    _lock: Lock,
+}
+
+impl<'n> Session<'n> {
+    /// Takes the right to write for `command`, whose name others are told meanwhile.
+    ///
+    /// # Errors
+    /// [`SessionError`] when another run or a `kubeadm` is at work, or the state directory cannot be used.
+    pub fn begin(node: &'n Node, command: &str) -> Result<Self, SessionError> {
+        let state = node.state();
+        if node.is_this_host()
+            && let Some(rival) = find_kubeadm()
+        {
+            return Err(SessionError::Rival(rival));
+        }
+        state.must_be_private(node.root(), &RealDisk)?;
+        let directory = node.certificates();
+        let host = node.root().resolve(&directory, &RealDisk).map(|resolved| resolved.host);
+        let host = host.map_err(|problem| DiskError::Refused { path: directory.clone(), problem })?;
+        let lock = Lock::take(command, (&directory, &host), state)?;
+        Ok(Self { node, _lock: lock })
+    }
+
+    /// Looks for a run that was interrupted, and returns what is to be done about it.
+    ///
+    /// # Errors
+    /// As [`recovery::examine`].
+    pub fn interrupted(&self) -> Result<Option<Interrupted>, DiskError> {
+        recovery::examine(self.node.root(), self.state(), &RealDisk)
+    }
+
+    /// Finishes or rolls back a run that was interrupted.
+    ///
+    /// # Errors
+    /// As [`recovery::recover`].
+    pub fn recover(&mut self, interrupted: &Interrupted) -> Result<Recovered, DiskError> {
+        recovery::recover(interrupted, self.node.root(), self.state(), &mut RealDisk)
+    }
+
+    /// Gives up a run that can neither be finished nor be rolled back.
+    ///
+    /// # Errors
+    /// As [`recovery::abandon`].
+    pub fn abandon(&mut self) -> Result<(), DiskError> {
+        recovery::abandon(self.node.root(), self.state(), &mut RealDisk)
+    }
+
+    /// Writes everything in `changes`, or nothing, and scans the node again.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; see [`transaction::replace`] for what each leaves behind.
+    pub fn apply(
+        &mut self,
+        changes: &ChangeSet,
+        purpose: Purpose,
+        entropy: &mut dyn Entropy,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Report, ApplyError> {
+        if changes.is_empty() {
+            let inventory = Inventory::parse(&self.node.scan()?);
+            return Ok(Report { written: Vec::new(), backup: None, leftovers: Vec::new(), inventory });
+        }
+        let items = changes.changes().iter().map(Item::of).collect();
+        let Done { id, replaced, leftovers } = self.replace(items, purpose, entropy, observer)?;
+        let written = changes.changes().iter().zip(replaced).map(|(change, replaced)| Written {
+            file: change.file(),
+            path: replaced.path,
+            target: replaced.target,
+            digest: change.digest(),
+        });
+        let written = written.collect();
+        let inventory = Inventory::parse(&self.node.scan()?);
+        Ok(Report { written, backup: Some(id), leftovers, inventory })
+    }
+
+    /// Makes the files of a backup those of the node again, all or none. What is replaced gets a backup too.
+    ///
+    /// # Errors
+    /// [`ApplyError`], as for [`apply`](Self::apply).
+    pub fn restore(
+        &mut self,
+        restoration: &Restoration,
+        entropy: &mut dyn Entropy,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Done, ApplyError> {
+        restoration.make_directories(self.node.root(), &mut RealDisk)?;
+        let purpose = Purpose::new(&format!("rollback {}", restoration.manifest().id));
+        self.replace(restoration.items(), purpose, entropy, observer)
+    }
+
+    /// Removes all backups but the latest `keep`, and returns what was removed.
+    ///
+    /// # Errors
+    /// As [`backup::prune`].
+    pub fn prune(&mut self, keep: usize) -> Result<Vec<String>, DiskError> {
+        backup::prune(keep, self.state(), &mut RealDisk)
+    }
+
+    fn replace(
+        &mut self,
+        items: Vec<Item<'_>>,
+        purpose: Purpose,
+        entropy: &mut dyn Entropy,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Done, ApplyError> {
+        let mut token = [0; 8];
+        entropy.fill(&mut token).map_err(ApplyError::Entropy)?;
+        let request = Request { items, purpose, now: now(), token: u64::from_le_bytes(token) };
+        let mut forward = |progress: Progress<'_>| {
+            observer(match progress {
+                Progress::BackedUp { id } => Event::BackedUp { id },
+                Progress::Staged { files } => Event::Staged { files },
+                Progress::Replaced { path } => Event::Replaced { path },
+            });
+        };
+        Ok(transaction::replace(&request, self.node.root(), self.state(), &mut RealDisk, &mut forward)?)
+    }
+
+    const fn state(&self) -> &'n State {
+        self.node.state()
+    }
+}
+
+/// Why the right to write could not be had. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// Another run has it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Another tool is at work.
+    #[error("{0} is at work on this control plane")]
+    Rival(Rival),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
