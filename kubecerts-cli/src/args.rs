@@ -95,6 +95,10 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
+    /// The directory of journals and backups [default: /var/lib/kubecerts].
+    #[arg(long, value_name = "DIR", value_parser = tree_path, env = "KUBECERTS_STATE_DIR", global = true)]
+    state_dir: Option<TreePath>,
+
     /// The node's name [default: from the manifests, the configuration, or the host's name].
     #[arg(long, value_name = "NAME", global = true)]
     node_name: Option<String>,
@@ -103,7 +107,16 @@ pub(crate) struct NodeArgs {
 impl NodeArgs {
     /// Returns what commands in hints need to act on the same node.
     pub(crate) fn whereabouts(&self) -> Whereabouts {
-        let Self { rootfs, cert_dir, kubeconfig_dir, manifests_dir, kubelet_dir, config, node_name } = self;
+        let Self {
+            rootfs,
+            cert_dir,
+            kubeconfig_dir,
+            manifests_dir,
+            kubelet_dir,
+            config,
+            state_dir,
+            node_name,
+        } = self;
         let path = |path: &PathBuf| path.display().to_string();
         let options = [
             ("rootfs", rootfs.as_ref().map(path)),
@@ -112,6 +125,7 @@ impl NodeArgs {
             ("manifests-dir", manifests_dir.as_ref().map(ToString::to_string)),
             ("kubelet-dir", kubelet_dir.as_ref().map(ToString::to_string)),
             ("config", config.as_ref().map(path)),
+            ("state-dir", state_dir.as_ref().map(ToString::to_string)),
             ("node-name", node_name.clone()),
         ];
         let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -121,11 +135,20 @@ impl NodeArgs {
 
     /// Opens the node that the arguments describe.
     pub(crate) fn open(&self) -> Result<Node, CommandError> {
-        let Self { rootfs, cert_dir, kubeconfig_dir, manifests_dir, kubelet_dir, config, node_name } =
-            self.clone();
+        let Self {
+            rootfs,
+            cert_dir,
+            kubeconfig_dir,
+            manifests_dir,
+            kubelet_dir,
+            config,
+            state_dir,
+            node_name,
+        } = self.clone();
         let mut options = NodeOptions::default();
         options.root = rootfs;
         options.config = config;
+        options.state = state_dir;
         options.arguments.certificates = cert_dir;
         options.arguments.kubeconfigs = kubeconfig_dir;
         options.arguments.manifests = manifests_dir;

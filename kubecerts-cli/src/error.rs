@@ -1,14 +1,15 @@
 //! Errors in words: what went wrong with which thing, and what to do next.
 
 use std::error::Error;
+use std::io;
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::issue::IssueError;
 use kubecerts_core::plan::{Deferred, PlanError, Reason};
 use kubecerts_core::snapshot::ReadProblem;
-use kubecerts_host::disk::DiskError;
-use kubecerts_host::{ApplyError, NodeError, ScratchError};
+use kubecerts_host::disk::{DiskError, LockError};
+use kubecerts_host::{ApplyError, NodeError, ScratchError, SessionError};
 
 use crate::args::Whereabouts;
 use crate::exit::Exit;
@@ -75,9 +76,7 @@ impl From<NodeError> for CommandError {
     fn from(error: NodeError) -> Self {
         let plain = Self::chain(&error);
         match error {
-            NodeError::Root(DiskError::Root { .. }) => plain.with_hint(
-                "--rootfs is the directory that is the node's `/`; leave it out on the node itself",
-            ),
+            NodeError::Root(error) => error.into(),
             NodeError::NoDirectory { .. } | NodeError::Directory { .. } => plain
                 .with_hint("leave the option out to have the directory read from the static-pod manifests"),
             NodeError::File { path, .. } => {
@@ -116,40 +115,85 @@ impl From<IssueError> for CommandError {
 
 impl From<ApplyError> for CommandError {
     fn from(error: ApplyError) -> Self {
-        let plain = Self::chain(&error);
         match error {
-            ApplyError::Disk(error) => {
-                let refused = matches!(
-                    error,
-                    DiskError::Stale { .. }
-                        | DiskError::Disturbed { .. }
-                        | DiskError::Refused { .. }
-                        | DiskError::SameTarget { .. }
-                );
-                let exit = if refused { Exit::Refused } else { Exit::Failed };
-                let plain = Self { exit, ..plain };
-                match error {
-                    DiskError::Stale { .. } | DiskError::Disturbed { .. } => {
-                        plain.with_hint("nothing was changed; plan again with: kubecerts plan")
-                    }
-                    DiskError::Interrupted { replaced, .. } => plain
-                        .with_hint(format!("these files are new already: {}", list(&replaced)))
-                        .with_hint("mend the cause, then run the same command again; a new key may stand beside an old certificate until then"),
-                    DiskError::Unflushed { .. } => plain
-                        .with_hint("every file is new, but may be lost if the machine stops now; run: sync"),
-                    DiskError::Refused { problem: ReadProblem::LeavesRoot { .. }, .. } => {
-                        plain.with_hint("nothing was changed; a link may not lead out of --rootfs")
-                    }
-                    DiskError::Replace { source, .. }
-                        if source.kind() == std::io::ErrorKind::PermissionDenied =>
-                    {
-                        plain.with_hint("nothing was changed; run it as root")
-                    }
-                    _ => plain.with_hint("nothing was changed"),
-                }
+            ApplyError::Session(error) => error.into(),
+            ApplyError::Disk(error) => error.into(),
+            ApplyError::Rescan(_) => {
+                Self::chain(&error).with_hint("see what is on disk with: kubecerts check")
             }
-            ApplyError::Rescan(_) => plain.with_hint("see what is on disk with: kubecerts check"),
-            _ => plain,
+            _ => Self::chain(&error),
+        }
+    }
+}
+
+impl From<SessionError> for CommandError {
+    fn from(error: SessionError) -> Self {
+        let refused = Self { exit: Exit::Refused, ..Self::chain(&error) };
+        match error {
+            SessionError::Disk(error) | SessionError::Lock(LockError::Disk(error)) => error.into(),
+            SessionError::Lock(LockError::Held { holder, .. }) => refused.with_hint(match holder {
+                Some(holder) => format!(
+                    "nothing was changed; wait until it is done, or see what it does: ps -fp {}",
+                    holder.process
+                ),
+                None => "nothing was changed; wait until it is done".to_owned(),
+            }),
+            _ => refused.with_hint("nothing was changed; wait until it is done"),
+        }
+    }
+}
+
+impl From<DiskError> for CommandError {
+    fn from(error: DiskError) -> Self {
+        let plain = Self::chain(&error);
+        let refused = |plain: Self| Self { exit: Exit::Refused, ..plain };
+        let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+        match error {
+            DiskError::Root { .. } => plain.with_hint(
+                "--rootfs is the directory that is the node's `/`; leave it out on the node itself",
+            ),
+            DiskError::Stale { .. } | DiskError::Disturbed { .. } => {
+                refused(plain).with_hint("nothing was changed; plan again with: kubecerts plan")
+            }
+            DiskError::Refused { problem: ReadProblem::LeavesRoot { .. }, .. } => refused(plain)
+                .with_hint("nothing was changed; a link may not lead out of --rootfs"),
+            DiskError::OpenDirectory { directory, .. } => refused(plain)
+                .with_hint(format!("nothing was changed; close the directory with: chmod o-w {directory}")),
+            DiskError::NoRoom { directory, .. } => {
+                refused(plain).with_hint(format!("nothing was changed; make room, see: df -h {directory}"))
+            }
+            DiskError::JournalOpen { .. } => refused(plain).with_hint("kubecerts recover-journal"),
+            DiskError::JournalDamaged { journal, .. } => refused(plain).with_hint(format!(
+                "look at it with: cat {journal}; if it is of no use, move it away, and compare with: kubecerts backup list"
+            )),
+            DiskError::Foreign { .. } | DiskError::Lost { .. } => refused(plain)
+                .with_hint("nothing was changed; see what is in use with: kubecerts check")
+                .with_hint("leave every file as it is with: kubecerts recover-journal --abandon")
+                .with_hint("then, if need be, put the old files back with: kubecerts rollback"),
+            DiskError::Interrupted { replaced, cause, .. } => {
+                let cause = Self::chain(&*cause);
+                plain
+                    .with_hint(format!("it began with: {}", cause.message))
+                    .with_hint(format!("these files are still new: {}", list(&replaced)))
+                    .with_hint("mend the cause, then run: kubecerts recover-journal")
+            }
+            DiskError::Recover { .. } => {
+                plain.with_hint("mend the cause, then run it again: kubecerts recover-journal")
+            }
+            DiskError::State { source, path, .. } if denied(&source) => plain.with_hint(format!(
+                "nothing was changed; run it as root, or keep {path} elsewhere with --state-dir"
+            )),
+            DiskError::Replace { source, .. } if denied(&source) => {
+                plain.with_hint("nothing was changed; run it as root, and see whether it is immutable: lsattr")
+            }
+            DiskError::NoBackup { .. } => plain.with_hint("see what there is with: kubecerts backup list"),
+            DiskError::Backup { .. } => {
+                plain.with_hint("see which backups are whole with: kubecerts backup verify")
+            }
+            DiskError::Refused { .. } | DiskError::SameTarget { .. } => {
+                refused(plain).with_hint("nothing was changed")
+            }
+            _ => plain.with_hint("nothing was changed"),
         }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn renewal(
 ) -> Document {
     let plan_document: Value = serde_json::from_str(&plan.to_json()).expect("a plan is written as JSON");
     let written = report.map(|report| {
-        let file = |written: &kubecerts_host::disk::Written| {
+        let file = |written: &kubecerts_host::Written| {
             json!({ "file": written.file.to_string(), "path": written.path.as_str(), "sha256": written.digest.to_string() })
         };
         report.written.iter().map(file).collect::<Vec<_>>()
