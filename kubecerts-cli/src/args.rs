@@ -7,7 +7,9 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
-use crate::commands::{certs, check, completion, demo, inspect, man, plan, renew, schema};
+use crate::commands::{
+    backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rollback, schema,
+};
 use crate::error::CommandError;
 
 /// Check, plan and renew the certificates of a kubeadm-style Kubernetes control plane.
@@ -59,6 +61,9 @@ pub(crate) enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Renew(renew::Args),
+    Backup(backup::Args),
+    Rollback(rollback::Args),
+    RecoverJournal(recover::Args),
     Inspect(inspect::Args),
     Certs(certs::Args),
     Demo(demo::Args),

@@ -1,11 +1,13 @@
 //! The exclusive right to write to a node.
 
+use kubecerts_core::catalog::Directories;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::provider::Entropy;
+use kubecerts_core::snapshot::Snapshot;
 
 use crate::apply::{ApplyError, Event, Report, Written};
-use crate::disk::backup::{self, Restoration};
+use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::recovery::{self, Interrupted, Recovered};
 use crate::disk::transaction::{self, Done, Item, Progress, Purpose, Request};
 use crate::disk::{DiskError, Lock, LockError, RealDisk, State};
@@ -108,6 +110,46 @@ impl<'n> Session<'n> {
         restoration.make_directories(self.node.root(), &mut RealDisk)?;
         let purpose = Purpose::new(&format!("rollback {}", restoration.manifest().id));
         self.replace(restoration.items(), purpose, entropy, observer)
+    }
+
+    /// Copies files of the node into a new backup, and reads it again.
+    ///
+    /// [`Scope::Changed`] takes every file of the catalogue that exists; [`Scope::Full`] also everything else in the directories
+    /// of the kubeconfigs, the certificates and the manifests, and the kubelet's certificates.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; what was begun is removed.
+    pub fn back_up(&mut self, scope: Scope, reason: &str) -> Result<Manifest, ApplyError> {
+        let snapshot = self.node.scan()?;
+        let state = self.state();
+        backup::sweep(state, &mut RealDisk)?;
+        let now = now();
+        let id = state.new_id(now, &RealDisk)?;
+        let creation = Creation { id: id.clone(), now, reason: reason.to_owned(), scope };
+        let made = self.fill(creation, &snapshot);
+        if made.is_err() {
+            // It has no manifest, so it is no backup; if it stays, the next one sweeps it away.
+            let _ = backup::remove(&id, state, &mut RealDisk);
+        }
+        made
+    }
+
+    fn fill(&self, creation: Creation, snapshot: &Snapshot) -> Result<Manifest, ApplyError> {
+        let (root, scope) = (self.node.root(), creation.scope);
+        let mut disk = RealDisk;
+        let mut writer = Writer::begin(creation, self.state(), &mut disk)?;
+        if scope == Scope::Full {
+            let Directories { certificates, kubeconfigs, manifests, kubelet, .. } =
+                snapshot.node().directories();
+            let kubelet = kubelet.join("pki").ok();
+            for directory in [kubeconfigs, certificates, manifests].into_iter().chain(&kubelet) {
+                writer.whole(directory, self.state().path(), root)?;
+            }
+        }
+        for (_, located) in snapshot.layout().iter() {
+            writer.one(&located.path, root)?;
+        }
+        Ok(writer.finish()?)
     }
 
     /// Removes all backups but the latest `keep`, and returns what was removed.

@@ -6,10 +6,11 @@ use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::RowState;
 use kubecerts_core::plan::{PlanRequest, Selection, plan};
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::{SystemEntropy, apply};
+use kubecerts_host::SystemEntropy;
+use kubecerts_host::disk::transaction::Purpose;
 
 use super::renew::sign;
-use super::{explain_deferred, prove, scan, selection};
+use super::{Consent, begin, explain_deferred, prove, scan, selection};
 use crate::args::{NodeArgs, timestamp};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -109,6 +110,7 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     let RenewArgs { name, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
+    let mut session = begin(&node, "certs renew", Consent::Given, output)?;
     let (snapshot, inventory) = scan(&node)?;
     let now = kubecerts_host::now();
     let mut request = PlanRequest::for_node(inventory.node());
@@ -116,8 +118,10 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     let plan = plan(&inventory, &request, now, &mut SystemEntropy::new())?;
 
     let changes = sign(&plan, &snapshot)?;
-    let report = apply(&changes, &node, &mut SystemEntropy::new(), &mut |_| {})?;
+    let purpose = Purpose::of_plan("certs renew", &plan);
+    let report = session.apply(&changes, purpose, &mut SystemEntropy::new(), &mut |_| {})?;
     prove(&plan, &report, &whereabouts)?;
+    super::mention(&report.leftovers, output);
 
     let everything = request.selection == Selection::All;
     for slot in Slot::ALL {

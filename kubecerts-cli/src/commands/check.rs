@@ -72,10 +72,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 
 fn look(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { output: form, at, exit_code, window, node } = args;
-    let (_, inventory) = scan(&node.open()?)?;
+    let whereabouts = node.whereabouts();
+    let node = node.open()?;
+    super::mention_interrupted(&node, output);
+    let (_, inventory) = scan(&node)?;
     let now = at.unwrap_or_else(kubecerts_host::now);
     let diagnosis = diagnose(&inventory, Policy::with_window(window.within), now);
-    let whereabouts = node.whereabouts();
     match form {
         Form::Table => output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &whereabouts)),
         Form::Wide => output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &whereabouts)),

@@ -1,5 +1,6 @@
 //! One file per command: its arguments with their help, and a `run` that calls the libraries and renders.
 
+pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod completion;
@@ -7,22 +8,27 @@ pub(crate) mod demo;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod plan;
+pub(crate) mod recover;
 pub(crate) mod renew;
+pub(crate) mod rollback;
 pub(crate) mod schema;
 
 use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::inventory::Inventory;
+use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{KeyChoice, Plan, PlanRequest, Selection, plan as make_plan};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::{Node, Report, SystemEntropy};
+use kubecerts_host::disk::{RealDisk, recovery};
+use kubecerts_host::{Node, Report, Session, SystemEntropy};
 
 use crate::args::{Command, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, deferral};
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::render::text;
 
 /// Runs `command`.
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, CommandError> {
@@ -30,12 +36,72 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Check(args) => check::run(&args, output),
         Command::Plan(args) => plan::run(&args, output),
         Command::Renew(args) => renew::run(&args, output),
+        Command::Backup(args) => backup::run(&args, output),
+        Command::Rollback(args) => rollback::run(&args, output),
+        Command::RecoverJournal(args) => recover::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
         Command::Certs(args) => certs::run(&args, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Schema(args) => schema::run(&args, output),
         Command::Completion(args) => completion::run(&args, output),
         Command::Man(args) => man::run(&args, output),
+    }
+}
+
+/// Whether the consent to a change was given on the command line, or has to be asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Consent {
+    Given,
+    ToBeAsked,
+}
+
+impl Consent {
+    /// Returns the consent that `--yes` gives.
+    const fn of(yes: bool) -> Self {
+        if yes { Self::Given } else { Self::ToBeAsked }
+    }
+
+    /// Asks, unless the consent was given.
+    fn ask(self, question: &str, output: &mut Output) -> Result<(), CommandError> {
+        if self == Self::Given {
+            return Ok(());
+        }
+        match output.confirm(question) {
+            Some(true) => Ok(()),
+            Some(false) => Err(CommandError::refused("not confirmed, nothing was changed")
+                .with_hint("try it without changes: --dry-run")),
+            None => Err(CommandError::refused("there is no terminal to ask on, nothing was changed")
+                .with_hint("say --yes to do it without a question, or --dry-run to try it without changes")),
+        }
+    }
+}
+
+/// Takes the right to write to `node`, and recovers a run that was interrupted.
+fn begin<'n>(
+    node: &'n Node,
+    command: &str,
+    consent: Consent,
+    output: &mut Output,
+) -> Result<Session<'n>, CommandError> {
+    let mut session = Session::begin(node, command)?;
+    if let Some(interrupted) = session.interrupted()? {
+        recover::recover(&interrupted, &mut session, consent, output)?;
+    }
+    Ok(session)
+}
+
+/// Mentions a run that was interrupted, to somebody who only looks.
+fn mention_interrupted(node: &Node, output: &mut Output) {
+    // Who may not read the journal can do nothing about it either.
+    let Ok(Some(interrupted)) = recovery::examine(node.root(), node.state(), &RealDisk) else { return };
+    output.warning(&text::interrupted(&interrupted));
+    output.hint("kubecerts recover-journal");
+}
+
+/// Mentions temporary files that could not be removed.
+fn mention(leftovers: &[TreePath], output: &mut Output) {
+    for path in leftovers {
+        output.warning(&format!("{path} could not be removed, the next run will try again"));
     }
 }
 

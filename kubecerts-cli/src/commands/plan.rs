@@ -29,7 +29,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { renewal, output: form, out, node } = args;
-    let (_, inventory) = scan(&node.open()?)?;
+    let whereabouts = node.whereabouts();
+    let node = node.open()?;
+    super::mention_interrupted(&node, output);
+    let (_, inventory) = scan(&node)?;
     let plan = plan_for(renewal, &inventory, kubecerts_host::now())?;
     if let Some(path) = out {
         kubecerts_host::write_new_file(path, plan.to_json().as_bytes())?;
@@ -38,9 +41,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         Form::Text => output.data(&text::plan(&plan, &inventory)),
         Form::Json => output.data(&plan.to_json()),
     }
-    super::explain_deferred(&plan, &node.whereabouts(), output);
+    super::explain_deferred(&plan, &whereabouts, output);
     if let Some(path) = out {
         output.note(&format!("wrote {}", path.display()));
+        output.hint(&format!("kubecerts apply {}{}", path.display(), whereabouts.options));
     }
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }

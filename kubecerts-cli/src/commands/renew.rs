@@ -7,9 +7,11 @@ use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
 use kubecerts_core::plan::Plan;
 use kubecerts_core::snapshot::Snapshot;
-use kubecerts_host::{Event, Node, Report, SystemEntropy, apply};
+use kubecerts_host::disk::transaction::Purpose;
+use kubecerts_host::{Event, Report, Session, SystemEntropy};
 
-use super::{explain_deferred, plan_for, prove, scan};
+use super::backup::remove_surplus;
+use super::{Consent, begin, explain_deferred, plan_for, prove, scan};
 use crate::args::{Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
@@ -18,8 +20,9 @@ use crate::render::{documents, text};
 
 /// Renew what is due, what is named, or everything.
 ///
-/// Shows the plan, asks, makes keys and certificates, verifies every signature, writes all new files beside the old ones,
-/// and only then replaces them. Subject, names, usages and kind of key stay as they were.
+/// Shows the plan, asks, makes keys and certificates, verifies every signature, backs up what will be replaced, writes all
+/// new files beside the old ones, and only then replaces them: all or none, whatever fails, and also after a crash. Subject,
+/// names, usages and kind of key stay as they were.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -33,6 +36,10 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 
+    /// Then remove all backups but the latest N, the one of this renewal included.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+
     /// The form of the output.
     #[arg(short, long, value_enum, default_value = "text")]
     output: Form,
@@ -42,9 +49,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { renewal, yes, dry_run, output: form, node } = args;
+    let Args { renewal, yes, dry_run, keep, output: form, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
+    let mut session = if *dry_run {
+        super::mention_interrupted(&node, output);
+        None
+    } else {
+        Some(begin(&node, "renew", Consent::of(*yes), output)?)
+    };
     let (snapshot, inventory) = scan(&node)?;
     let now = kubecerts_host::now();
     let plan = plan_for(renewal, &inventory, now)?;
@@ -61,17 +74,19 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     }
     let mut report = None;
     if !plan.is_empty() {
-        if !*dry_run && !*yes {
-            consent(output)?;
+        if session.is_some() {
+            Consent::of(*yes).ask("Renew these certificates?", output)?;
         }
         let changes = sign(&plan, &snapshot)?;
-        if *dry_run {
-            output.note(&format!(
+        match &mut session {
+            Some(session) => {
+                let purpose = Purpose::of_plan("renew", &plan);
+                report = Some(write(&changes, purpose, session, *form, output)?);
+            }
+            None => output.note(&format!(
                 "dry run: {} made and every signature verified, nothing was written",
                 text::counted(changes.changes().len(), "file")
-            ));
-        } else {
-            report = Some(write(&changes, &node, *form, output)?);
+            )),
         }
     }
     let after = report.as_ref().map_or(&inventory, |report| &report.inventory);
@@ -84,6 +99,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         if *form == Form::Text {
             output.data(&text::renewed(&plan, report));
         }
+        super::mention(&report.leftovers, output);
+    }
+    if let (Some(keep), Some(session)) = (keep, &mut session) {
+        remove_surplus(*keep, session, output)?;
     }
     if !*dry_run {
         warn(&diagnosis, &whereabouts, output);
@@ -103,16 +122,6 @@ fn warn(diagnosis: &Diagnosis, whereabouts: &Whereabouts, output: &mut Output) {
     }
 }
 
-fn consent(output: &mut Output) -> Result<(), CommandError> {
-    match output.confirm("Renew these certificates?") {
-        Some(true) => Ok(()),
-        Some(false) => Err(CommandError::refused("not confirmed, nothing was changed")
-            .with_hint("try it without changes: --dry-run")),
-        None => Err(CommandError::refused("there is no terminal to ask on, nothing was changed")
-            .with_hint("say --yes to renew without a question, or --dry-run to try it without changes")),
-    }
-}
-
 /// Makes the keys and the certificates, with a sign of life on a terminal: RSA keys take their time.
 pub(super) fn sign(plan: &Plan, snapshot: &Snapshot) -> Result<ChangeSet, CommandError> {
     let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
@@ -124,12 +133,19 @@ pub(super) fn sign(plan: &Plan, snapshot: &Snapshot) -> Result<ChangeSet, Comman
     Ok(changes?)
 }
 
-fn write(changes: &ChangeSet, node: &Node, form: Form, output: &mut Output) -> Result<Report, CommandError> {
+/// Writes what was signed, and says what was replaced.
+pub(super) fn write(
+    changes: &ChangeSet,
+    purpose: Purpose,
+    session: &mut Session<'_>,
+    form: Form,
+    output: &mut Output,
+) -> Result<Report, CommandError> {
     let mut lines = Vec::new();
-    let report = apply(changes, node, &mut SystemEntropy::new(), &mut |event| {
-        if let Event::Replaced { path, .. } = event {
-            lines.push(format!("replaced {path}"));
-        }
+    let report = session.apply(changes, purpose, &mut SystemEntropy::new(), &mut |event| match event {
+        Event::BackedUp { id } => lines.push(format!("backed up what is replaced as {id}")),
+        Event::Replaced { path } => lines.push(format!("replaced {path}")),
+        _ => {}
     })?;
     if form == Form::Text {
         for line in lines {

@@ -1,12 +1,15 @@
 //! The versioned documents: `kubecerts.dev/v1` in JSON and YAML. Their schemas are in `schema/`.
 
 use kubecerts_core::diagnosis::{Diagnosis, Finding, Impact, Remedy};
+use kubecerts_core::digest::Digest;
 use kubecerts_core::inspection::{Inspection, KubeconfigInspection};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, Place, RowState};
 use kubecerts_core::plan::Plan;
 use kubecerts_core::snapshot::EtcdPlacement;
 use kubecerts_core::x509::{Certificate, KeyEncoding, PublicKey, SignatureVerdict};
 use kubecerts_host::Report;
+use kubecerts_host::disk::backup::{Difference, Listed, Node, Restoration, Restored};
+use kubecerts_host::disk::transaction::Done;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -82,7 +85,56 @@ pub(crate) fn renewal(
         "complete": !plan.is_incomplete(),
         "plan": plan_document,
         "written": written.unwrap_or_default(),
+        "backup": report.and_then(|report| report.backup.as_deref()),
         "findings": diagnosis.findings().iter().map(|found| finding(found, whereabouts)).collect::<Vec<_>>(),
+    }))
+}
+
+/// Returns the list of backups.
+pub(crate) fn backups(listed: &[Listed]) -> Document {
+    let item = |listed: &Listed| match &listed.manifest {
+        Ok(manifest) => json!({
+            "id": listed.id,
+            "createdAt": manifest.created_at.to_string(),
+            "scope": manifest.scope,
+            "reason": manifest.reason,
+            "files": manifest.files.iter().filter(|entry| matches!(entry.node, Node::File { .. })).count(),
+            "etcd": manifest.etcd,
+        }),
+        Err(error) => json!({ "id": listed.id, "problem": error.to_string() }),
+    };
+    Document(json!({
+        "apiVersion": API_VERSION,
+        "kind": "BackupList",
+        "items": listed.iter().map(item).collect::<Vec<_>>(),
+    }))
+}
+
+/// Returns how the node differed from a backup, and what was done about it.
+pub(crate) fn restoration(restoration: &Restoration, done: Option<&Done>) -> Document {
+    let digest = |bytes: Option<&[u8]>| bytes.map(|bytes| Digest::of(bytes).to_string());
+    let file = |file: &Restored| {
+        json!({
+            "path": file.path.as_str(),
+            "difference": match file.difference {
+                Difference::Content => "content",
+                Difference::Facts => "facts",
+                Difference::Missing => "missing",
+                Difference::Extra => "extra",
+                _ => "other",
+            },
+            "before": digest(file.current_secret_bytes()),
+            "after": digest(file.restored_secret_bytes()),
+        })
+    };
+    Document(json!({
+        "apiVersion": API_VERSION,
+        "kind": "Rollback",
+        "id": restoration.manifest().id,
+        "applied": done.is_some(),
+        "files": restoration.files().iter().map(file).collect::<Vec<_>>(),
+        "linksLeft": restoration.links().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "backup": done.map(|done| done.id.as_str()),
     }))
 }
 

@@ -5,6 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{DEFAULT_WINDOW, Diagnosis, Finding, FindingCode, Remedy, Severity};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, Place, RowState};
+use kubecerts_host::disk::backup::{Entry, Listed, Manifest, Node, Scope};
 
 use super::span::human_duration;
 use crate::args::Whereabouts;
@@ -44,6 +45,92 @@ pub(crate) fn check(
         second.add_row(cells(row, None, inventory, diagnosis, width));
     }
     format!("{}\n{}\n{}", render(&first), render(&second), findings(diagnosis, whereabouts))
+}
+
+/// Returns the list of backups.
+pub(crate) fn backups(listed: &[Listed]) -> String {
+    let mut table = plain_table(&["BACKUP", "CREATED", "SCOPE", "FILES", "ETCD REVISION", "REASON"]);
+    for Listed { id, manifest, .. } in listed {
+        let row = match manifest {
+            Ok(manifest) => [
+                id.clone(),
+                manifest.created_at.to_string(),
+                scope(manifest.scope).to_owned(),
+                count_files(manifest).to_string(),
+                manifest.etcd.as_ref().map_or_else(|| "-".to_owned(), |etcd| etcd.revision.to_string()),
+                manifest.reason.escape_debug().to_string(),
+            ],
+            Err(error) => [
+                id.escape_debug().to_string(),
+                "-".into(),
+                UNUSABLE.into(),
+                "-".into(),
+                "-".into(),
+                error.to_string(),
+            ],
+        };
+        table.add_row(row);
+    }
+    render(&table)
+}
+
+/// Returns what a backup holds.
+pub(crate) fn backup(manifest: &Manifest) -> String {
+    let mut table = plain_table(&["PATH", "TYPE", "MODE", "OWNER", "SIZE", "SHA256"]);
+    for Entry { path, node, .. } in &manifest.files {
+        let row = match node {
+            Node::File { sha256, size, mode, uid, gid, .. } => [
+                "file".to_owned(),
+                format!("{mode:04o}"),
+                format!("{uid}:{gid}"),
+                size.to_string(),
+                sha256.to_string(),
+            ],
+            Node::Directory { mode, uid, gid } => [
+                "directory".to_owned(),
+                format!("{mode:04o}"),
+                format!("{uid}:{gid}"),
+                "-".into(),
+                "-".into(),
+            ],
+            Node::Link { target } => {
+                [format!("link to {}", target.escape_debug()), "-".into(), "-".into(), "-".into(), "-".into()]
+            }
+            _ => ["absent".to_owned(), "-".into(), "-".into(), "-".into(), "-".into()],
+        };
+        table.add_row(std::iter::once(path.to_string()).chain(row));
+    }
+    let Manifest { id, created_at, reason, skipped, etcd, .. } = manifest;
+    let mut text =
+        format!("Backup {id} of {created_at}, {}, {}\n\n", scope(manifest.scope), reason.escape_debug());
+    text.push_str(&render(&table));
+    for skipped in skipped {
+        text.push_str(&format!("left out {}: {}\n", skipped.path, skipped.reason.escape_debug()));
+    }
+    if let Some(etcd) = etcd {
+        text.push_str(&format!(
+            "etcd snapshot {}: {} bytes, revision {}, from {} {}, sha256:{}\n",
+            etcd.file.escape_debug(),
+            etcd.size,
+            etcd.revision,
+            etcd.endpoint.escape_debug(),
+            etcd.version.escape_debug(),
+            etcd.sha256
+        ));
+    }
+    text
+}
+
+const fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Changed => "changed",
+        Scope::Full => "full",
+        _ => "other",
+    }
+}
+
+fn count_files(manifest: &Manifest) -> usize {
+    manifest.files.iter().filter(|entry| matches!(entry.node, Node::File { .. })).count()
 }
 
 fn plain_table(header: &[&str]) -> Table {

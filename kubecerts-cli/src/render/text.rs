@@ -3,13 +3,18 @@
 use std::fmt::Write as _;
 
 use kubecerts_core::catalog::Reload;
-use kubecerts_core::inspection::{Inspection, KubeconfigInspection};
+use kubecerts_core::digest::Digest;
+use kubecerts_core::inspection::{Inspection, KubeconfigInspection, inspect};
 use kubecerts_core::inventory::{Inventory, KeyFacts};
 use kubecerts_core::plan::{IssuerRef, KeyPolicy, Plan, Step};
+use kubecerts_core::time::Timestamp;
 use kubecerts_core::x509::{
     Certificate, CertificateRequest, Extension, KeyEncoding, PublicKey, SignatureVerdict,
 };
 use kubecerts_host::Report;
+use kubecerts_host::disk::State;
+use kubecerts_host::disk::backup::{Difference, Manifest, Node, Restoration};
+use kubecerts_host::disk::recovery::{Interrupted, Outcome};
 
 use crate::output::STRONG;
 
@@ -51,8 +56,98 @@ pub(crate) fn renewed(plan: &Plan, report: &Report) -> String {
         counted(plan.steps().len(), "certificate"),
         counted(report.written.len(), "file")
     ));
+    if let Some(id) = &report.backup {
+        text.line(format!("What was replaced is in backup {id}."));
+    }
     text.restarts(plan);
     text.0
+}
+
+/// Returns which run was interrupted, and what is to be done about it and why, on one line.
+pub(crate) fn interrupted(interrupted: &Interrupted) -> String {
+    let mut text = "a run was interrupted".to_owned();
+    if let (Some(purpose), Some(at), Some(process)) =
+        (interrupted.purpose(), interrupted.at(), interrupted.process())
+    {
+        let command = purpose.command().escape_debug();
+        text = format!("a run was interrupted: {command} at {at}, process {process}");
+    }
+    let verdict = match interrupted.verdict().outcome() {
+        Outcome::Finished => "it is to be finished",
+        Outcome::RolledBack | Outcome::Abandoned => "it is to be rolled back",
+    };
+    format!("{text}; {verdict}, because {}", interrupted.verdict().reason())
+}
+
+/// Returns what was backed up, and where.
+pub(crate) fn backup_made(manifest: &Manifest, state: &State) -> String {
+    let files = manifest.files.iter().filter(|entry| matches!(entry.node, Node::File { .. })).count();
+    let (id, directory) = (&manifest.id, state.path());
+    format!("backup {id}: {} in {directory}/backups/{id}, read again\n", counted(files, "file"))
+}
+
+/// Returns how the node differs from a backup.
+pub(crate) fn restoration(restoration: &Restoration, now: Timestamp) -> String {
+    let mut text = Text::default();
+    let Manifest { id, created_at, reason, .. } = restoration.manifest();
+    if restoration.is_empty() {
+        text.line(format!("Every file is as in backup {id} of {created_at}, {reason}."));
+        return text.0;
+    }
+    text.line(format!("To put back from backup {id} of {created_at}, {reason}:"));
+    for file in restoration.files() {
+        let what = match file.difference {
+            Difference::Content => "replaced",
+            Difference::Facts => "same content, mode, owner or labels replaced",
+            Difference::Missing => "missing, comes back",
+            Difference::Extra => "not in the backup, removed",
+            _ => "differs",
+        };
+        text.line(format!("  {}: {what}", file.path));
+        for (sign, bytes) in [("-", file.current_secret_bytes()), ("+", file.restored_secret_bytes())] {
+            for line in bytes.into_iter().flat_map(|bytes| gist(bytes, now)) {
+                text.line(format!("    {sign} {line}"));
+            }
+        }
+    }
+    text.0
+}
+
+/// Returns what somebody has to know of a file to tell it from another one: certificates with their ends, keys by their
+/// public halves.
+fn gist(bytes: &[u8], now: Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut items = inspect(bytes);
+    while !items.is_empty() {
+        let mut inner = Vec::new();
+        for item in items {
+            match item {
+                Inspection::Certificate(certificate) => {
+                    let end = certificate.not_after();
+                    let state = if end < now { ", EXPIRED" } else { "" };
+                    let (subject, serial) = (certificate.subject(), certificate.serial());
+                    lines.push(format!("{subject}, serial {serial}, until {end}{state}"));
+                }
+                Inspection::PrivateKey(key) => lines.push(key_gist("private key", key.public_key())),
+                Inspection::PublicKey(key) => lines.push(key_gist("public key", &key)),
+                Inspection::Kubeconfig(kubeconfig) => {
+                    let KubeconfigInspection { credentials, .. } = *kubeconfig;
+                    inner.extend(credentials.into_iter().flat_map(|(_, items)| items));
+                }
+                Inspection::Damaged { what, damage } => lines.push(format!("damaged {what}: {damage}")),
+                _ => {}
+            }
+        }
+        items = inner;
+    }
+    if lines.is_empty() {
+        lines.push(format!("sha256:{}", Digest::of(bytes)));
+    }
+    lines
+}
+
+fn key_gist(kind: &str, key: &PublicKey) -> String {
+    format!("{kind} {}, public half sha256:{}", key.key_type(), key.fingerprint())
 }
 
 /// Returns everything in a file.

@@ -14,6 +14,12 @@ pub(crate) enum Document {
     Renewal,
     /// `kubecerts inspect -o json`
     Inspection,
+    /// `kubecerts backup create -o json`, `kubecerts backup show -o json`, and the manifest in a backup
+    Backup,
+    /// `kubecerts backup list -o json`
+    BackupList,
+    /// `kubecerts rollback -o json`
+    Rollback,
 }
 
 impl Document {
@@ -24,6 +30,9 @@ impl Document {
             Self::Plan => include_str!("plan.json"),
             Self::Renewal => include_str!("renewal.json"),
             Self::Inspection => include_str!("inspection.json"),
+            Self::Backup => include_str!("backup.json"),
+            Self::BackupList => include_str!("backup-list.json"),
+            Self::Rollback => include_str!("rollback.json"),
         }
     }
 }

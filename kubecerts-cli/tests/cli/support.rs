@@ -42,8 +42,21 @@ impl Tree {
         self.directory.path()
     }
 
-    /// Returns every file with its mode and content, by its path below the root; of a link, where it points.
+    /// Returns every file of the node with its mode and content, by its path below the root; of a link, where it points.
+    /// Journals and backups are not the node's.
     pub(crate) fn files(&self) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let mut files = self.all_files();
+        files.retain(|path, _| !path.starts_with(STATE));
+        files
+    }
+
+    /// Returns the files of journals and backups, by their paths below their directory.
+    pub(crate) fn state_files(&self) -> BTreeMap<String, (u32, Vec<u8>)> {
+        let files = self.all_files().into_iter();
+        files.filter_map(|(path, file)| Some((path.strip_prefix(STATE)?.to_owned(), file))).collect()
+    }
+
+    fn all_files(&self) -> BTreeMap<String, (u32, Vec<u8>)> {
         let mut files = BTreeMap::new();
         walk(self.root(), self.root(), &mut files);
         files
@@ -55,6 +68,9 @@ impl Tree {
         kubecerts(&[arguments, &["--rootfs", root]].concat())
     }
 }
+
+/// Where journals and backups lie by default.
+const STATE: &str = "var/lib/kubecerts/";
 
 fn walk(root: &Path, directory: &Path, files: &mut BTreeMap<String, (u32, Vec<u8>)>) {
     for entry in fs::read_dir(directory).unwrap() {

@@ -126,7 +126,7 @@ pub fn prune(keep: usize, state: &State, disk: &mut impl Disk) -> Result<Vec<Str
 }
 
 /// Removes the backup `id`, whole or not.
-pub(super) fn remove(id: &str, state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
+pub(crate) fn remove(id: &str, state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
     let directory = directory(id, state);
     // Without its manifest it is no backup any more, however far the rest comes.
     let manifest = directory.join(manifest::NAME);
@@ -138,7 +138,7 @@ pub(super) fn remove(id: &str, state: &State, disk: &mut impl Disk) -> Result<()
 }
 
 /// Removes what interrupted runs have left of their backups.
-pub(super) fn sweep(state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
+pub(crate) fn sweep(state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
     for id in ids(state, disk)? {
         let directory = directory(&id, state);
         let manifest = directory.join(manifest::NAME);

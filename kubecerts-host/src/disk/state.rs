@@ -83,7 +83,7 @@ impl State {
     }
 
     /// Returns an identifier for a run at `now` that no earlier one has.
-    pub(super) fn new_id(&self, now: Timestamp, disk: &impl Disk) -> Result<String, DiskError> {
+    pub(crate) fn new_id(&self, now: Timestamp, disk: &impl Disk) -> Result<String, DiskError> {
         let text: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
         let mut id = text.clone();
         let mut count = 1;

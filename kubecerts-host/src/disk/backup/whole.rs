@@ -25,6 +25,24 @@ impl<D: Disk> Writer<'_, D> {
         self.below(directory, &resolved.host, except, 0)
     }
 
+    /// Adds the file `path` through all links, unless it is in the backup already or does not exist.
+    ///
+    /// # Errors
+    /// As [`whole`](Self::whole).
+    pub fn one(&mut self, path: &TreePath, root: &Root) -> Result<(), DiskError> {
+        let refused = |problem| DiskError::Refused { path: path.clone(), problem };
+        let resolved = root.resolve(path, &*self.disk).map_err(refused)?;
+        if self.holds(path) || self.holds(&resolved.tree) {
+            return Ok(());
+        }
+        let failed =
+            |source| DiskError::Replace { path: path.clone(), operation: Operation::Inspect, source };
+        match self.disk.stat(&resolved.host).map_err(failed)? {
+            Some(stat) => self.regular(path, &resolved.host, stat),
+            None => Ok(()),
+        }
+    }
+
     fn below(
         &mut self,
         path: &TreePath,
@@ -54,13 +72,13 @@ impl<D: Disk> Writer<'_, D> {
                 let target = self.disk.read_link(host).map_err(failed(Operation::Read))?;
                 self.link(path, target.to_string_lossy().into_owned());
             }
-            Kind::File => self.one(path, host, stat)?,
+            Kind::File => self.regular(path, host, stat)?,
             other => self.skip(path, format!("it is a {}", other.name())),
         }
         Ok(())
     }
 
-    fn one(&mut self, path: &TreePath, host: &Path, stat: Stat) -> Result<(), DiskError> {
+    fn regular(&mut self, path: &TreePath, host: &Path, stat: Stat) -> Result<(), DiskError> {
         if stat.size > BACKUP_FILE_LIMIT {
             self.skip(
                 path,

@@ -1,0 +1,82 @@
+//! `kubecerts rollback`
+
+use kubecerts_host::disk::RealDisk;
+use kubecerts_host::disk::backup::{self, Restoration};
+use kubecerts_host::{Event, SystemEntropy};
+
+use super::{Consent, begin};
+use crate::args::{Form, NodeArgs};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::render::{documents, text};
+
+/// Put back the files of a backup: all of them, or none.
+///
+/// Shows how they differ, asks, backs up what is there now, and replaces. Components have to be restarted afterwards
+/// like after a renewal.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The backup, see `kubecerts backup list`; by default the latest.
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Show the difference, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Form,
+
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
+    let Args { id, yes, dry_run, output: form, node } = args;
+    let whereabouts = node.whereabouts();
+    let node = node.open()?;
+    let mut session = if *dry_run {
+        super::mention_interrupted(&node, output);
+        None
+    } else {
+        Some(begin(&node, "rollback", Consent::of(*yes), output)?)
+    };
+    let manifest = backup::find(id.as_deref(), node.state(), &RealDisk)?;
+    let restoration = Restoration::new(manifest, node.root(), node.state(), &RealDisk)?;
+    if *form == Form::Text {
+        output.data(&text::restoration(&restoration, kubecerts_host::now()));
+    }
+    for link in restoration.links() {
+        output.warning(&format!("the link {link} is not as it was, and stays as it is"));
+    }
+    let mut done = None;
+    if let Some(session) = &mut session
+        && !restoration.is_empty()
+    {
+        Consent::of(*yes).ask("Put these files back?", output)?;
+        done = Some(session.restore(&restoration, &mut SystemEntropy::new(), &mut |event| {
+            if let Event::Replaced { path } = event {
+                output.note(&format!("put back {path}"));
+            }
+        })?);
+    }
+    if *form == Form::Json {
+        output.data(&documents::restoration(&restoration, done.as_ref()).to_json());
+    }
+    let Some(done) = done else {
+        if *dry_run && !restoration.is_empty() {
+            output.note("dry run: nothing was written");
+        }
+        return Ok(Exit::Fine);
+    };
+    output.note(&format!("what was there is in backup {}", done.id));
+    super::mention(&done.leftovers, output);
+    output.hint(&format!("see what is in force now with: kubecerts check{}", whereabouts.options));
+    Ok(Exit::Fine)
+}
