@@ -25,6 +25,7 @@ pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inventory {
     node: NodeFacts,
+    files: BTreeMap<FileSlot, FileFacts>,
     authorities: BTreeMap<CaSlot, Authority>,
     credentials: BTreeMap<Place, Credential>,
     service_account: ServiceAccount,
@@ -94,6 +95,7 @@ impl Inventory {
 
         Self {
             node: snapshot.node().clone(),
+            files: FileSlot::all().map(|file| (file, FileFacts::of_slot(snapshot, file))).collect(),
             service_account: ServiceAccount::parse(snapshot),
             authorities,
             credentials,
@@ -104,6 +106,15 @@ impl Inventory {
     #[must_use]
     pub const fn node(&self) -> &NodeFacts {
         &self.node
+    }
+
+    /// Returns what is at the path of `file`, whatever it refers to.
+    ///
+    /// # Panics
+    /// Never: an inventory has every file, even when it does not exist.
+    #[must_use]
+    pub fn file(&self, file: FileSlot) -> &FileFacts {
+        self.files.get(&file).expect("an inventory has every file")
     }
 
     /// Returns the authority `ca`.
