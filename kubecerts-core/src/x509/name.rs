@@ -120,6 +120,15 @@ impl fmt::Debug for DistinguishedName {
     }
 }
 
+impl fmt::Display for NameAttribute {
+    /// Writes kind and value, as `O = system:masters`. A name is foreign text, so control characters are escaped: they
+    /// must not reach a terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, value } = self;
+        write!(f, "{kind} = {}", value.escape_debug())
+    }
+}
+
 impl NameAttribute {
     fn from_der(attribute: &AttributeTypeAndValue) -> Self {
         let short = SHORT_NAMES.iter().find(|(oid, _)| *oid == attribute.oid);
@@ -147,11 +156,7 @@ const SHORT_NAMES: [(ObjectIdentifier, &str); 7] = [
 ];
 
 fn show(name: &Name) -> String {
-    let attribute = |attribute: &AttributeTypeAndValue| {
-        let NameAttribute { kind, value } = NameAttribute::from_der(attribute);
-        // A name is foreign text: control characters must not reach a terminal.
-        format!("{kind} = {}", value.escape_debug())
-    };
+    let attribute = |attribute: &AttributeTypeAndValue| NameAttribute::from_der(attribute).to_string();
     let set = |set: &RelativeDistinguishedName| set.iter().map(attribute).collect::<Vec<_>>().join(" + ");
     name.iter_rdn().map(set).collect::<Vec<_>>().join(", ")
 }

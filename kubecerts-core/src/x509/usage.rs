@@ -51,6 +51,12 @@ impl KeyUsages {
         Self(self.0 & !Self::OF_AUTHORITIES)
     }
 
+    /// Returns these usages without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Returns whether there is no usage.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -87,6 +93,13 @@ impl KeyUsages {
         let bytes = usize::try_from(length.div_ceil(8)).expect("a length below 16 fits");
         let unused = u8::try_from(bytes * 8).expect("at most 16") - u8::try_from(length).expect("at most 16");
         BitStringRef::new(unused, &wire[..bytes])?.to_der()
+    }
+}
+
+impl fmt::Display for KeyUsages {
+    /// Writes the names in the order of their bits, as `digitalSignature, keyEncipherment`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().collect::<Vec<_>>().join(", "))
     }
 }
 
