@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
+use super::step::{
+    CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write, found,
+};
 use super::{AuthorityProblem, BACKDATE, KeyChoice, PlanRequest, Reason, Selection, is_foreign, serial};
 use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, Slot};
 use crate::inventory::{Authority, ChainFact, Credential, Custody, FileFacts, Inventory, Reading};
-use crate::issue::Expected;
 use crate::time::Timestamp;
 use crate::x509::{Certificate, ExtendedKeyUsages, KeyUsages, Purpose, SignatureAlgorithm, Validity};
 
@@ -74,7 +75,7 @@ impl Renewal<'_> {
             // possible, and missed only when it is due.
             return Err(Reason::NotDue { not_after: leaf.not_after() });
         }
-        let (signer, signature) = self.signer(ca, authority)?;
+        let (signer, signature) = signer(ca, authority, &self.request.remote_authorities, self.now)?;
         let mut notes = Vec::new();
 
         let asked = self.now.plus(self.request.lifetime);
@@ -138,50 +139,6 @@ impl Renewal<'_> {
             || (credential.key_matches() != Some(true) && !credential.has_unsupported_key())
     }
 
-    /// Returns the certificate that signs for `ca`, and the algorithm.
-    fn signer<'i>(
-        &self,
-        ca: CaSlot,
-        authority: &'i Authority,
-    ) -> Result<(&'i Certificate, SignatureAlgorithm), Reason> {
-        let unusable = |problem| Reason::AuthorityUnusable(ca, problem);
-        let damaged =
-            |facts: &FileFacts, reason| unusable(AuthorityProblem::Damaged(facts.path.clone(), reason));
-        let remote = self.request.remote_authorities.contains(&ca);
-        match authority.custody() {
-            Custody::Held => {}
-            Custody::External if remote => {}
-            Custody::External => return Err(Reason::ExternalAuthority(ca)),
-            Custody::Absent => {
-                return Err(unusable(AuthorityProblem::Absent(authority.certificate_file().path.clone())));
-            }
-            Custody::Broken => {
-                if let Some(reason) = authority.certificate().problem() {
-                    return Err(damaged(authority.certificate_file(), reason));
-                }
-                if let Some(reason) = authority.key().problem() {
-                    return Err(damaged(authority.key_file(), reason));
-                }
-                return Err(unusable(AuthorityProblem::KeyMismatch));
-            }
-        }
-        let signer = authority.signer().expect("an authority that is held or external has a certificate");
-        if !signer.is_authority() {
-            return Err(unusable(AuthorityProblem::NotAnAuthority));
-        }
-        if signer.not_after() < self.now {
-            return Err(unusable(AuthorityProblem::Expired(signer.not_after())));
-        }
-        if signer.not_before() > self.now {
-            return Err(unusable(AuthorityProblem::NotYetValid(signer.not_before())));
-        }
-        let key_type = signer.public_key().key_type();
-        let signature = key_type
-            .signature()
-            .ok_or_else(|| unusable(AuthorityProblem::UnsupportedKey(key_type.to_string())))?;
-        Ok((signer, signature))
-    }
-
     fn key(
         &self,
         credential: &Credential,
@@ -203,8 +160,51 @@ impl Renewal<'_> {
     }
 }
 
+/// Returns the certificate that signs for `ca` at `now`, and the algorithm.
+pub(super) fn signer<'i>(
+    ca: CaSlot,
+    authority: &'i Authority,
+    remote: &BTreeSet<CaSlot>,
+    now: Timestamp,
+) -> Result<(&'i Certificate, SignatureAlgorithm), Reason> {
+    let unusable = |problem| Reason::AuthorityUnusable(ca, problem);
+    let damaged = |facts: &FileFacts, reason| unusable(AuthorityProblem::Damaged(facts.path.clone(), reason));
+    match authority.custody() {
+        Custody::Held => {}
+        Custody::External if remote.contains(&ca) => {}
+        Custody::External => return Err(Reason::ExternalAuthority(ca)),
+        Custody::Absent => {
+            return Err(unusable(AuthorityProblem::Absent(authority.certificate_file().path.clone())));
+        }
+        Custody::Broken => {
+            if let Some(reason) = authority.certificate().problem() {
+                return Err(damaged(authority.certificate_file(), reason));
+            }
+            if let Some(reason) = authority.key().problem() {
+                return Err(damaged(authority.key_file(), reason));
+            }
+            return Err(unusable(AuthorityProblem::KeyMismatch));
+        }
+    }
+    let signer = authority.signer().expect("an authority that is held or external has a certificate");
+    if !signer.is_authority() {
+        return Err(unusable(AuthorityProblem::NotAnAuthority));
+    }
+    if signer.not_after() < now {
+        return Err(unusable(AuthorityProblem::Expired(signer.not_after())));
+    }
+    if signer.not_before() > now {
+        return Err(unusable(AuthorityProblem::NotYetValid(signer.not_before())));
+    }
+    let key_type = signer.public_key().key_type();
+    let signature = key_type
+        .signature()
+        .ok_or_else(|| unusable(AuthorityProblem::UnsupportedKey(key_type.to_string())))?;
+    Ok((signer, signature))
+}
+
 /// Returns the certificate to renew, or why there is none that could be.
-fn renewable(credential: &Credential) -> Result<&Certificate, Reason> {
+pub(super) fn renewable(credential: &Credential) -> Result<&Certificate, Reason> {
     let facts = credential.certificate_file();
     let leaf = match credential.certificate() {
         Reading::Present(bundle) => bundle.first(),
@@ -266,13 +266,8 @@ fn writes(
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Write>, Reason> {
     let mut write = |file: FileSlot, facts: &FileFacts| {
-        let expected = match (facts.exists, facts.digest) {
-            (false, _) => Expected::Absent,
-            (true, Some(digest)) => Expected::Content(digest),
-            (true, None) => {
-                return Err(Reason::Unreadable(facts.path.clone(), "its content is not known".to_owned()));
-            }
-        };
+        let expected = found(facts)
+            .ok_or_else(|| Reason::Unreadable(facts.path.clone(), "its content is not known".to_owned()))?;
         let current = facts.meta.as_ref().map(|meta| meta.mode & 0o777);
         let mode = match current {
             // A secret never stays open to everybody.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::catalog::{CaSlot, FileSlot, Slot};
 use crate::digest::Digest;
+use crate::inventory::FileFacts;
 use crate::issue::Expected;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{
@@ -173,6 +174,15 @@ impl Write {
     #[must_use]
     pub const fn mode(&self) -> u32 {
         self.mode
+    }
+}
+
+/// Returns what a write of the file would have to expect, or `None` when there is a file of unknown content.
+pub(super) fn found(facts: &FileFacts) -> Option<Expected> {
+    match (facts.exists, facts.digest) {
+        (false, _) => Some(Expected::Absent),
+        (true, Some(digest)) => Some(Expected::Content(digest)),
+        (true, None) => None,
     }
 }
 
