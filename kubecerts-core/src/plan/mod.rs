@@ -5,6 +5,7 @@
 //! [`Plan::steps`] is the order of [`Slot::ALL`], and of the writes; what was asked for and is not planned is in
 //! [`Plan::deferred`] with its reason.
 
+mod clock;
 mod create;
 mod deferred;
 #[cfg(feature = "serde")]
@@ -24,6 +25,7 @@ use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{NodeFacts, ReadProblem};
 use crate::time::{Seconds, Timestamp};
 
+pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::{ClusterIntent, create};
 pub use deferred::{AuthorityProblem, Deferred, Reason};
 pub use step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
