@@ -11,7 +11,7 @@ use kubecerts_core::catalog::{Directories, Layout, PathSource};
 use kubecerts_core::inspection::inspect;
 use kubecerts_core::manifest::{KubeadmConfig, KubeletConfig, StaticPod};
 use kubecerts_core::path::TreePath;
-use kubecerts_core::plan::Plan;
+use kubecerts_core::plan::{IssuerRef, Plan};
 use kubecerts_core::x509::{
     AlternativeName, Certificate, CertificateRequest, DistinguishedName, PrivateKey, PublicKey, SerialNumber,
     certificates, decode_blocks, encode_certificate, encode_public_key,
@@ -156,6 +156,11 @@ pub fn plan_document(data: &[u8]) {
                 certificate.issuer.authority(),
                 step.slot().issuer(),
                 "the catalogue's authority signs"
+            );
+            assert_eq!(
+                matches!(certificate.issuer, IssuerRef::Existing { .. }),
+                step.replaced().is_some(),
+                "an authority that exists renews and makes nothing new"
             );
         }
     }

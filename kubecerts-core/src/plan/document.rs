@@ -347,6 +347,11 @@ fn check_certificate(step: &Step, created: &BTreeSet<CaSlot>) -> Result<(), Docu
     {
         return Err(DocumentError::IssuerNotCreated { slot, issuer });
     }
+    if matches!(certificate.issuer, IssuerRef::Existing { .. }) != step.replaced.is_some() {
+        // A new certificate of an authority that is there would be a new identity, and no plan makes one.
+        let reason = "must be signed by an authority that exists when it renews, and only then";
+        return Err(DocumentError::Step { slot, reason });
+    }
     let usages = certificate.key_usages;
     if !matches!(slot, Slot::Ca(_)) && usages.without_authority() != usages {
         return Err(DocumentError::AuthorityUsages { slot });

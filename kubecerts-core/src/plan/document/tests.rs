@@ -442,6 +442,22 @@ fn a_new_issuer_that_no_earlier_step_creates_is_refused() {
 }
 
 #[test]
+fn a_new_certificate_of_an_authority_that_exists_is_refused() {
+    let expected = "must be signed by an authority that exists when it renews, and only then";
+    let issuer = renewal().steps[0].certificate.clone().unwrap().issuer;
+    let reason = mismatch(creation(), Slot::Kubeconfig(KubeconfigSlot::SuperAdmin), |step| {
+        step.certificate.as_mut().unwrap().issuer = issuer;
+    });
+    assert_eq!(reason, expected);
+    let mut plan = creation();
+    plan.steps.iter_mut().filter(|step| step.slot == API_SERVER).for_each(renew);
+    let reason = mismatch(plan, API_SERVER, |step| {
+        step.certificate.as_mut().unwrap().issuer = IssuerRef::Created(CaSlot::Cluster);
+    });
+    assert_eq!(reason, expected);
+}
+
+#[test]
 fn a_leaf_that_may_sign_certificates_or_revocation_lists_is_refused() {
     for usage in ["keyCertSign", "cRLSign"] {
         let error = refusal(&renewal(), |document| {
