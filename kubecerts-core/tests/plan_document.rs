@@ -8,9 +8,11 @@ use std::sync::OnceLock;
 
 use kubecerts_core::catalog::{CaSlot, Directories, FileSlot, Layout, LeafSlot, PathSource, Slot};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::plan::{ClusterIntent, KeyChoice, Plan, PlanRequest, Selection, create, plan};
+use kubecerts_core::issue::begin;
+use kubecerts_core::plan::{ClusterIntent, KeyChoice, Plan, PlanRequest, Selection, Step, create, plan};
+use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::{Seconds, Timestamp};
-use kubecerts_core::x509::KeyAlgorithm;
+use kubecerts_core::x509::{AlternativeNames, KeyAlgorithm, KeyUsages};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -113,15 +115,28 @@ fn plans_of_new_trees_round_trip() {
     }
 }
 
+const NOW: &str = "2026-12-20T00:00:00Z";
+
+/// The tree of the renewal in [`documents`].
+fn snapshot() -> &'static Snapshot {
+    static SNAPSHOT: OnceLock<Snapshot> = OnceLock::new();
+    SNAPSHOT.get_or_init(|| {
+        let mut tree = TreeBuilder::kubeadm().without(FileSlot::CaKey(CaSlot::FrontProxy)).build();
+        tree.set_mode("/etc/kubernetes/pki/apiserver.key", 0o644);
+        tree.snapshot()
+    })
+}
+
+fn inventory() -> &'static Inventory {
+    static INVENTORY: OnceLock<Inventory> = OnceLock::new();
+    INVENTORY.get_or_init(|| Inventory::parse(snapshot()))
+}
+
 /// Two documents to be edited: a renewal with steps and deferred entries, and a creation.
 fn documents() -> &'static [Value; 2] {
     static DOCUMENTS: OnceLock<[Value; 2]> = OnceLock::new();
     DOCUMENTS.get_or_init(|| {
-        let mut tree = TreeBuilder::kubeadm().without(FileSlot::CaKey(CaSlot::FrontProxy)).build();
-        tree.set_mode("/etc/kubernetes/pki/apiserver.key", 0o644);
-        let [_, renewal, ..] = &plans(&tree.inventory(), at("2026-12-20T00:00:00Z"))[..] else {
-            unreachable!("there are six plans")
-        };
+        let [_, renewal, ..] = &plans(inventory(), at(NOW))[..] else { unreachable!("there are six plans") };
         assert!(!renewal.steps().is_empty() && !renewal.deferred().is_empty());
         let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
         let creation = create(&intent, at("2026-01-01T00:00:00Z"), &mut Seeded::new(3)).unwrap();
@@ -255,7 +270,8 @@ fn apply(document: &mut Value, edit: &Edit) {
     }
 }
 
-/// Whatever can be read stays within the layout and reads back from what it writes.
+/// Whatever can be read stays within the layout and reads back from what it writes; what passes the review without a word
+/// is no more than what it replaces, and can be issued.
 fn obeys_the_law(text: &str) -> Result<(), TestCaseError> {
     let Ok(plan) = Plan::from_json(text) else { return Ok(()) };
     let layout = Layout::kubeadm(&Directories::default(), PathSource::Default);
@@ -267,8 +283,33 @@ fn obeys_the_law(text: &str) -> Result<(), TestCaseError> {
             prop_assert!(!write.file().is_secret() || write.mode() & 0o007 == 0);
         }
     }
+    if let Ok(deviations) = plan.review(inventory(), at(NOW)) {
+        let deviating: BTreeSet<_> = deviations.iter().map(|deviation| deviation.slot).collect();
+        for step in plan.steps().iter().filter(|step| !deviating.contains(&step.slot())) {
+            prop_assert!(within_the_old_certificate(step), "{step:?}");
+        }
+        let issuance = begin(&plan, snapshot());
+        prop_assert!(issuance.is_ok(), "what passes can be issued: {issuance:?}");
+    }
     prop_assert_eq!(Plan::from_json(&plan.to_json()), Ok(plan));
     Ok(())
+}
+
+/// Returns whether nobody needs to look at the certificate of `step`, since the old one in [`snapshot`] is kubeadm's.
+fn within_the_old_certificate(step: &Step) -> bool {
+    let Some(old) = inventory().credential(step.slot()).and_then(|credential| credential.leaf()) else {
+        return false;
+    };
+    let Some(new) = step.certificate() else { return false };
+    let names = |names: &AlternativeNames| names.as_slice().iter().cloned().collect::<BTreeSet<_>>();
+    let purposes = new.extended_key_usages.as_slice();
+    new.subject.attributes().iter().all(|attribute| old.subject().attributes().contains(attribute))
+        && names(&new.alternative_names) == names(old.alternative_names())
+        && new.key_usages.names().all(|name| KeyUsages::LEAF.names().any(|kept| kept == name))
+        && !purposes.is_empty()
+        && purposes.iter().all(|purpose| old.extended_key_usages().as_slice().contains(purpose))
+        && new.validity.not_before() <= at(NOW)
+        && new.validity.not_after() <= at(NOW).plus(Seconds::from_days(367))
 }
 
 proptest! {
@@ -314,6 +355,7 @@ fn the_edits_of_the_law_leave_some_documents_readable() {
         edited["steps"].as_array_mut().unwrap().pop();
         edited["restarts"] = json!([]);
         let plan = Plan::from_json(&edited.to_string()).unwrap();
+        obeys_the_law(&edited.to_string()).unwrap();
         assert_ne!(Plan::from_json(&document.to_string()), Ok(plan));
     }
 }

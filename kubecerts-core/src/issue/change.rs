@@ -1,5 +1,7 @@
 //! The bytes to write, with what each write expects to replace.
 
+use std::fmt;
+
 use crate::catalog::FileSlot;
 use crate::digest::Digest;
 use crate::path::TreePath;
@@ -13,6 +15,16 @@ pub enum Expected {
     Absent,
     /// A file with this content.
     Content(Digest),
+}
+
+impl fmt::Display for Expected {
+    /// Writes the digest, or `no file`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("no file"),
+            Self::Content(digest) => digest.fmt(f),
+        }
+    }
 }
 
 /// One file to write.

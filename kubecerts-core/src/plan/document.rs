@@ -12,8 +12,9 @@
 //! * The plan as a whole is checked against the catalogue: each slot once, with its own files, its own issuer, no
 //!   secret open to others, no leaf that may sign certificates, no restart of what does not load the files.
 //!
-//! What is in bounds is still a decision: a document that says 99 years gets 99 years. The `text` of notes and of
-//! deferred entries is for people and is not read back, so that wording may change within a version.
+//! What depends on the certificates that are replaced is not known here: [`Plan::review`] compares a plan with them. The
+//! `text` of notes and of deferred entries is for people and is not read back, so that wording may change within a
+//! version.
 //!
 //! ```
 //! # use kubecerts_core::plan::{ClusterIntent, Plan, create};

@@ -3,7 +3,8 @@
 //! Input is an [`Inventory`] and a [`PlanRequest`]; output is a [`Plan`], immutable public data that decides everything
 //! but key bits and signature bytes. Nothing here reads a clock, a file or a random source. The order of
 //! [`Plan::steps`] is the order of [`Slot::ALL`], and of the writes; what was asked for and is not planned is in
-//! [`Plan::deferred`] with its reason.
+//! [`Plan::deferred`] with its reason. A plan that comes from elsewhere is compared with the tree by [`Plan::review`], and
+//! the clock by [`check_clock`], before anything is written.
 
 mod clock;
 mod create;
@@ -11,6 +12,7 @@ mod deferred;
 #[cfg(feature = "serde")]
 pub mod document;
 mod renew;
+mod review;
 mod serial;
 mod step;
 
@@ -28,6 +30,7 @@ use crate::time::{Seconds, Timestamp};
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::{ClusterIntent, create};
 pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
 
 /// How long a certificate is valid unless something else is asked for: 365 days, kubeadm's
