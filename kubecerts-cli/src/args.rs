@@ -8,7 +8,7 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rollback, schema,
+    apply, backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rollback, schema,
 };
 use crate::error::CommandError;
 
@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Renew(renew::Args),
+    Apply(apply::Args),
     Backup(backup::Args),
     Rollback(rollback::Args),
     RecoverJournal(recover::Args),

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::issue::IssueError;
-use kubecerts_core::plan::{Deferred, PlanError, Reason};
+use kubecerts_core::plan::document::DocumentError;
+use kubecerts_core::plan::{ClockProblem, Deferred, PlanError, Reason, ReviewError};
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_host::disk::{DiskError, LockError};
 use kubecerts_host::{ApplyError, NodeError, ScratchError, SessionError};
@@ -59,6 +61,17 @@ impl CommandError {
         &self.hints
     }
 
+    /// Returns the refusal of a file that is not a plan, or one that nobody could have made here.
+    pub(crate) fn of_document(error: &DocumentError, file: &Path) -> Self {
+        let Self { message, .. } = Self::chain(error);
+        let refused = Self::refused(format!("{} is not a plan to be carried out: {message}", file.display()));
+        match error {
+            DocumentError::ApiVersion { .. } => refused
+                .with_hint("nothing was changed; make a plan with this version: kubecerts plan --out FILE"),
+            _ => refused.with_hint("nothing was changed; make a new plan with: kubecerts plan --out FILE"),
+        }
+    }
+
     /// Returns a failure with the whole chain of causes on one line.
     fn chain(error: &dyn Error) -> Self {
         let mut message = error.to_string();
@@ -102,6 +115,26 @@ impl From<PlanError> for CommandError {
     }
 }
 
+impl From<ReviewError> for CommandError {
+    fn from(error: ReviewError) -> Self {
+        let refused = Self { exit: Exit::Refused, ..Self::chain(&error) };
+        match error {
+            ReviewError::Unreadable { path } => {
+                refused.with_hint(format!("nothing was changed; see why with: ls -l {path}"))
+            }
+            ReviewError::Subject { .. }
+            | ReviewError::KeyUsages { .. }
+            | ReviewError::ExtendedKeyUsages { .. }
+            | ReviewError::OtherProfile { .. }
+            | ReviewError::OtherNode { .. }
+            | ReviewError::Mode { .. } => refused
+                .with_hint("nothing was changed; the plan was edited, and no option allows this")
+                .with_hint("make a new plan with: kubecerts plan --out FILE"),
+            _ => refused.with_hint("nothing was changed; make a new plan with: kubecerts plan --out FILE"),
+        }
+    }
+}
+
 impl From<IssueError> for CommandError {
     fn from(error: IssueError) -> Self {
         let plain = Self::chain(&error);
@@ -118,10 +151,24 @@ impl From<ApplyError> for CommandError {
         match error {
             ApplyError::Session(error) => error.into(),
             ApplyError::Disk(error) => error.into(),
+            ApplyError::Clock(problem) => problem.into(),
             ApplyError::Rescan(_) => {
                 Self::chain(&error).with_hint("see what is on disk with: kubecerts check")
             }
             _ => Self::chain(&error),
+        }
+    }
+}
+
+impl From<ClockProblem> for CommandError {
+    fn from(problem: ClockProblem) -> Self {
+        let refused = Self { exit: Exit::Refused, ..Self::chain(&problem) }
+            .with_hint("nothing was changed; compare the clock of this node with another one: timedatectl");
+        match problem {
+            ClockProblem::BehindNewestFile { path, .. } => refused.with_hint(format!(
+                "if the clock is right, the file comes from one that was not: touch {path}"
+            )),
+            _ => refused,
         }
     }
 }

@@ -5,6 +5,7 @@ use kubecerts_core::digest::Digest;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::path::TreePath;
+use kubecerts_core::plan::ClockProblem;
 use kubecerts_core::provider::{Entropy, ProviderError};
 
 use crate::disk::DiskError;
@@ -91,9 +92,15 @@ pub enum ApplyError {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The clock contradicts the tree, so that dates would be wrong. Nothing was changed.
+    #[error(transparent)]
+    Clock(#[from] ClockProblem),
+    /// The tree could not be scanned, before anything was written.
+    #[error("the tree could not be scanned")]
+    Scan(#[source] NodeError),
     /// The tree could not be scanned again; everything was written.
     #[error("everything was written, but the tree could not be scanned again")]
-    Rescan(#[from] NodeError),
+    Rescan(#[source] NodeError),
     /// The random source failed, before anything was written.
     #[error("no random bytes for the names of temporary files")]
     Entropy(#[source] ProviderError),

@@ -21,7 +21,7 @@ pub struct NodeOptions {
     pub arguments: Arguments,
     /// The kubeadm configuration: `--config`, a path of the host and not of the node.
     pub config: Option<PathBuf>,
-    /// The directory of journals and backups, a path of the node: `--state-dir`; [`State::DEFAULT`] by default.
+    /// The directory of journals and backups, a path of the node: `--state-dir`; [`State::default_path`] by default.
     pub state: Option<TreePath>,
 }
 
@@ -57,8 +57,7 @@ impl Node {
                 return Err(NodeError::Directory { path: path.clone(), problem });
             }
         }
-        let state = state
-            .map_or_else(|| TreePath::parse(State::DEFAULT).expect("the default is absolute"), |path| path);
+        let state = state.unwrap_or_else(State::default_path);
         let state = State::locate(&state, &root, &RealDisk)?;
         let node = Self { root, arguments, config, state, is_this_host };
         node.read_config()?;

@@ -3,6 +3,7 @@
 use kubecerts_core::catalog::Directories;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
+use kubecerts_core::plan::check_clock;
 use kubecerts_core::provider::Entropy;
 use kubecerts_core::snapshot::Snapshot;
 
@@ -80,10 +81,11 @@ impl<'n> Session<'n> {
         entropy: &mut dyn Entropy,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Report, ApplyError> {
+        let inventory = Inventory::parse(&self.node.scan().map_err(ApplyError::Scan)?);
         if changes.is_empty() {
-            let inventory = Inventory::parse(&self.node.scan()?);
             return Ok(Report { written: Vec::new(), backup: None, leftovers: Vec::new(), inventory });
         }
+        check_clock(&inventory, now())?;
         let items = changes.changes().iter().map(Item::of).collect();
         let Done { id, replaced, leftovers } = self.replace(items, purpose, entropy, observer)?;
         let written = changes.changes().iter().zip(replaced).map(|(change, replaced)| Written {
@@ -93,7 +95,7 @@ impl<'n> Session<'n> {
             digest: change.digest(),
         });
         let written = written.collect();
-        let inventory = Inventory::parse(&self.node.scan()?);
+        let inventory = Inventory::parse(&self.node.scan().map_err(ApplyError::Rescan)?);
         Ok(Report { written, backup: Some(id), leftovers, inventory })
     }
 
@@ -120,7 +122,7 @@ impl<'n> Session<'n> {
     /// # Errors
     /// [`ApplyError`]; what was begun is removed.
     pub fn back_up(&mut self, scope: Scope, reason: &str) -> Result<Manifest, ApplyError> {
-        let snapshot = self.node.scan()?;
+        let snapshot = self.node.scan().map_err(ApplyError::Scan)?;
         let state = self.state();
         backup::sweep(state, &mut RealDisk)?;
         let now = now();

@@ -1,7 +1,5 @@
 //! The umask belongs to the whole process, so this test has one of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::RowState;
-use kubecerts_core::plan::{PlanRequest, Selection, plan};
+use kubecerts_core::plan::{PlanRequest, Selection, check_clock, plan};
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::SystemEntropy;
 use kubecerts_host::disk::transaction::Purpose;
@@ -109,12 +109,14 @@ fn check_expiration(args: &ExpirationArgs, output: &mut Output) -> Result<Exit, 
 fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     let RenewArgs { name, node } = args;
     let whereabouts = node.whereabouts();
+    let selection = selection(std::slice::from_ref(name), false)?;
     let node = node.open()?;
     let mut session = begin(&node, "certs renew", Consent::Given, output)?;
     let (snapshot, inventory) = scan(&node)?;
+    check_clock(&inventory, kubecerts_host::now())?;
     let now = kubecerts_host::now();
     let mut request = PlanRequest::for_node(inventory.node());
-    request.selection = selection(std::slice::from_ref(name), false)?;
+    request.selection = selection;
     let plan = plan(&inventory, &request, now, &mut SystemEntropy::new())?;
 
     let changes = sign(&plan, &snapshot)?;

@@ -1,5 +1,6 @@
 //! One file per command: its arguments with their help, and a `run` that calls the libraries and renders.
 
+pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Check(args) => check::run(&args, output),
         Command::Plan(args) => plan::run(&args, output),
         Command::Renew(args) => renew::run(&args, output),
+        Command::Apply(args) => apply::run(&args, output),
         Command::Backup(args) => backup::run(&args, output),
         Command::Rollback(args) => rollback::run(&args, output),
         Command::RecoverJournal(args) => recover::run(&args, output),

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
+use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
-use kubecerts_core::plan::Plan;
+use kubecerts_core::plan::{Plan, check_clock};
 use kubecerts_core::snapshot::Snapshot;
+use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::{Event, Report, Session, SystemEntropy};
 
@@ -59,8 +61,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         Some(begin(&node, "renew", Consent::of(*yes), output)?)
     };
     let (snapshot, inventory) = scan(&node)?;
-    let now = kubecerts_host::now();
-    let plan = plan_for(renewal, &inventory, now)?;
+    check_clock(&inventory, kubecerts_host::now())?;
+    let plan = plan_for(renewal, &inventory, kubecerts_host::now())?;
     if *form == Form::Text {
         output.data(&text::plan(&plan, &inventory));
     }
@@ -89,25 +91,48 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             )),
         }
     }
-    let after = report.as_ref().map_or(&inventory, |report| &report.inventory);
-    let diagnosis = diagnose(after, Policy::with_window(renewal.window.within), now);
-    if *form == Form::Json {
-        output.data(&documents::renewal(&plan, report.as_ref(), &diagnosis, &whereabouts).to_json());
-    }
-    if let Some(report) = &report {
-        prove(&plan, report, &whereabouts)?;
-        if *form == Form::Text {
-            output.data(&text::renewed(&plan, report));
-        }
-        super::mention(&report.leftovers, output);
-    }
+    let outcome =
+        Outcome { plan: &plan, report: report.as_ref(), before: &inventory, window: renewal.window.within };
+    outcome.tell(*form, &whereabouts, output)?;
     if let (Some(keep), Some(session)) = (keep, &mut session) {
         remove_surplus(*keep, session, output)?;
     }
-    if !*dry_run {
-        warn(&diagnosis, &whereabouts, output);
-    }
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
+}
+
+/// What became of a plan.
+pub(super) struct Outcome<'a> {
+    pub(super) plan: &'a Plan,
+    /// `None` when nothing was written.
+    pub(super) report: Option<&'a Report>,
+    /// The tree before.
+    pub(super) before: &'a Inventory,
+    pub(super) window: Seconds,
+}
+
+impl Outcome<'_> {
+    /// Says what was done, and what it has left broken; refuses to call it done when it is not what is on disk.
+    pub(super) fn tell(
+        &self,
+        form: Form,
+        whereabouts: &Whereabouts,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let Self { plan, report, before, window } = self;
+        let after = report.map_or(*before, |report| &report.inventory);
+        let diagnosis = diagnose(after, Policy::with_window(*window), kubecerts_host::now());
+        if form == Form::Json {
+            output.data(&documents::renewal(plan, *report, &diagnosis, whereabouts).to_json());
+        }
+        let Some(report) = report else { return Ok(()) };
+        prove(plan, report, whereabouts)?;
+        if form == Form::Text {
+            output.data(&text::renewed(plan, report));
+        }
+        super::mention(&report.leftovers, output);
+        warn(&diagnosis, whereabouts, output);
+        Ok(())
+    }
 }
 
 /// Says what a renewal has left broken. What is merely due was not asked for, or is in the plan's list.

@@ -21,7 +21,7 @@
 pub mod backup;
 
 mod error;
-pub use error::{DiskError, Operation};
+pub use error::{DiskError, Operation, Unit};
 
 mod journal;
 

@@ -25,8 +25,14 @@ pub struct State {
 }
 
 impl State {
-    /// Where it is unless something else is asked for.
-    pub const DEFAULT: &'static str = "/var/lib/kubecerts";
+    /// Returns where it is unless something else is asked for: `/var/lib/kubecerts`.
+    ///
+    /// # Panics
+    /// Never: the path is absolute.
+    #[must_use]
+    pub fn default_path() -> TreePath {
+        TreePath::parse("/var/lib/kubecerts").expect("the path is absolute")
+    }
 
     /// Finds the directory `path` of the node; it need not exist.
     ///

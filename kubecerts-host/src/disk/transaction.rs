@@ -314,14 +314,10 @@ impl<D: Disk> Run<'_, D> {
         for directory in self.directories().into_keys() {
             // A second name that comes back after a loss of power is still named in no journal; but the kubelet
             // skips it, and it is as well protected as the file that it was.
-            if let Err(_) = self.disk.sync_directory(&directory) {
-                let _ = self.disk.sync_directory(&directory);
-            }
+            let _ = self.disk.sync_directory(&directory);
         }
         let Self { id, entries, journal, state, disk, .. } = self;
-        if leftovers.is_empty()
-            && let Err(_) = journal.close(Outcome::Finished, false, state, disk)
-        {
+        if leftovers.is_empty() && journal.close(Outcome::Finished, false, state, disk).is_err() {
             leftovers.push(state.path().clone());
         }
         let replaced = entries.into_iter().map(|entry| {
