@@ -43,6 +43,30 @@ fn a_renewal_that_was_applied_is_valid() {
 }
 
 #[test]
+fn backups_and_rollbacks_are_valid() {
+    let [backup, list, rollback] = [&["backup"], &["backup-list"], &["rollback"]].map(|name| schema(name));
+    let tree = TreeBuilder::kubeadm().made(kubecerts_testkit::at("2024-01-01T00:00:00Z"));
+    let tree = Tree::of(&tree.build());
+    std::fs::write(tree.path("/etc/kubernetes/pki/extra.bin"), "x").unwrap();
+    std::os::unix::fs::symlink("ca.crt", tree.path("/etc/kubernetes/pki/link.crt")).unwrap();
+    let large = std::fs::File::create(tree.path("/etc/kubernetes/large.img")).unwrap();
+    large.set_len(17 << 20).unwrap();
+    valid(&backup, &tree.run(&["backup", "create", "--full", "-o", "json"]).exits(0).stdout);
+    std::fs::remove_file(tree.path("/etc/kubernetes/pki/link.crt")).unwrap();
+    tree.run(&["renew", "--yes"]).exits(0);
+    valid(&backup, &tree.run(&["backup", "show", "-o", "json"]).exits(0).stdout);
+    std::fs::create_dir(tree.path("/var/lib/kubecerts/backups/20200101T000000Z")).unwrap();
+    let listed = valid(&list, &tree.run(&["backup", "list", "-o", "json"]).exits(0).stdout);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 3);
+    let id = listed["items"][1]["id"].as_str().unwrap();
+    for more in ["--dry-run", "--yes"] {
+        let document = valid(&rollback, &tree.run(&["rollback", id, "-o", "json", more]).exits(0).stdout);
+        assert_eq!(document["applied"], more == "--yes");
+        assert_eq!(document["linksLeft"][0], "/etc/kubernetes/pki/link.crt");
+    }
+}
+
+#[test]
 fn a_sick_tree_gives_a_valid_document() {
     let mut tree = TreeBuilder::kubeadm().build();
     tree.edit("/etc/kubernetes/pki/apiserver.crt", |content| content.truncate(100));

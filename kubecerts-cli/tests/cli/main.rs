@@ -7,6 +7,8 @@
     reason = "tests start the binary and look at files"
 )]
 
+mod apply;
+mod backup;
 mod bad_input;
 mod check;
 mod documents;
@@ -15,5 +17,6 @@ mod kubeadm_output;
 mod links;
 mod odd_trees;
 mod renew;
+mod safety;
 mod support;
 mod words;
