@@ -73,6 +73,25 @@ pub(crate) enum Command {
     Man(man::Args),
 }
 
+impl Command {
+    /// Returns which node the command is about, if it is about one.
+    pub(crate) const fn node(&self) -> Option<&NodeArgs> {
+        Some(match self {
+            Self::Check(args) => &args.node,
+            Self::Plan(args) => &args.node,
+            Self::Renew(args) => &args.node,
+            Self::Apply(args) => &args.node,
+            Self::Backup(args) => args.node(),
+            Self::Rollback(args) => &args.node,
+            Self::RecoverJournal(args) => &args.node,
+            Self::Certs(args) => args.node(),
+            Self::Inspect(_) | Self::Demo(_) | Self::Schema(_) | Self::Completion(_) | Self::Man(_) => {
+                return None;
+            }
+        })
+    }
+}
+
 /// Which node, and where its files lie. Without any of these: this host, as its static-pod manifests say.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Where the files lie")]

@@ -46,6 +46,17 @@ impl CommandError {
         self
     }
 
+    /// Makes the commands in the hints act on the same node: a hint that names one of ours ends with it.
+    pub(crate) fn at(mut self, whereabouts: &Whereabouts) -> Self {
+        for hint in &mut self.hints {
+            let is_command = hint.starts_with("kubecerts ") || hint.contains(": kubecerts ");
+            if is_command && !hint.ends_with(&whereabouts.options) {
+                hint.push_str(&whereabouts.options);
+            }
+        }
+        self
+    }
+
     /// Returns how the program ends.
     pub(crate) const fn exit(&self) -> Exit {
         self.exit

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     output: Form,
 
     #[command(flatten)]
-    node: NodeArgs,
+    pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         .map_err(|error| CommandError::of_document(&error, file))?;
     let node = node.open()?;
     let mut session = if *dry_run {
-        super::mention_interrupted(&node, output);
+        super::mention_interrupted(&node, &whereabouts, output);
         None
     } else {
         Some(begin(&node, "apply", Consent::of(*yes), output)?)

@@ -20,6 +20,19 @@ pub(crate) struct Args {
     command: BackupCommand,
 }
 
+impl Args {
+    /// Returns which node is meant.
+    pub(crate) const fn node(&self) -> &NodeArgs {
+        match &self.command {
+            BackupCommand::Create(args) => &args.node,
+            BackupCommand::List(args) => &args.node,
+            BackupCommand::Show(args) => &args.node,
+            BackupCommand::Verify(args) => &args.node,
+            BackupCommand::Prune(args) => &args.node,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum BackupCommand {
     /// Copy certificates, keys and kubeconfigs, and read the copies again.

@@ -24,6 +24,16 @@ pub(crate) struct Args {
     command: CertsCommand,
 }
 
+impl Args {
+    /// Returns which node is meant.
+    pub(crate) const fn node(&self) -> &NodeArgs {
+        match &self.command {
+            CertsCommand::CheckExpiration(args) => &args.node,
+            CertsCommand::Renew(args) => &args.node,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum CertsCommand {
     /// Print when certificates end, as kubeadm 1.36 does below its preamble; exit code 0 whatever is expired.

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     window: WindowArgs,
 
     #[command(flatten)]
-    node: NodeArgs,
+    pub(crate) node: NodeArgs,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -74,7 +74,7 @@ fn look(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { output: form, at, exit_code, window, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    super::mention_interrupted(&node, output);
+    super::mention_interrupted(&node, &whereabouts, output);
     let (_, inventory) = scan(&node)?;
     let now = at.unwrap_or_else(kubecerts_host::now);
     let diagnosis = diagnose(&inventory, Policy::with_window(window.within), now);

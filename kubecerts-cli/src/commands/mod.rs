@@ -25,7 +25,7 @@ use kubecerts_core::time::Timestamp;
 use kubecerts_host::disk::{RealDisk, recovery};
 use kubecerts_host::{Node, Report, Session, SystemEntropy};
 
-use crate::args::{Command, RenewalArgs, Whereabouts};
+use crate::args::{Command, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, deferral};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -33,21 +33,23 @@ use crate::render::text;
 
 /// Runs `command`.
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, CommandError> {
-    match command {
-        Command::Check(args) => check::run(&args, output),
-        Command::Plan(args) => plan::run(&args, output),
-        Command::Renew(args) => renew::run(&args, output),
-        Command::Apply(args) => apply::run(&args, output),
-        Command::Backup(args) => backup::run(&args, output),
-        Command::Rollback(args) => rollback::run(&args, output),
-        Command::RecoverJournal(args) => recover::run(&args, output),
-        Command::Inspect(args) => inspect::run(&args, output),
-        Command::Certs(args) => certs::run(&args, output),
-        Command::Demo(args) => demo::run(&args, output),
-        Command::Schema(args) => schema::run(&args, output),
-        Command::Completion(args) => completion::run(&args, output),
-        Command::Man(args) => man::run(&args, output),
-    }
+    let whereabouts = command.node().map(NodeArgs::whereabouts).unwrap_or_default();
+    let exit = match &command {
+        Command::Check(args) => check::run(args, output),
+        Command::Plan(args) => plan::run(args, output),
+        Command::Renew(args) => renew::run(args, output),
+        Command::Apply(args) => apply::run(args, output),
+        Command::Backup(args) => backup::run(args, output),
+        Command::Rollback(args) => rollback::run(args, output),
+        Command::RecoverJournal(args) => recover::run(args, output),
+        Command::Inspect(args) => inspect::run(args, output),
+        Command::Certs(args) => certs::run(args, output),
+        Command::Demo(args) => demo::run(args, output),
+        Command::Schema(args) => schema::run(args, output),
+        Command::Completion(args) => completion::run(args, output),
+        Command::Man(args) => man::run(args, output),
+    };
+    exit.map_err(|error| error.at(&whereabouts))
 }
 
 /// Whether the consent to a change was given on the command line, or has to be asked for.
@@ -93,11 +95,11 @@ fn begin<'n>(
 }
 
 /// Mentions a run that was interrupted, to somebody who only looks.
-fn mention_interrupted(node: &Node, output: &mut Output) {
+fn mention_interrupted(node: &Node, whereabouts: &Whereabouts, output: &mut Output) {
     // Who may not read the journal can do nothing about it either.
     let Ok(Some(interrupted)) = recovery::examine(node.root(), node.state(), &RealDisk) else { return };
     output.warning(&text::interrupted(&interrupted));
-    output.hint("kubecerts recover-journal");
+    output.hint(&format!("kubecerts recover-journal{}", whereabouts.options));
 }
 
 /// Mentions temporary files that could not be removed.

@@ -24,14 +24,14 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 
     #[command(flatten)]
-    node: NodeArgs,
+    pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { renewal, output: form, out, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    super::mention_interrupted(&node, output);
+    super::mention_interrupted(&node, &whereabouts, output);
     let (_, inventory) = scan(&node)?;
     let plan = plan_for(renewal, &inventory, kubecerts_host::now())?;
     if let Some(path) = out {

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     output: Form,
 
     #[command(flatten)]
-    node: NodeArgs,
+    pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let whereabouts = node.whereabouts();
     let node = node.open()?;
     let mut session = if *dry_run {
-        super::mention_interrupted(&node, output);
+        super::mention_interrupted(&node, &whereabouts, output);
         None
     } else {
         Some(begin(&node, "renew", Consent::of(*yes), output)?)

@@ -1,5 +1,6 @@
 //! `kubecerts rollback`
 
+use kubecerts_core::plan::restarts;
 use kubecerts_host::disk::RealDisk;
 use kubecerts_host::disk::backup::{self, Restoration};
 use kubecerts_host::{Event, SystemEntropy};
@@ -34,7 +35,7 @@ pub(crate) struct Args {
     output: Form,
 
     #[command(flatten)]
-    node: NodeArgs,
+    pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
@@ -42,11 +43,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let whereabouts = node.whereabouts();
     let node = node.open()?;
     let mut session = if *dry_run {
-        super::mention_interrupted(&node, output);
+        super::mention_interrupted(&node, &whereabouts, output);
         None
     } else {
         Some(begin(&node, "rollback", Consent::of(*yes), output)?)
     };
+    let snapshot = node.scan()?;
     let manifest = backup::find(id.as_deref(), node.state(), &RealDisk)?;
     let restoration = Restoration::new(manifest, node.root(), node.state(), &RealDisk)?;
     if *form == Form::Text {
@@ -77,6 +79,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     };
     output.note(&format!("what was there is in backup {}", done.id));
     super::mention(&done.leftovers, output);
+    if *form == Form::Text {
+        let layout = snapshot.layout();
+        let files = restoration.files().iter().filter_map(|file| layout.slot_of(&file.path)).collect();
+        output.data(&text::restarts(&restarts(snapshot.node(), &files)));
+    }
     output.hint(&format!("see what is in force now with: kubecerts check{}", whereabouts.options));
     Ok(Exit::Fine)
 }

@@ -6,7 +6,7 @@ use kubecerts_core::catalog::Reload;
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inspection::{Inspection, KubeconfigInspection, inspect};
 use kubecerts_core::inventory::{Inventory, KeyFacts};
-use kubecerts_core::plan::{IssuerRef, KeyPolicy, Plan, Step};
+use kubecerts_core::plan::{IssuerRef, KeyPolicy, Plan, Restart, Step};
 use kubecerts_core::time::Timestamp;
 use kubecerts_core::x509::{
     Certificate, CertificateRequest, Extension, KeyEncoding, PublicKey, SignatureVerdict,
@@ -40,7 +40,7 @@ pub(crate) fn plan(plan: &Plan, inventory: &Inventory) -> String {
     for deferred in plan.deferred() {
         text.line(format!("  {:<26} {}", deferred.slot().name(), deferred.reason()));
     }
-    text.restarts(plan);
+    text.restarts(plan.restarts());
     text.0
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn renewed(plan: &Plan, report: &Report) -> String {
     if let Some(id) = &report.backup {
         text.line(format!("What was replaced is in backup {id}."));
     }
-    text.restarts(plan);
+    text.restarts(plan.restarts());
     text.0
 }
 
@@ -110,6 +110,13 @@ pub(crate) fn restoration(restoration: &Restoration, now: Timestamp) -> String {
             }
         }
     }
+    text.0
+}
+
+/// Returns which components have to be restarted.
+pub(crate) fn restarts(restarts: &[Restart]) -> String {
+    let mut text = Text::default();
+    text.restarts(restarts);
     text.0
 }
 
@@ -203,8 +210,8 @@ impl Text {
         }
     }
 
-    fn restarts(&mut self, plan: &Plan) {
-        for restart in plan.restarts() {
+    fn restarts(&mut self, restarts: &[Restart]) {
+        for restart in restarts {
             let need = match restart.reload {
                 Reload::ByItself => "picks the new files up by itself",
                 Reload::Unknown => {

@@ -71,7 +71,8 @@ pub fn plan(
             Err(reason) => deferred.push(Deferred::new(slot, reason)),
         }
     }
-    let restarts = restarts(inventory, &steps);
+    let files = steps.iter().flat_map(Step::writes).map(Write::file).collect();
+    let restarts = restarts(inventory.node(), &files);
     Ok(Plan { steps, deferred, restarts, now })
 }
 
@@ -215,6 +216,27 @@ pub struct Restart {
     pub reload: Reload,
 }
 
+/// Returns the components of `node` that load any of `files`, in a safe order of restarts.
+#[must_use]
+pub fn restarts(node: &NodeFacts, files: &BTreeSet<FileSlot>) -> Vec<Restart> {
+    let mut needs: BTreeMap<Component, Reload> = BTreeMap::new();
+    for component in Component::ALL {
+        // Without any manifest nothing is known of this node, and every component may run here.
+        if !node.components().is_empty()
+            && !node.components().contains(&component)
+            && component != Component::Kubelet
+        {
+            continue;
+        }
+        for file in files {
+            let Some(reload) = component.reload(*file, node.version()) else { continue };
+            let need = needs.entry(component).or_insert(reload);
+            *need = (*need).max(reload);
+        }
+    }
+    needs.into_iter().map(|(component, reload)| Restart { component, reload }).collect()
+}
+
 /// Why there cannot be a plan.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -271,27 +293,6 @@ fn shares_a_file(inventory: &Inventory, one: &Step, other: &Step) -> bool {
         step.writes().iter().map(|write| layout.path(write.file())).collect()
     };
     !paths(one).is_disjoint(&paths(other))
-}
-
-fn restarts(inventory: &Inventory, steps: &[Step]) -> Vec<Restart> {
-    let node = inventory.node();
-    let files: BTreeSet<FileSlot> = steps.iter().flat_map(Step::writes).map(Write::file).collect();
-    let mut needs: BTreeMap<Component, Reload> = BTreeMap::new();
-    for component in Component::ALL {
-        // Without any manifest nothing is known of this node, and every component may run here.
-        if !node.components().is_empty()
-            && !node.components().contains(&component)
-            && component != Component::Kubelet
-        {
-            continue;
-        }
-        for file in &files {
-            let Some(reload) = component.reload(*file, node.version()) else { continue };
-            let need = needs.entry(component).or_insert(reload);
-            *need = (*need).max(reload);
-        }
-    }
-    needs.into_iter().map(|(component, reload)| Restart { component, reload }).collect()
 }
 
 /// Returns whether `slot` lies outside the tree as this node has it, so that not even its absence is worth a word.

@@ -55,7 +55,7 @@ pub enum DiskError {
         other: TreePath,
     },
     /// The target is not what the plan expects to replace: plan again.
-    #[error("{path} is not what the plan expects: found {}, expected {}", Shown(found), Shown(expected))]
+    #[error("{path} is not what the plan expects: found {found}, expected {expected}")]
     Stale {
         /// The path that was to be replaced.
         path: TreePath,
@@ -142,8 +142,7 @@ pub enum DiskError {
     },
     /// An interrupted run can neither be finished nor be rolled back, because somebody else changed a file meanwhile.
     #[error(
-        "the interrupted run cannot be recovered: {path} is neither the old file nor the new one: found {}",
-        Shown(found)
+        "the interrupted run cannot be recovered: {path} is neither the old file nor the new one: found {found}"
     )]
     Foreign {
         /// The file.
@@ -257,18 +256,6 @@ impl Unit {
             (Self::Bytes, _) => "bytes",
             (Self::Files, 1) => "file",
             (Self::Files, _) => "files",
-        }
-    }
-}
-
-/// Shows what is or should be at a path.
-struct Shown<'a>(&'a Expected);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Expected::Absent => f.write_str("no file"),
-            Expected::Content(digest) => write!(f, "sha256:{digest}"),
         }
     }
 }
