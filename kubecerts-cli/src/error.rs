@@ -244,6 +244,8 @@ impl From<DiskError> for CommandError {
             DiskError::Replace { source, .. } if denied(&source) => {
                 plain.with_hint("nothing was changed; run it as root, and see whether it is immutable: lsattr")
             }
+            DiskError::Replace { source, path, .. } if source.kind() == io::ErrorKind::CrossesDevices => plain
+                .with_hint(format!("nothing was changed; {path} is mounted by itself, renew it where it comes from")),
             DiskError::NoBackup { .. } => plain.with_hint("see what there is with: kubecerts backup list"),
             DiskError::Backup { .. } => {
                 plain.with_hint("see which backups are whole with: kubecerts backup verify")

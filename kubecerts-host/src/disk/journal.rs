@@ -345,6 +345,21 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_byte_costs_its_record_and_never_changes_one() {
+        let text = text();
+        let whole = parse(&text).unwrap();
+        for at in 0..text.len() {
+            for byte in [0, b'\n', b' ', b'"', b'0', b'z', 0xff] {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] = byte;
+                let Ok(found) = parse(&String::from_utf8_lossy(&bytes)) else { continue };
+                assert!(found.begin.is_none() || found.begin == whole.begin, "{at} {byte}");
+                assert!(found.records.iter().all(|record| whole.records.contains(record)), "{at} {byte}");
+            }
+        }
+    }
+
+    #[test]
     fn a_record_after_a_torn_one_counts() {
         let torn = format!("{}deadbeef {{\"reco\n{}", line(&Record::Begin(begin())), line(&Record::Prepared));
         assert_eq!(parse(&torn).unwrap().records, [Record::Prepared]);
