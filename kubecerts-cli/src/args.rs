@@ -202,6 +202,22 @@ impl Whereabouts {
     }
 }
 
+/// How a change is made, and told.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ChangeArgs {
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Show everything, do in memory what can be done there, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub(crate) output: Form,
+}
+
 /// What is due, and when now is.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WindowArgs {

@@ -9,7 +9,7 @@ use kubecerts_core::plan::ClockProblem;
 use kubecerts_core::provider::{Entropy, ProviderError};
 
 use crate::disk::DiskError;
-use crate::disk::transaction::Purpose;
+use crate::disk::transaction::{Event, Purpose};
 use crate::node::{Node, NodeError};
 use crate::session::{Session, SessionError};
 
@@ -30,27 +30,6 @@ pub fn apply(
         session.recover(&interrupted).map(drop)?;
     }
     session.apply(changes, Purpose::new("apply"), entropy, observer)
-}
-
-/// Something that happened while changes were applied.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// The files that are about to be replaced are in a backup that was read again.
-    BackedUp {
-        /// The identifier of the backup.
-        id: &'a str,
-    },
-    /// All new files lie beside the old ones.
-    Staged {
-        /// How many there are.
-        files: usize,
-    },
-    /// A file was replaced; so was every other one.
-    Replaced {
-        /// Its path.
-        path: &'a TreePath,
-    },
 }
 
 /// What was written, and what is there now. Public data.

@@ -15,7 +15,8 @@ mod scratch;
 mod session;
 mod system;
 
-pub use apply::{ApplyError, Event, Report, Written, apply};
+pub use apply::{ApplyError, Report, Written, apply};
+pub use disk::transaction::Event;
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
 pub use rivals::Rival;
 pub use scratch::{ScratchError, make_directories, new_scratch_directory};

@@ -7,10 +7,10 @@ use kubecerts_core::plan::check_clock;
 use kubecerts_core::provider::Entropy;
 use kubecerts_core::snapshot::Snapshot;
 
-use crate::apply::{ApplyError, Event, Report, Written};
+use crate::apply::{ApplyError, Report, Written};
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::recovery::{self, Interrupted, Recovered};
-use crate::disk::transaction::{self, Done, Item, Progress, Purpose, Request};
+use crate::disk::transaction::{self, Done, Event, Item, Purpose, Request};
 use crate::disk::{DiskError, Lock, LockError, RealDisk, State};
 use crate::node::Node;
 use crate::rivals::{Rival, find_kubeadm};
@@ -172,14 +172,7 @@ impl<'n> Session<'n> {
         let mut token = [0; 8];
         entropy.fill(&mut token).map_err(ApplyError::Entropy)?;
         let request = Request { items, purpose, now: now(), token: u64::from_le_bytes(token) };
-        let mut forward = |progress: Progress<'_>| {
-            observer(match progress {
-                Progress::BackedUp { id } => Event::BackedUp { id },
-                Progress::Staged { files } => Event::Staged { files },
-                Progress::Replaced { path } => Event::Replaced { path },
-            });
-        };
-        Ok(transaction::replace(&request, self.node.root(), self.state(), &mut RealDisk, &mut forward)?)
+        Ok(transaction::replace(&request, self.node.root(), self.state(), &mut RealDisk, observer)?)
     }
 
     const fn state(&self) -> &'n State {

@@ -8,7 +8,7 @@ use kubecerts_core::digest::Digest;
 use kubecerts_core::issue::Expected;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::disk::transaction::{Becomes, Item, Progress, Purpose, Request, replace};
+use kubecerts_host::disk::transaction::{Becomes, Event, Item, Purpose, Request, replace};
 use kubecerts_host::disk::{Disk as _, RealDisk, Root, State};
 use rustix::fs::Mode;
 
@@ -37,7 +37,7 @@ fn nothing_is_open_to_others_for_an_instant_even_with_umask_000() {
     let request = Request { items: vec![item], purpose: Purpose::new("test"), now, token: 1 };
     let mut staged = 0;
     let done = replace(&request, &root, &state, &mut RealDisk, &mut |progress| {
-        if let Progress::Staged { .. } = progress {
+        if let Event::Staged { .. } = progress {
             assert_eq!(mode(&pki.join(".kubecerts-00000000000000010000.new")), 0o600);
             staged += 1;
         }

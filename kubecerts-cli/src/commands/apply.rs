@@ -4,15 +4,13 @@ use std::path::PathBuf;
 
 use kubecerts_core::diagnosis::DEFAULT_WINDOW;
 use kubecerts_core::plan::{Deviation, Permission, Plan, check_clock};
-use kubecerts_host::disk::transaction::Purpose;
 
-use super::renew::{Outcome, sign, write};
-use super::{Consent, begin, scan};
-use crate::args::{Form, NodeArgs};
+use super::renew::Execution;
+use super::{begin_unless_dry, scan};
+use crate::args::{ChangeArgs, NodeArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::render::text;
 
 /// Carry out a plan that `kubecerts plan --out` has written.
 ///
@@ -28,24 +26,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "san|validity|algorithm", value_delimiter = ',')]
     allow_change: Vec<Permission>,
 
-    /// Do not ask.
-    #[arg(short, long)]
-    yes: bool,
-
-    /// Do everything in memory, signing included, and write nothing.
-    #[arg(long)]
-    dry_run: bool,
-
-    /// The form of the output.
-    #[arg(short, long, value_enum, default_value = "text")]
-    output: Form,
+    #[command(flatten)]
+    change: ChangeArgs,
 
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { plan: file, allow_change, yes, dry_run, output: form, node } = args;
+    let Args { plan: file, allow_change, change, node } = args;
     let whereabouts = node.whereabouts();
     let (_, state) = kubecerts_host::read_file(file)?;
     // A plan is public data.
@@ -53,40 +42,21 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let plan = Plan::from_json(&String::from_utf8_lossy(bytes))
         .map_err(|error| CommandError::of_document(&error, file))?;
     let node = node.open()?;
-    let mut session = if *dry_run {
-        super::mention_interrupted(&node, &whereabouts, output);
-        None
-    } else {
-        Some(begin(&node, "apply", Consent::of(*yes), output)?)
-    };
+    let mut session = begin_unless_dry(&node, "apply", change, &whereabouts, output)?;
     let (snapshot, inventory) = scan(&node)?;
-    check_clock(&inventory, kubecerts_host::now())?;
-    let deviations = plan.review(&inventory, kubecerts_host::now())?;
-    if *form == Form::Text {
-        output.data(&text::plan(&plan, &inventory));
-    }
-    super::explain_deferred(&plan, &whereabouts, output);
+    let now = kubecerts_host::now();
+    check_clock(&inventory, now)?;
+    let deviations = plan.review(&inventory, now)?;
+    let execution = Execution {
+        command: "apply",
+        plan: &plan,
+        snapshot: &snapshot,
+        inventory: &inventory,
+        window: DEFAULT_WINDOW,
+    };
+    execution.show(change.output, &whereabouts, output);
     permit(&deviations, allow_change, output)?;
-
-    let mut report = None;
-    if !plan.is_empty() {
-        if session.is_some() {
-            Consent::of(*yes).ask("Carry out this plan?", output)?;
-        }
-        let changes = sign(&plan, &snapshot)?;
-        match &mut session {
-            Some(session) => {
-                report = Some(write(&changes, Purpose::of_plan("apply", &plan), session, *form, output)?);
-            }
-            None => output.note(&format!(
-                "dry run: {} made and every signature verified, nothing was written",
-                text::counted(changes.changes().len(), "file")
-            )),
-        }
-    }
-    let outcome =
-        Outcome { plan: &plan, report: report.as_ref(), before: &inventory, window: DEFAULT_WINDOW };
-    outcome.tell(*form, &whereabouts, output)?;
+    execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }
 

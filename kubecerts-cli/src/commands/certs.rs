@@ -123,8 +123,8 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     let node = node.open()?;
     let mut session = begin(&node, "certs renew", Consent::Given, output)?;
     let (snapshot, inventory) = scan(&node)?;
-    check_clock(&inventory, kubecerts_host::now())?;
     let now = kubecerts_host::now();
+    check_clock(&inventory, now)?;
     let mut request = PlanRequest::for_node(inventory.node());
     request.selection = selection;
     let plan = plan(&inventory, &request, now, &mut SystemEntropy::new())?;

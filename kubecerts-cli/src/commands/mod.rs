@@ -25,7 +25,7 @@ use kubecerts_core::time::Timestamp;
 use kubecerts_host::disk::{RealDisk, recovery};
 use kubecerts_host::{Node, Report, Session, SystemEntropy};
 
-use crate::args::{Command, NodeArgs, RenewalArgs, Whereabouts};
+use crate::args::{ChangeArgs, Command, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, deferral};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -92,6 +92,21 @@ fn begin<'n>(
         recover::recover(&interrupted, &mut session, consent, output)?;
     }
     Ok(session)
+}
+
+/// The same, unless nothing is to be written; then an interrupted run is only mentioned.
+fn begin_unless_dry<'n>(
+    node: &'n Node,
+    command: &str,
+    change: &ChangeArgs,
+    whereabouts: &Whereabouts,
+    output: &mut Output,
+) -> Result<Option<Session<'n>>, CommandError> {
+    if change.dry_run {
+        mention_interrupted(node, whereabouts, output);
+        return Ok(None);
+    }
+    begin(node, command, Consent::of(change.yes), output).map(Some)
 }
 
 /// Mentions a run that was interrupted, to somebody who only looks.

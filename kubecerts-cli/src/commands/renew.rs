@@ -13,8 +13,8 @@ use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::{Event, Report, Session, SystemEntropy};
 
 use super::backup::remove_surplus;
-use super::{Consent, begin, explain_deferred, plan_for, prove, scan};
-use crate::args::{Form, NodeArgs, RenewalArgs, Whereabouts};
+use super::{Consent, begin_unless_dry, explain_deferred, plan_for, prove, scan};
+use crate::args::{ChangeArgs, Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -30,43 +30,34 @@ pub(crate) struct Args {
     #[command(flatten)]
     renewal: RenewalArgs,
 
-    /// Do not ask.
-    #[arg(short, long)]
-    yes: bool,
-
-    /// Do everything in memory, signing included, and write nothing.
-    #[arg(long)]
-    dry_run: bool,
-
     /// Then remove all backups but the latest N, the one of this renewal included.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
 
-    /// The form of the output.
-    #[arg(short, long, value_enum, default_value = "text")]
-    output: Form,
+    #[command(flatten)]
+    change: ChangeArgs,
 
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { renewal, yes, dry_run, keep, output: form, node } = args;
+    let Args { renewal, keep, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let mut session = if *dry_run {
-        super::mention_interrupted(&node, &whereabouts, output);
-        None
-    } else {
-        Some(begin(&node, "renew", Consent::of(*yes), output)?)
-    };
+    let mut session = begin_unless_dry(&node, "renew", change, &whereabouts, output)?;
     let (snapshot, inventory) = scan(&node)?;
-    check_clock(&inventory, kubecerts_host::now())?;
-    let plan = plan_for(renewal, &inventory, kubecerts_host::now())?;
-    if *form == Form::Text {
-        output.data(&text::plan(&plan, &inventory));
-    }
-    explain_deferred(&plan, &whereabouts, output);
+    let now = kubecerts_host::now();
+    check_clock(&inventory, now)?;
+    let plan = plan_for(renewal, &inventory, now)?;
+    let execution = Execution {
+        command: "renew",
+        plan: &plan,
+        snapshot: &snapshot,
+        inventory: &inventory,
+        window: renewal.window.within,
+    };
+    execution.show(change.output, &whereabouts, output);
 
     let (lifetime, window) = (renewal.validity, renewal.window.within);
     if let Some(lifetime) = lifetime.filter(|lifetime| *lifetime <= window) {
@@ -74,63 +65,71 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             "certificates that are valid for {lifetime} are due at once, as {window} before the end is"
         ));
     }
-    let mut report = None;
-    if !plan.is_empty() {
-        if session.is_some() {
-            Consent::of(*yes).ask("Renew these certificates?", output)?;
-        }
-        let changes = sign(&plan, &snapshot)?;
-        match &mut session {
-            Some(session) => {
-                let purpose = Purpose::of_plan("renew", &plan);
-                report = Some(write(&changes, purpose, session, *form, output)?);
-            }
-            None => output.note(&format!(
-                "dry run: {} made and every signature verified, nothing was written",
-                text::counted(changes.changes().len(), "file")
-            )),
-        }
-    }
-    let outcome =
-        Outcome { plan: &plan, report: report.as_ref(), before: &inventory, window: renewal.window.within };
-    outcome.tell(*form, &whereabouts, output)?;
+    execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
     if let (Some(keep), Some(session)) = (keep, &mut session) {
         remove_surplus(*keep, session, output)?;
     }
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }
 
-/// What became of a plan.
-pub(super) struct Outcome<'a> {
+/// A plan on its way to the disk.
+pub(super) struct Execution<'a> {
+    pub(super) command: &'a str,
     pub(super) plan: &'a Plan,
-    /// `None` when nothing was written.
-    pub(super) report: Option<&'a Report>,
-    /// The tree before.
-    pub(super) before: &'a Inventory,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) inventory: &'a Inventory,
     pub(super) window: Seconds,
 }
 
-impl Outcome<'_> {
-    /// Says what was done, and what it has left broken; refuses to call it done when it is not what is on disk.
-    pub(super) fn tell(
+impl Execution<'_> {
+    /// Shows the plan, and why it leaves something out.
+    pub(super) fn show(&self, form: Form, whereabouts: &Whereabouts, output: &mut Output) {
+        if form == Form::Text {
+            output.data(&text::plan(self.plan, self.inventory));
+        }
+        explain_deferred(self.plan, whereabouts, output);
+    }
+
+    /// Asks, signs and writes, unless there is nothing to do or no session to do it in; then says what was done, and
+    /// what it has left broken. Refuses to call it done when it is not what is on disk.
+    pub(super) fn carry_out(
         &self,
-        form: Form,
+        session: Option<&mut Session<'_>>,
+        change: &ChangeArgs,
         whereabouts: &Whereabouts,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let Self { plan, report, before, window } = self;
-        let after = report.map_or(*before, |report| &report.inventory);
+        let Self { command, plan, snapshot, inventory, window } = self;
+        let report = match session {
+            _ if plan.is_empty() => None,
+            Some(session) => {
+                Consent::of(change.yes).ask("Renew these certificates?", output)?;
+                let changes = sign(plan, snapshot)?;
+                Some(write(&changes, Purpose::of_plan(command, plan), session, change.output, output)?)
+            }
+            None => {
+                output.note(&format!(
+                    "dry run: {} made and every signature verified, nothing was written",
+                    text::counted(sign(plan, snapshot)?.changes().len(), "file")
+                ));
+                None
+            }
+        };
+        let after = report.as_ref().map_or(*inventory, |report| &report.inventory);
         let diagnosis = diagnose(after, Policy::with_window(*window), kubecerts_host::now());
-        if form == Form::Json {
-            output.data(&documents::renewal(plan, *report, &diagnosis, whereabouts).to_json());
+        if change.output == Form::Json {
+            output.data(&documents::renewal(plan, report.as_ref(), &diagnosis, whereabouts).to_json());
         }
-        let Some(report) = report else { return Ok(()) };
-        prove(plan, report, whereabouts)?;
-        if form == Form::Text {
-            output.data(&text::renewed(plan, report));
+        if let Some(report) = &report {
+            prove(plan, report, whereabouts)?;
+            if change.output == Form::Text {
+                output.data(&text::renewed(plan, report));
+            }
+            super::mention(&report.leftovers, output);
         }
-        super::mention(&report.leftovers, output);
-        warn(&diagnosis, whereabouts, output);
+        if !change.dry_run {
+            warn(&diagnosis, whereabouts, output);
+        }
         Ok(())
     }
 }
@@ -159,7 +158,7 @@ pub(super) fn sign(plan: &Plan, snapshot: &Snapshot) -> Result<ChangeSet, Comman
 }
 
 /// Writes what was signed, and says what was replaced.
-pub(super) fn write(
+fn write(
     changes: &ChangeSet,
     purpose: Purpose,
     session: &mut Session<'_>,

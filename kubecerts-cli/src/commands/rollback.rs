@@ -5,8 +5,8 @@ use kubecerts_host::disk::RealDisk;
 use kubecerts_host::disk::backup::{self, Restoration};
 use kubecerts_host::{Event, SystemEntropy};
 
-use super::{Consent, begin};
-use crate::args::{Form, NodeArgs};
+use super::{Consent, begin_unless_dry};
+use crate::args::{ChangeArgs, Form, NodeArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -22,36 +22,23 @@ pub(crate) struct Args {
     #[arg(value_name = "ID")]
     id: Option<String>,
 
-    /// Do not ask.
-    #[arg(short, long)]
-    yes: bool,
-
-    /// Show the difference, and write nothing.
-    #[arg(long)]
-    dry_run: bool,
-
-    /// The form of the output.
-    #[arg(short, long, value_enum, default_value = "text")]
-    output: Form,
+    #[command(flatten)]
+    change: ChangeArgs,
 
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { id, yes, dry_run, output: form, node } = args;
+    let Args { id, change, node } = args;
+    let ChangeArgs { dry_run, output: form, .. } = *change;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let mut session = if *dry_run {
-        super::mention_interrupted(&node, &whereabouts, output);
-        None
-    } else {
-        Some(begin(&node, "rollback", Consent::of(*yes), output)?)
-    };
+    let mut session = begin_unless_dry(&node, "rollback", change, &whereabouts, output)?;
     let snapshot = node.scan()?;
     let manifest = backup::find(id.as_deref(), node.state(), &RealDisk)?;
     let restoration = Restoration::new(manifest, node.root(), node.state(), &RealDisk)?;
-    if *form == Form::Text {
+    if form == Form::Text {
         output.data(&text::restoration(&restoration, kubecerts_host::now()));
     }
     for link in restoration.links() {
@@ -61,25 +48,25 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     if let Some(session) = &mut session
         && !restoration.is_empty()
     {
-        Consent::of(*yes).ask("Put these files back?", output)?;
+        Consent::of(change.yes).ask("Put these files back?", output)?;
         done = Some(session.restore(&restoration, &mut SystemEntropy::new(), &mut |event| {
             if let Event::Replaced { path } = event {
                 output.note(&format!("put back {path}"));
             }
         })?);
     }
-    if *form == Form::Json {
+    if form == Form::Json {
         output.data(&documents::restoration(&restoration, done.as_ref()).to_json());
     }
     let Some(done) = done else {
-        if *dry_run && !restoration.is_empty() {
+        if dry_run && !restoration.is_empty() {
             output.note("dry run: nothing was written");
         }
         return Ok(Exit::Fine);
     };
     output.note(&format!("what was there is in backup {}", done.id));
     super::mention(&done.leftovers, output);
-    if *form == Form::Text {
+    if form == Form::Text {
         let layout = snapshot.layout();
         let files = restoration.files().iter().filter_map(|file| layout.slot_of(&file.path)).collect();
         output.data(&text::restarts(&restarts(snapshot.node(), &files)));

@@ -107,7 +107,7 @@ impl std::fmt::Debug for Becomes<'_> {
 /// Something that happened during a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Progress<'a> {
+pub enum Event<'a> {
     /// The old files are in a backup that was read again.
     BackedUp {
         /// The identifier of the backup.
@@ -160,7 +160,7 @@ pub fn replace<D: Disk>(
     root: &Root,
     state: &State,
     disk: &mut D,
-    observer: &mut dyn FnMut(Progress<'_>),
+    observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<Done, DiskError> {
     let Request { items, purpose, now, token } = request;
     let mut targets = check(items, root, disk)?;
@@ -198,16 +198,16 @@ struct Run<'r, D: Disk> {
 }
 
 impl<D: Disk> Run<'_, D> {
-    fn carry_out(&mut self, observer: &mut dyn FnMut(Progress<'_>)) -> Result<(), DiskError> {
+    fn carry_out(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<(), DiskError> {
         self.back_up()?;
-        observer(Progress::BackedUp { id: &self.id });
+        observer(Event::BackedUp { id: &self.id });
         for index in 0..self.targets.len() {
             self.stage(index)?;
         }
         self.flush_directories()?;
         self.recheck()?;
         self.journal.append(&Record::Prepared, self.state, self.disk)?;
-        observer(Progress::Staged { files: self.entries.len() });
+        observer(Event::Staged { files: self.entries.len() });
 
         for index in 0..self.targets.len() {
             self.switch(index)?;
@@ -315,9 +315,9 @@ impl<D: Disk> Run<'_, D> {
     }
 
     /// Removes what the run made for itself. Every file is new by now, so nothing that fails here fails the run.
-    fn tidy(mut self, observer: &mut dyn FnMut(Progress<'_>)) -> Done {
+    fn tidy(mut self, observer: &mut dyn FnMut(Event<'_>)) -> Done {
         for entry in &self.entries {
-            observer(Progress::Replaced { path: &entry.path });
+            observer(Event::Replaced { path: &entry.path });
         }
         let mut leftovers = self.remove_temporary();
         for directory in self.directories().into_keys() {

@@ -67,7 +67,7 @@ impl World {
     fn replace_watched(
         &self,
         items: Vec<Item<'_>>,
-        observer: &mut dyn FnMut(Progress<'_>),
+        observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Done, DiskError> {
         let now = Timestamp::from_unix(1_767_225_600);
         let request = Request { items, purpose: Purpose::new("test"), now, token: 0xfeed };
@@ -354,7 +354,7 @@ fn a_target_touched_while_files_are_staged_stops_everything() {
         let (world, paths) = (World::new(), paths());
         let mut touched = None;
         let outcome = world.replace_watched(items(&paths), &mut |progress| {
-            if let Progress::BackedUp { .. } = progress {
+            if let Event::BackedUp { .. } = progress {
                 touch(&world);
                 touched = Some(world.texts());
             }
