@@ -93,6 +93,7 @@ pub struct NodeFacts {
     node_name: Option<Stated<String>>,
     version: Option<KubernetesVersion>,
     etcd: EtcdPlacement,
+    etcd_client_urls: Vec<String>,
     kubeadm: Option<KubeadmConfig>,
     components: Vec<Component>,
     problems: Vec<SourceProblem>,
@@ -127,6 +128,12 @@ impl NodeFacts {
     #[must_use]
     pub const fn etcd(&self) -> &EtcdPlacement {
         &self.etcd
+    }
+
+    /// Returns where the etcd of this node listens for clients, as its manifest has it; empty when nothing says.
+    #[must_use]
+    pub fn etcd_client_urls(&self) -> &[String] {
+        &self.etcd_client_urls
     }
 
     /// Returns the kubeadm configuration, when one was given.
@@ -227,6 +234,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
 
     NodeFacts {
         etcd: etcd_placement(kubeadm.as_ref(), &pods),
+        etcd_client_urls: flag(Component::Etcd, "listen-client-urls").map(urls).unwrap_or_default(),
         version: pods
             .get(&Component::ApiServer)
             .and_then(StaticPod::version)
@@ -440,7 +448,7 @@ fn etcd_placement(kubeadm: Option<&KubeadmConfig>, pods: &Pods) -> EtcdPlacement
     let Some(servers) = pods.get(&Component::ApiServer).and_then(|pod| pod.flag("etcd-servers")) else {
         return EtcdPlacement::Unknown;
     };
-    let endpoints: Vec<String> = servers.split(',').map(|server| server.trim().to_owned()).collect();
+    let endpoints = urls(servers);
     let is_loopback = |endpoint: &String| {
         ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| endpoint.contains(&format!("://{host}")))
     };
@@ -450,4 +458,9 @@ fn etcd_placement(kubeadm: Option<&KubeadmConfig>, pods: &Pods) -> EtcdPlacement
     } else {
         EtcdPlacement::External(endpoints)
     }
+}
+
+/// Splits a flag that is a list of URLs.
+fn urls(flag: &str) -> Vec<String> {
+    flag.split(',').map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).collect()
 }
