@@ -9,6 +9,8 @@
 
 mod apply;
 pub mod disk;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod node;
 mod rivals;
 mod scratch;
