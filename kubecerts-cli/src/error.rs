@@ -11,6 +11,7 @@ use kubecerts_core::plan::document::DocumentError;
 use kubecerts_core::plan::{ClockProblem, Deferred, PlanError, Reason, ReviewError};
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_host::disk::{DiskError, LockError};
+use kubecerts_host::etcd::{BackupError, EtcdError, NoMember};
 use kubecerts_host::{ApplyError, NodeError, ScratchError, SessionError};
 
 use crate::args::Whereabouts;
@@ -197,6 +198,28 @@ impl From<SessionError> for CommandError {
                 None => "nothing was changed; wait until it is done".to_owned(),
             }),
             _ => refused.with_hint("nothing was changed; wait until it is done"),
+        }
+    }
+}
+
+impl From<BackupError> for CommandError {
+    fn from(error: BackupError) -> Self {
+        let plain = Self::chain(&error);
+        let instead = "leave the option out to go on without etcd; to save it all the same, stop it and copy /var/lib/etcd, \
+                       or take a snapshot of another member: etcdctl snapshot save";
+        match error {
+            BackupError::Files(error) => error.into(),
+            BackupError::Member(NoMember::External { .. }) => plain
+                .with_hint("nothing was changed; take the snapshot where etcd runs: etcdctl snapshot save"),
+            BackupError::Member(NoMember::File { .. }) => plain
+                .with_hint("nothing was changed; see what is missing with: kubecerts check")
+                .with_hint(instead),
+            BackupError::Snapshot(EtcdError::Tls { .. } | EtcdError::Credentials { .. }) => plain
+                .with_hint(
+                    "nothing was changed; see whether etcd's certificates have expired with: kubecerts check",
+                )
+                .with_hint(instead),
+            _ => plain.with_hint("nothing was changed; see whether etcd runs").with_hint(instead),
         }
     }
 }

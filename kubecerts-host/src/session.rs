@@ -122,13 +122,23 @@ impl<'n> Session<'n> {
     /// # Errors
     /// [`ApplyError`]; what was begun is removed.
     pub fn back_up(&mut self, scope: Scope, reason: &str) -> Result<Manifest, ApplyError> {
-        let snapshot = self.node.scan().map_err(ApplyError::Scan)?;
+        self.back_up_with(scope, reason, |_, _| Ok(()))
+    }
+
+    /// Makes a backup to which `more` adds something.
+    pub(crate) fn back_up_with<E: From<ApplyError>>(
+        &mut self,
+        scope: Scope,
+        reason: &str,
+        more: impl FnOnce(&mut Writer<'_, RealDisk>, &Snapshot) -> Result<(), E>,
+    ) -> Result<Manifest, E> {
         let state = self.state();
-        backup::sweep(state, &mut RealDisk)?;
+        let snapshot = self.node.scan().map_err(ApplyError::Scan)?;
         let now = now();
-        let id = state.new_id(now, &RealDisk)?;
+        let id = backup::sweep(state, &mut RealDisk).and_then(|()| state.new_id(now, &RealDisk));
+        let id = id.map_err(ApplyError::from)?;
         let creation = Creation { id: id.clone(), now, reason: reason.to_owned(), scope };
-        let made = self.fill(creation, &snapshot);
+        let made = self.fill(creation, &snapshot, more);
         if made.is_err() {
             // It has no manifest, so it is no backup; if it stays, the next one sweeps it away.
             let _ = backup::remove(&id, state, &mut RealDisk);
@@ -136,10 +146,27 @@ impl<'n> Session<'n> {
         made
     }
 
-    fn fill(&self, creation: Creation, snapshot: &Snapshot) -> Result<Manifest, ApplyError> {
-        let (root, scope) = (self.node.root(), creation.scope);
+    fn fill<E: From<ApplyError>>(
+        &self,
+        creation: Creation,
+        snapshot: &Snapshot,
+        more: impl FnOnce(&mut Writer<'_, RealDisk>, &Snapshot) -> Result<(), E>,
+    ) -> Result<Manifest, E> {
         let mut disk = RealDisk;
-        let mut writer = Writer::begin(creation, self.state(), &mut disk)?;
+        let scope = creation.scope;
+        let mut writer = Writer::begin(creation, self.state(), &mut disk).map_err(ApplyError::from)?;
+        self.copy(scope, snapshot, &mut writer).map_err(ApplyError::from)?;
+        more(&mut writer, snapshot)?;
+        Ok(writer.finish().map_err(ApplyError::from)?)
+    }
+
+    fn copy(
+        &self,
+        scope: Scope,
+        snapshot: &Snapshot,
+        writer: &mut Writer<'_, RealDisk>,
+    ) -> Result<(), DiskError> {
+        let root = self.node.root();
         if scope == Scope::Full {
             let Directories { certificates, kubeconfigs, manifests, kubelet, .. } =
                 snapshot.node().directories();
@@ -148,10 +175,7 @@ impl<'n> Session<'n> {
                 writer.whole(directory, self.state().path(), root)?;
             }
         }
-        for (_, located) in snapshot.layout().iter() {
-            writer.one(&located.path, root)?;
-        }
-        Ok(writer.finish()?)
+        snapshot.layout().iter().try_for_each(|(_, located)| writer.one(&located.path, root))
     }
 
     /// Removes all backups but the latest `keep`, and returns what was removed.

@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         snapshot: &snapshot,
         inventory: &inventory,
         window: DEFAULT_WINDOW,
+        backup_etcd: false,
     };
     execution.show(change.output, &whereabouts, output);
     permit(&deviations, allow_change, output)?;

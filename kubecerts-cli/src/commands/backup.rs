@@ -1,5 +1,7 @@
 //! `kubecerts backup`
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use kubecerts_host::Session;
 use kubecerts_host::disk::RealDisk;
@@ -52,6 +54,10 @@ struct CreateArgs {
     /// Take everything in /etc/kubernetes, and the kubelet's certificates.
     #[arg(long)]
     full: bool,
+
+    /// Also take a snapshot of the etcd that runs here, over its own API, and verify it.
+    #[arg(long)]
+    etcd: bool,
 
     /// Why, to be shown in the list.
     #[arg(long, value_name = "TEXT", default_value = "by hand")]
@@ -128,11 +134,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 }
 
 fn create(args: &CreateArgs, output: &mut Output) -> Result<Exit, CommandError> {
-    let CreateArgs { full, reason, keep, form, node } = args;
+    let CreateArgs { full, etcd, reason, keep, form, node } = args;
     let node = node.open()?;
     let mut session = Session::begin(&node, "backup create")?;
     let scope = if *full { Scope::Full } else { Scope::Changed };
-    let manifest = session.back_up(scope, reason)?;
+    let manifest = match etcd {
+        true => session.back_up_with_etcd(scope, reason, ETCD_DEADLINE)?,
+        false => session.back_up(scope, reason)?,
+    };
     match form.output {
         Form::Text => output.data(&text::backup_made(&manifest, node.state())),
         Form::Json => output.data(&manifest.to_json()),
@@ -209,6 +218,9 @@ fn prune(args: &PruneArgs, output: &mut Output) -> Result<Exit, CommandError> {
     remove_surplus(*keep, &mut session, output)?;
     Ok(Exit::Fine)
 }
+
+/// How long etcd may take for an answer. One that is healthy takes milliseconds; one that cannot write takes some seconds.
+pub(super) const ETCD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Removes all backups but the latest `keep`, and says which.
 pub(super) fn remove_surplus(

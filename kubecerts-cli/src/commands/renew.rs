@@ -9,10 +9,11 @@ use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
 use kubecerts_core::plan::{Plan, check_clock};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
+use kubecerts_host::disk::backup::Scope;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::{Event, Report, Session, SystemEntropy};
 
-use super::backup::remove_surplus;
+use super::backup::{ETCD_DEADLINE, remove_surplus};
 use super::{Consent, begin_unless_dry, explain_deferred, plan_for, prove, scan};
 use crate::args::{ChangeArgs, Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     renewal: RenewalArgs,
 
+    /// First make a backup with a snapshot of the etcd that runs here; without it nothing is renewed.
+    #[arg(long)]
+    backup_etcd: bool,
+
     /// Then remove all backups but the latest N, the one of this renewal included.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
@@ -42,7 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { renewal, keep, change, node } = args;
+    let Args { renewal, backup_etcd, keep, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
     let mut session = begin_unless_dry(&node, "renew", change, &whereabouts, output)?;
@@ -56,6 +61,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         snapshot: &snapshot,
         inventory: &inventory,
         window: renewal.window.within,
+        backup_etcd: *backup_etcd,
     };
     execution.show(change.output, &whereabouts, output);
 
@@ -79,6 +85,8 @@ pub(super) struct Execution<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) inventory: &'a Inventory,
     pub(super) window: Seconds,
+    /// Whether a snapshot of etcd is taken before anything is written.
+    pub(super) backup_etcd: bool,
 }
 
 impl Execution<'_> {
@@ -99,11 +107,17 @@ impl Execution<'_> {
         whereabouts: &Whereabouts,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let Self { command, plan, snapshot, inventory, window } = self;
+        let Self { command, plan, snapshot, inventory, window, backup_etcd } = self;
         let report = match session {
             _ if plan.is_empty() => None,
             Some(session) => {
                 Consent::of(change.yes).ask("Renew these certificates?", output)?;
+                if *backup_etcd {
+                    let reason = format!("before {command}, with etcd");
+                    let manifest = session.back_up_with_etcd(Scope::Changed, &reason, ETCD_DEADLINE)?;
+                    let revision = manifest.etcd.as_ref().map_or(0, |etcd| etcd.revision);
+                    output.note(&format!("backed up etcd at revision {revision} as {}", manifest.id));
+                }
                 let changes = sign(plan, snapshot)?;
                 Some(write(&changes, Purpose::of_plan(command, plan), session, change.output, output)?)
             }

@@ -13,7 +13,7 @@ use kubecerts_core::x509::{
 };
 use kubecerts_host::Report;
 use kubecerts_host::disk::State;
-use kubecerts_host::disk::backup::{Difference, Manifest, Node, Restoration};
+use kubecerts_host::disk::backup::{Difference, EtcdEntry, Manifest, Node, Restoration};
 use kubecerts_host::disk::recovery::{Interrupted, Outcome};
 
 use crate::output::STRONG;
@@ -83,7 +83,14 @@ pub(crate) fn interrupted(interrupted: &Interrupted) -> String {
 pub(crate) fn backup_made(manifest: &Manifest, state: &State) -> String {
     let files = manifest.files.iter().filter(|entry| matches!(entry.node, Node::File { .. })).count();
     let (id, directory) = (&manifest.id, state.path());
-    format!("backup {id}: {} in {directory}/backups/{id}, read again\n", counted(files, "file"))
+    let mut text =
+        format!("backup {id}: {} in {directory}/backups/{id}, read again\n", counted(files, "file"));
+    if let Some(EtcdEntry { endpoint, version, revision, size, .. }) = &manifest.etcd {
+        text.push_str(&format!(
+            "etcd {version} at {endpoint}: {size} bytes, revision {revision} or later, digest verified\n"
+        ));
+    }
+    text
 }
 
 /// Returns how the node differs from a backup.

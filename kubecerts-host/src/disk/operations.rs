@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kubecerts_core::digest::Digest;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileMeta, ReadProblem};
@@ -46,6 +47,12 @@ pub trait Disk {
     /// # Errors
     /// A [`ReadProblem`] when there is something else, too much, or what the operating system says.
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Found>, ReadProblem>;
+
+    /// Returns size and digest of the regular file `path`, however large it is, or `None` when there is nothing.
+    ///
+    /// # Errors
+    /// A [`ReadProblem`] when there is something else, or what the operating system says.
+    fn digest(&self, path: &Path) -> Result<Option<(u64, Digest)>, ReadProblem>;
 
     /// Returns the labels of the file `path`; none on a file system that has none.
     ///

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
     PermissionsExt as _, fchown,
 };
 use std::path::{Path, PathBuf};
 
+use kubecerts_core::digest::Digest;
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::ReadProblem;
 use rustix::fs::{
     CWD, OFlags, RenameFlags, XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, renameat_with,
 };
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 
 use super::root::problem;
 use super::{Disk, Found, Kind, Labels, Owner, Space, Stat};
@@ -52,17 +54,26 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, path: &Path, limit: u64) -> Result<Option<Found>, ReadProblem> {
-        // Opening a device can have effects of its own, so its type is asked before, and again of what was opened.
-        let Some(before) = self.stat(path).map_err(|error| problem(&error))? else { return Ok(None) };
-        must_be_file(before.kind)?;
-        let file = match open_to_read(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(problem(&error)),
-        };
-        let stat = Stat::of(&file.metadata().map_err(|error| problem(&error))?);
-        must_be_file(stat.kind)?;
+        let Some((file, stat)) = open_file(path)? else { return Ok(None) };
         Ok(Some(Found { content: read_bytes(&file, stat.size, limit)?, stat }))
+    }
+
+    fn digest(&self, path: &Path) -> Result<Option<(u64, Digest)>, ReadProblem> {
+        let Some((mut file, _)) = open_file(path)? else { return Ok(None) };
+        let mut hasher = Sha256::new();
+        let mut part = vec![0; 1 << 16];
+        let mut size = 0;
+        loop {
+            match file.read(&mut part) {
+                Ok(0) => return Ok(Some((size, Digest::from(<[u8; 32]>::from(hasher.finalize()))))),
+                Ok(count) => {
+                    hasher.update(&part[..count]);
+                    size += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(problem(&error)),
+            }
+        }
     }
 
     fn labels(&self, path: &Path) -> io::Result<Labels> {
@@ -217,6 +228,21 @@ fn must_be_file(kind: Kind) -> Result<(), ReadProblem> {
         Kind::File => Ok(()),
         other => Err(ReadProblem::NotAFile(other.name().to_owned())),
     }
+}
+
+/// Opens a regular file to be read, with its facts, or returns `None` when there is nothing.
+fn open_file(path: &Path) -> Result<Option<(File, Stat)>, ReadProblem> {
+    // Opening a device can have effects of its own, so its type is asked before, and again of what was opened.
+    let Some(before) = RealDisk.stat(path).map_err(|error| problem(&error))? else { return Ok(None) };
+    must_be_file(before.kind)?;
+    let file = match open_to_read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(problem(&error)),
+    };
+    let stat = Stat::of(&file.metadata().map_err(|error| problem(&error))?);
+    must_be_file(stat.kind)?;
+    Ok(Some((file, stat)))
 }
 
 fn open_to_read(path: &Path) -> io::Result<File> {

@@ -9,6 +9,7 @@
 //! The protocol is that of etcd 3.4 to 3.6. Its client is generated from `proto/etcdserverpb.proto` and checked in; the
 //! test `etcd_protocol` makes it anew and compares.
 
+mod backup;
 mod connection;
 mod credentials;
 mod error;
@@ -30,6 +31,7 @@ use connection::Connection;
 use generated::{HashKvRequest, SnapshotRequest, StatusRequest};
 use stream::{Assembly, Defect};
 
+pub use backup::BackupError;
 pub use error::{EtcdError, NoMember, Wait};
 pub use member::EtcdMember;
 

@@ -7,7 +7,7 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::snapshot::FileContent;
 use kubecerts_core::time::Timestamp;
 
-use super::super::{Disk, DiskError, Kind, Labels, Operation, Owner, State, wire};
+use super::super::{Disk, DiskError, Labels, Operation, Owner, State, wire};
 use super::manifest::{Entry, EtcdEntry, Manifest, NAME, Node, Scope, Skipped};
 use super::{directory, read, stored, unreadable};
 
@@ -204,15 +204,15 @@ impl<'w, D: Disk> Writer<'w, D> {
 }
 
 /// Returns what is wrong with the snapshot of etcd in the backup `id`, if anything.
-///
-/// A snapshot can be larger than the memory, so it is not read into it: its size is compared, and its digest was taken while
-/// it was written.
 pub(super) fn check_etcd(id: &str, etcd: &EtcdEntry, state: &State, disk: &impl Disk) -> Result<(), String> {
+    let EtcdEntry { size, sha256, .. } = etcd;
     let host = directory(id, state).join(ETCD);
-    match disk.stat(&host).map_err(|error| error.to_string())? {
-        Some(stat) if stat.kind == Kind::File && stat.size == etcd.size => Ok(()),
-        Some(stat) => Err(format!("{ETCD} has {} bytes, and should have {}", stat.size, etcd.size)),
+    match disk.digest(&host).map_err(|problem| format!("{ETCD}: {problem}"))? {
         None => Err(format!("{ETCD} is missing")),
+        Some(found) if found == (*size, *sha256) => Ok(()),
+        Some((found, digest)) => Err(format!(
+            "{ETCD} has {found} bytes with sha256:{digest}, and should have {size} with sha256:{sha256}"
+        )),
     }
 }
 
