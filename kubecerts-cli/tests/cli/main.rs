@@ -12,6 +12,7 @@ mod backup;
 mod bad_input;
 mod check;
 mod documents;
+mod etcd;
 mod inspect;
 mod kubeadm_output;
 mod links;
