@@ -11,7 +11,7 @@ use crate::apply::{ApplyError, Report, Written};
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::recovery::{self, Interrupted, Recovered};
 use crate::disk::transaction::{self, Done, Event, Item, Purpose, Request};
-use crate::disk::{DiskError, Lock, LockError, RealDisk, State};
+use crate::disk::{DiskError, Lock, LockError, RealDisk, State, must_be_closed};
 use crate::node::Node;
 use crate::rivals::{Rival, find_kubeadm};
 use crate::system::now;
@@ -133,6 +133,8 @@ impl<'n> Session<'n> {
         more: impl FnOnce(&mut Writer<'_, RealDisk>, &Snapshot) -> Result<(), E>,
     ) -> Result<Manifest, E> {
         let state = self.state();
+        // Half of the files might be new and half old.
+        must_be_closed(state, &RealDisk).map_err(ApplyError::from)?;
         let snapshot = self.node.scan().map_err(ApplyError::Scan)?;
         let now = now();
         let id = backup::sweep(state, &mut RealDisk).and_then(|()| state.new_id(now, &RealDisk));
@@ -181,8 +183,10 @@ impl<'n> Session<'n> {
     /// Removes all backups but the latest `keep`, and returns what was removed.
     ///
     /// # Errors
-    /// As [`backup::prune`].
+    /// As [`backup::prune`]; [`DiskError::JournalOpen`] when a run was interrupted.
     pub fn prune(&mut self, keep: usize) -> Result<Vec<String>, DiskError> {
+        // The backup of the interrupted run may be needed yet.
+        must_be_closed(self.state(), &RealDisk)?;
         backup::prune(keep, self.state(), &mut RealDisk)
     }
 

@@ -160,6 +160,11 @@ fn every_command_that_writes_recovers_first_and_asks_before() {
     run.stop_after(2);
     run.tree.run(&["renew"]).exits(9).explains("terminal");
     run.tree.run(&["recover-journal"]).exits(9).explains("terminal");
+    for command in [&["backup", "create"][..], &["backup", "prune", "--keep", "1"]] {
+        let outcome = run.tree.run(command).exits(9).explains("interrupted");
+        let hint = format!("hint: kubecerts recover-journal --rootfs {}", run.tree.root().display());
+        assert!(outcome.stderr.contains(&hint), "{}", outcome.stderr);
+    }
     let outcome = run.tree.run(&["certs", "renew", "apiserver"]).exits(0);
     assert!(outcome.stderr.contains("finished; every file of the interrupted run is the new one"));
     assert_ne!(fs::read(&run.certificate).unwrap(), run.new);

@@ -227,6 +227,15 @@ pub(super) fn read(state: &State, disk: &impl Disk) -> Result<Option<Found>, Dis
     parse(&text).map(Some).map_err(damaged)
 }
 
+/// Refuses to go on while there is the journal of an interrupted run.
+pub(crate) fn must_be_closed(state: &State, disk: &impl Disk) -> Result<(), DiskError> {
+    let path = journal(state);
+    match disk.stat(&path).map_err(|source| state.failed(&path, Operation::Inspect, source))? {
+        Some(_) => Err(DiskError::JournalOpen { journal: state.tree(&path) }),
+        None => Ok(()),
+    }
+}
+
 /// Moves the journal of a run that has ended to the audit directory.
 pub(super) fn archive(id: &str, state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
     state.make("audit", disk)?;

@@ -24,6 +24,7 @@ mod error;
 pub use error::{DiskError, Operation, Unit};
 
 mod journal;
+pub(crate) use journal::must_be_closed;
 
 mod lock;
 pub use lock::{Holder, Lock, LockError};
