@@ -25,9 +25,10 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_core::time::Timestamp;
 
+use super::backup::BACKUP_FILE_LIMIT;
 use super::journal::{Begin, Entry, Found, Journal, Record};
 use super::transaction::{Purpose, vanish};
-use super::{Disk, DiskError, FILE_LIMIT, Operation, Resolved, Root, State, backup, journal};
+use super::{Disk, DiskError, Operation, Resolved, Root, State, backup, journal};
 
 pub use super::journal::Outcome;
 
@@ -261,7 +262,7 @@ struct Condition {
 impl Condition {
     fn of(entry: &Entry, root: &Root, state: &State, disk: &impl Disk) -> Result<Self, DiskError> {
         let hosts = Hosts::of(entry, root, disk)?;
-        let digest = |host: &PathBuf| match disk.read(host, FILE_LIMIT) {
+        let digest = |host: &PathBuf| match disk.read(host, BACKUP_FILE_LIMIT) {
             Ok(found) => Ok(found.map(|found| Digest::of(found.content.secret_bytes()))),
             // Something that is no file of ours is as good as another content.
             Err(ReadProblem::NotAFile(_) | ReadProblem::TooLarge { .. }) => Ok(Some(Digest::of(b""))),

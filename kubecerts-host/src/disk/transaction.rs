@@ -29,12 +29,12 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::snapshot::{FileContent, ReadProblem};
 use kubecerts_core::time::Timestamp;
 
+use super::backup::BACKUP_FILE_LIMIT;
 use super::journal::{Begin, Entry, Journal, Outcome, PREFIX, Record};
 use super::read::{Stamp, read};
 use super::root::problem;
 use super::{
-    Disk, DiskError, Existence, FILE_LIMIT, Kind, Labels, Operation, Owner, Resolved, Root, State, backup,
-    safety,
+    Disk, DiskError, Existence, Kind, Labels, Operation, Owner, Resolved, Root, State, backup, safety,
 };
 
 mod purpose;
@@ -276,7 +276,7 @@ impl<D: Disk> Run<'_, D> {
                 continue;
             }
             // An overlay gives a file another number when it gets its second name. The content decides.
-            let content = match self.disk.read(&hosts.target, FILE_LIMIT) {
+            let content = match self.disk.read(&hosts.target, BACKUP_FILE_LIMIT) {
                 Ok(Some(found)) => Expected::Content(Digest::of(found.content.secret_bytes())),
                 Ok(None) => Expected::Absent,
                 Err(_) => return Err(DiskError::Disturbed { path: item.path.clone() }),
@@ -458,7 +458,7 @@ fn check_one<'a>(item: &'a Item<'a>, root: &Root, disk: &impl Disk) -> Result<Ta
     let path = item.path;
     let refused = |problem| DiskError::Refused { path: path.clone(), problem };
     let resolved = root.resolve(path, disk).map_err(refused)?;
-    let before = match read(&resolved, path, FILE_LIMIT, disk).map_err(refused)? {
+    let before = match read(&resolved, path, BACKUP_FILE_LIMIT, disk).map_err(refused)? {
         Some((content, stat)) => {
             let labels = disk.labels(&resolved.host).map_err(|source| DiskError::Replace {
                 path: path.clone(),

@@ -286,7 +286,7 @@ fn what_is_not_a_file_or_too_large_is_refused() {
         ("/etc/ssl/pipe", ReadProblem::NotAFile("named pipe".to_owned())),
         ("/etc/ssl/etcd", ReadProblem::NotAFile("directory".to_owned())),
         ("/", ReadProblem::NotAFile("directory".to_owned())),
-        ("/etc/ssl/huge", ReadProblem::TooLarge { size: 2 << 30, limit: FILE_LIMIT }),
+        ("/etc/ssl/huge", ReadProblem::TooLarge { size: 2 << 30, limit: BACKUP_FILE_LIMIT }),
     ] {
         let error = world.turned_down(item(&path(name), Expected::Absent, "x", 0o600));
         let DiskError::Refused { problem: found, .. } = error else { panic!("{name}") };
