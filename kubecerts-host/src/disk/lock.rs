@@ -52,7 +52,7 @@ impl Lock {
         if !try_lock(&file).map_err(failed(Operation::Inspect))? {
             let mut text = String::new();
             let _ = io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
-            let holder = Holder::parse(&text).or_else(|| holder_of(&file));
+            let holder = Holder::among(Holder::parse(&text), holder_of(&file));
             return Err(LockError::Held { path: state.tree(&path), holder });
         }
         let text = format!("{} {command}\n", std::process::id());
@@ -99,6 +99,18 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
+    /// Returns the holder, given what the file says and whom the kernel lists.
+    ///
+    /// The kernel is right, but does not list processes of another container. The file knows more, unless the process has
+    /// the lock and has not written its name yet: then it still has the name of an earlier one.
+    fn among(written: Option<Self>, listed: Option<Self>) -> Option<Self> {
+        match (written, listed) {
+            (Some(written), Some(listed)) if written.process == listed.process => Some(written),
+            (written, None) => written,
+            (_, listed) => listed,
+        }
+    }
+
     /// Parses what a holder writes into the file: its number, and what it does.
     fn parse(text: &str) -> Option<Self> {
         let (process, command) = text.trim_end().split_once(' ')?;
@@ -175,6 +187,16 @@ mod tests {
         assert_eq!(holder, Holder { process: std::process::id(), command: Some("renew".to_owned()) });
         drop(first);
         drop(Lock::take("backup", (&tree, dir.path()), &state).unwrap());
+    }
+
+    #[test]
+    fn the_kernel_knows_better_than_a_name_that_was_left_behind() {
+        let holder = |process| Some(Holder { process, command: None });
+        let named = |process| Some(Holder { process, command: Some("renew".to_owned()) });
+        assert_eq!(Holder::among(named(1), holder(1)), named(1));
+        assert_eq!(Holder::among(named(1), holder(2)), holder(2));
+        assert_eq!(Holder::among(named(1), None), named(1));
+        assert_eq!(Holder::among(None, holder(2)), holder(2));
     }
 
     #[test]
