@@ -49,13 +49,13 @@ pub(super) fn room(
 ) -> Result<(), DiskError> {
     let mut needs: BTreeMap<u64, Need> = BTreeMap::new();
     for target in targets {
-        let size = match &target.item.becomes {
-            Becomes::Nothing => continue,
-            Becomes::File { content, .. } => content.len() as u64,
-        };
         let need =
             needs.entry(target.device).or_insert_with(|| Need::new(target.directory(), target.tree.parent()));
-        need.add(size);
+        if let Becomes::File { content, .. } = &target.item.becomes {
+            need.add(content.len() as u64);
+        }
+        // The second name of the old file: some file systems count names.
+        need.files += u64::from(target.before.is_some());
     }
     let (directory, tree) = existing(state, root, disk)?;
     let device =
@@ -66,6 +66,7 @@ pub(super) fn room(
         need.add(old.content.secret_bytes().len() as u64);
     }
     need.add(RECORDS);
+    need.files += RECORD_FILES;
     needs.into_values().try_for_each(|need| need.check(disk))
 }
 
@@ -74,11 +75,13 @@ struct Need {
     directory: PathBuf,
     tree: TreePath,
     sizes: Vec<u64>,
+    /// The files and directories that are made beside those that have a size.
+    files: u64,
 }
 
 impl Need {
     fn new(directory: &Path, tree: TreePath) -> Self {
-        Self { directory: directory.to_owned(), tree, sizes: Vec::new() }
+        Self { directory: directory.to_owned(), tree, sizes: Vec::new(), files: 0 }
     }
 
     fn add(&mut self, size: u64) {
@@ -86,7 +89,7 @@ impl Need {
     }
 
     fn check(self, disk: &impl Disk) -> Result<(), DiskError> {
-        let Self { directory, tree, sizes } = self;
+        let Self { directory, tree, sizes, files: others } = self;
         let Space { bytes, files, block } = disk.space(&directory).map_err(|source| DiskError::Replace {
             path: tree.clone(),
             operation: Operation::Inspect,
@@ -98,8 +101,7 @@ impl Need {
         if needed > bytes {
             return Err(DiskError::NoRoom { directory: tree, unit: Unit::Bytes, needed, available: bytes });
         }
-        // The backup has directories of its own.
-        let needed = 2 * sizes.len() as u64;
+        let needed = others.saturating_add(sizes.len() as u64);
         match files {
             Some(available) if needed > available => {
                 Err(DiskError::NoRoom { directory: tree, unit: Unit::Files, needed, available })
@@ -124,3 +126,7 @@ fn existing(state: &State, root: &Root, disk: &impl Disk) -> Result<(PathBuf, Tr
 
 /// The bytes that journal, manifest and the directories of a backup take: many times what they take as a rule.
 const RECORDS: u64 = 64 * 1024;
+
+/// The files and directories of those: journal, manifest, the state directory and what is above and in it, and those of a
+/// backup, of which an unusual tree has more.
+const RECORD_FILES: u64 = 32;
