@@ -181,7 +181,9 @@ pub fn recover<D: Disk>(
     let mut journal = Journal::<D::File>::reopen(&begin.id, state, disk)?;
     let mut changed = Vec::new();
     if !matches!(verdict.reason(), Reason::NotPrepared) {
-        if let Verdict::RollBack(reason) = verdict {
+        if let Verdict::RollBack(reason) = verdict
+            && !matches!(reason, Reason::Undoing(_))
+        {
             journal.append(&Record::Undo { reason: reason.to_string() }, state, disk)?;
         }
         for entry in &begin.entries {
@@ -195,7 +197,8 @@ pub fn recover<D: Disk>(
         }
         flush(&begin.entries, root, disk)?;
         if outcome == Outcome::Finished {
-            journal.append(&Record::Committed, state, disk)?;
+            // It says what is on disk anyway, and a full disk may have no room for it.
+            let _ = journal.append(&Record::Committed, state, disk);
         }
     }
     tidy(&begin.entries, root, disk)?;
