@@ -195,14 +195,7 @@ fn must_not_lead_away(host: &Path, state: &State, disk: &impl Disk) -> Result<()
 }
 
 fn ids(state: &State, disk: &impl Disk) -> Result<Vec<String>, DiskError> {
-    let directory = state.directory().join("backups");
-    let failed = |operation| move |source| (operation, source);
-    let found = disk.stat(&directory).map_err(failed(Operation::Inspect)).and_then(|found| match found {
-        Some(_) => disk.list(&directory).map_err(failed(Operation::List)),
-        None => Ok(Vec::new()),
-    });
-    let names = found.map_err(|(operation, source)| state.failed(&directory, operation, source))?;
-    let mut ids: Vec<String> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    let mut ids = state.names("backups", disk)?;
     ids.sort_by_key(|id| order(id));
     Ok(ids)
 }

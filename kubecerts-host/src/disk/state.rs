@@ -88,20 +88,32 @@ impl State {
         Ok(())
     }
 
-    /// Returns an identifier for a run at `now` that no earlier one has.
+    /// Returns an identifier for a run at `now` that comes after every earlier one of the same second.
     pub(crate) fn new_id(&self, now: Timestamp, disk: &impl Disk) -> Result<String, DiskError> {
-        let text: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
-        let mut id = text.clone();
-        let mut count = 1;
-        loop {
-            let backup = self.stat(&self.host.join("backups").join(&id), disk)?;
-            let audit = self.stat(&self.host.join("audit").join(format!("{id}.jsonl")), disk)?;
-            if backup.is_none() && audit.is_none() {
-                return Ok(id);
-            }
-            count += 1;
-            id = format!("{text}-{count}");
+        let moment: String = now.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+        let (backups, audit) = (self.names("backups", disk)?, self.names("audit", disk)?);
+        let ids = backups.iter().map(String::as_str);
+        let ids = ids.chain(audit.iter().filter_map(|name| name.strip_suffix(".jsonl")));
+        // A number that has become free again is not taken: its backup would pass for older than it is.
+        let latest = ids.filter_map(|id| match id.strip_prefix(&moment)? {
+            "" => Some(1),
+            count => count.strip_prefix('-')?.parse::<u32>().ok(),
+        });
+        Ok(match latest.max() {
+            None => moment,
+            Some(count) => format!("{moment}-{}", count.saturating_add(1)),
+        })
+    }
+
+    /// Returns the names in the directory `name` of it, in any order; none when there is no such directory.
+    pub(super) fn names(&self, name: &str, disk: &impl Disk) -> Result<Vec<String>, DiskError> {
+        let directory = self.host.join(name);
+        if self.stat(&directory, disk)?.is_none() {
+            return Ok(Vec::new());
         }
+        let names =
+            disk.list(&directory).map_err(|source| self.failed(&directory, Operation::List, source))?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// Returns the error of an operation on something in the directory.
@@ -126,5 +138,26 @@ impl State {
 
     fn stat(&self, host: &Path, disk: &impl Disk) -> Result<Option<super::Stat>, DiskError> {
         disk.stat(host).map_err(|source| self.failed(host, Operation::Inspect, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RealDisk;
+    use super::*;
+
+    #[test]
+    fn the_identifiers_of_a_second_only_grow_whatever_was_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path()).unwrap();
+        let state = State::locate(&TreePath::parse("/").unwrap(), &root, &RealDisk).unwrap();
+        let id = || state.new_id(Timestamp::from_unix(0), &RealDisk).unwrap();
+        assert_eq!(id(), "19700101T000000Z");
+        for name in ["backups/19700101T000000Z-2", "backups/other", "backups/19700101T000001Z-7", "audit"] {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        assert_eq!(id(), "19700101T000000Z-3");
+        std::fs::write(dir.path().join("audit/19700101T000000Z-10.jsonl"), "").unwrap();
+        assert_eq!(id(), "19700101T000000Z-11");
     }
 }
