@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use kubecerts_testkit::{Fixture, MemoryTree};
 use tempfile::TempDir;
@@ -22,7 +22,12 @@ impl Tree {
 
     /// Writes `tree`.
     pub(crate) fn of(tree: &MemoryTree) -> Self {
-        let this = Self { directory: tempfile::tempdir().unwrap() };
+        Self::within(tempfile::tempdir().unwrap(), tree)
+    }
+
+    /// Writes `tree` into `directory`.
+    pub(crate) fn within(directory: TempDir, tree: &MemoryTree) -> Self {
+        let this = Self { directory };
         for (path, content, mode) in tree.files() {
             let target = this.path(path.as_str());
             fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -64,8 +69,13 @@ impl Tree {
 
     /// Runs `kubecerts` with `--rootfs` for this tree.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(self.command(arguments).output().unwrap())
+    }
+
+    /// Returns the command `kubecerts` with `--rootfs` for this tree.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let root = self.root().to_str().unwrap();
-        kubecerts(&[arguments, &["--rootfs", root]].concat())
+        command(&[arguments, &["--rootfs", root]].concat())
     }
 }
 
@@ -99,6 +109,15 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Returns how a command ended that nobody has killed.
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("the command ends by itself"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Asserts that the command ended with `code`, and shows everything if it did not.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
@@ -119,27 +138,27 @@ impl Outcome {
 
 /// Runs `kubecerts` without a terminal, without input and without anything of the caller's environment.
 pub(crate) fn kubecerts(arguments: &[&str]) -> Outcome {
-    kubecerts_with_input(arguments, b"")
+    Outcome::of(command(arguments).output().unwrap())
 }
 
 /// Runs `kubecerts` with `input` as its standard input.
 pub(crate) fn kubecerts_with_input(arguments: &[&str], input: &[u8]) -> Outcome {
     use std::io::Write;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kubecerts"))
+    let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    // A command that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    Outcome::of(child.wait_with_output().unwrap())
+}
+
+/// Returns the command `kubecerts`, as [`kubecerts`] runs it.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubecerts"));
+    command
         .args(arguments)
         .env_clear()
         .env("TMPDIR", std::env::temp_dir())
-        .stdin(Stdio::piped())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
-    Outcome {
-        code: output.status.code().expect("the command ends by itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+        .stderr(Stdio::piped());
+    command
 }
