@@ -54,15 +54,16 @@ fn a_lock_of_another_run_is_respected_and_its_holder_named() {
     let path = tree.path("/var/lib/kubecerts/lock");
     let lock = File::options().write(true).open(&path).unwrap();
     lock.lock().unwrap();
-    fs::write(&path, "4711 renew\n").unwrap();
-    refused(&tree, "process 4711 (renew)");
+    let holder = format!("process {} (renew)", std::process::id());
+    fs::write(&path, format!("{} renew\n", std::process::id())).unwrap();
+    refused(&tree, &holder);
     for command in [
         &["backup", "create"][..],
         &["backup", "prune", "--keep", "1"],
         &["rollback", "--yes"],
         &["recover-journal", "--yes"],
     ] {
-        tree.run(command).exits(9).explains("process 4711 (renew)");
+        tree.run(command).exits(9).explains(&holder);
     }
     tree.run(&["check"]).exits(4);
     tree.run(&["renew", "--all", "--dry-run"]).exits(0);
