@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use kubecerts_core::digest::Digest;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::secret::SecretBytes;
-use kubecerts_core::snapshot::ReadProblem;
 
 use super::{Disk, DiskError, Kind, Operation, State};
 
@@ -220,9 +219,4 @@ fn remove_all(directory: &Path, state: &State, disk: &mut impl Disk) -> Result<(
 
 fn no_backup(id: &str, state: &State) -> DiskError {
     DiskError::NoBackup { id: id.to_owned(), directory: state.tree(&state.directory().join("backups")) }
-}
-
-/// Returns what is wrong with a file that was read back, in words.
-fn unreadable(problem: Option<ReadProblem>) -> String {
-    problem.map_or_else(|| "is missing".to_owned(), |problem| problem.to_string())
 }

@@ -173,8 +173,19 @@ pub fn replace<D: Disk>(
     let entries = entries(&mut targets, *token)?;
     let begin = Begin::new(id.clone(), *now, purpose.clone(), entries.clone());
     let journal = Journal::begin(begin, state, disk)?;
-    let mut run =
-        Run { id, now: *now, purpose, targets, entries, journal, state, disk, made: Vec::new(), switched: 0 };
+    let mut run = Run {
+        id,
+        now: *now,
+        purpose,
+        targets,
+        entries,
+        journal,
+        state,
+        disk,
+        unflushed: Vec::new(),
+        made: Vec::new(),
+        switched: 0,
+    };
     match run.carry_out(observer) {
         Ok(()) => Ok(run.tidy(observer)),
         Err(error) => Err(run.undo(error)),
@@ -191,6 +202,8 @@ struct Run<'r, D: Disk> {
     journal: Journal<D::File>,
     state: &'r State,
     disk: &'r mut D,
+    /// The temporary files that wait to be flushed, each with the index of its target.
+    unflushed: Vec<(usize, D::File)>,
     /// The temporary files and second names that were made.
     made: Vec<(TreePath, PathBuf)>,
     /// How many entries, counted from the first, are switched.
@@ -204,6 +217,7 @@ impl<D: Disk> Run<'_, D> {
         for index in 0..self.targets.len() {
             self.stage(index)?;
         }
+        self.flush_files()?;
         self.flush_directories()?;
         self.recheck()?;
         self.journal.append(&Record::Prepared, self.state, self.disk)?;
@@ -256,7 +270,7 @@ impl<D: Disk> Run<'_, D> {
             // After the owner, whose change may clear bits of the mode, and after an ACL, whose mask is part of it.
             self.disk.set_mode(*mode, &file).map_err(failed(Operation::SetMode))?;
             self.disk.write_all(content, &mut file).map_err(failed(Operation::Write))?;
-            self.disk.sync(&file).map_err(failed(Operation::Flush))?;
+            self.unflushed.push((index, file));
         }
         if before.is_some() {
             self.disk.link(&hosts.target, &hosts.kept).map_err(failed(Operation::Keep))?;
@@ -301,6 +315,18 @@ impl<D: Disk> Run<'_, D> {
             io::ErrorKind::AlreadyExists => DiskError::Disturbed { path: path.clone() },
             _ => DiskError::Replace { path: path.clone(), operation: Operation::Rename, source },
         })
+    }
+
+    /// Flushes all temporary files at once: most file systems then write most of them with the first.
+    fn flush_files(&mut self) -> Result<(), DiskError> {
+        for (index, file) in self.unflushed.drain(..) {
+            self.disk.sync(&file).map_err(|source| DiskError::Replace {
+                path: self.targets[index].item.path.clone(),
+                operation: Operation::Flush,
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     fn flush_directories(&mut self) -> Result<(), DiskError> {

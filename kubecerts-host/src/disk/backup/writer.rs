@@ -9,7 +9,7 @@ use kubecerts_core::time::Timestamp;
 
 use super::super::{Disk, DiskError, Labels, Operation, Owner, State, wire};
 use super::manifest::{Entry, EtcdEntry, Manifest, NAME, Node, Scope, Skipped};
-use super::{directory, read, stored, unreadable};
+use super::{directory, read, stored};
 
 /// Which backup to make.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,9 +28,11 @@ pub struct Creation {
 /// A backup that is being written. Unless it is finished, it does not count, and the next run removes it.
 #[derive(Debug)]
 #[must_use = "a backup counts once it is finished"]
-pub struct Writer<'w, D> {
+pub struct Writer<'w, D: Disk> {
     manifest: Manifest,
     directory: PathBuf,
+    /// The files that wait to be flushed.
+    unflushed: Vec<(PathBuf, D::File)>,
     made: BTreeSet<PathBuf>,
     state: &'w State,
     pub(super) disk: &'w mut D,
@@ -48,6 +50,7 @@ impl<'w, D: Disk> Writer<'w, D> {
         let mut writer = Self {
             manifest: Manifest::new(id, now, reason, scope),
             directory: directory.clone(),
+            unflushed: Vec::new(),
             made: BTreeSet::new(),
             state,
             disk,
@@ -127,10 +130,10 @@ impl<'w, D: Disk> Writer<'w, D> {
     ///
     /// # Errors
     /// [`DiskError::Backup`] when something reads back differently, else [`DiskError::State`].
-    pub fn finish(self) -> Result<Manifest, DiskError> {
+    pub fn finish(mut self) -> Result<Manifest, DiskError> {
+        self.flush_files()?;
         for made in &self.made {
-            let failed = |source| self.state.failed(made, Operation::FlushDirectory, source);
-            self.disk.sync_directory(made).map_err(failed)?;
+            flush_directory(made, self.state, self.disk)?;
         }
         for entry in &self.manifest.files {
             if let Node::File { .. } = entry.node {
@@ -138,30 +141,31 @@ impl<'w, D: Disk> Writer<'w, D> {
             }
         }
         if let Some(etcd) = &self.manifest.etcd {
-            let wrong = |problem| DiskError::Backup { id: self.manifest.id.clone(), problem };
-            check_etcd(&self.manifest.id, etcd, self.state, self.disk).map_err(wrong)?;
+            check_etcd(&self.manifest.id, etcd, self.state, self.disk)
+                .map_err(|problem| self.wrong(problem))?;
         }
-        let Self { manifest, directory, state, disk, .. } = self;
-        let mut this = Writer { manifest, directory: directory.clone(), made: BTreeSet::new(), state, disk };
-        let name = directory.join(NAME);
-        let text = this.manifest.to_json();
-        this.write(&name, text.as_bytes())?;
-        let failed = |host: &Path, operation| {
-            let host = host.to_owned();
-            move |source| state.failed(&host, operation, source)
-        };
-        this.disk.sync_directory(&directory).map_err(failed(&directory, Operation::FlushDirectory))?;
-        match this.disk.read(&name, super::BACKUP_FILE_LIMIT) {
-            Ok(Some(found)) if found.content.secret_bytes() == text.as_bytes() => Ok(this.manifest),
-            other => {
-                let problem = match other {
-                    Ok(Some(_)) => "reads back differently".to_owned(),
-                    other => unreadable(other.err()),
-                };
-                let problem = format!("its manifest {problem}");
-                Err(DiskError::Backup { id: this.manifest.id.clone(), problem })
-            }
+        let (name, text) = (self.directory.join(NAME), self.manifest.to_json());
+        self.write(&name, text.as_bytes())?;
+        self.flush_files()?;
+        flush_directory(&self.directory, self.state, self.disk)?;
+        match self.disk.read(&name, super::BACKUP_FILE_LIMIT) {
+            Ok(Some(found)) if found.content.secret_bytes() == text.as_bytes() => Ok(self.manifest),
+            Ok(Some(_)) => Err(self.wrong("its manifest reads back differently".to_owned())),
+            Ok(None) => Err(self.wrong("its manifest is missing".to_owned())),
+            Err(problem) => Err(self.wrong(format!("its manifest: {problem}"))),
         }
+    }
+
+    fn wrong(&self, problem: String) -> DiskError {
+        DiskError::Backup { id: self.manifest.id.clone(), problem }
+    }
+
+    /// Flushes what was written at once: most file systems then write most of it with the first file.
+    fn flush_files(&mut self) -> Result<(), DiskError> {
+        for (host, file) in self.unflushed.drain(..) {
+            self.disk.sync(&file).map_err(|source| self.state.failed(&host, Operation::Flush, source))?;
+        }
+        Ok(())
     }
 
     /// Returns whether `path` is in the backup already.
@@ -178,7 +182,8 @@ impl<'w, D: Disk> Writer<'w, D> {
         let failed = |operation| move |source| state.failed(host, operation, source);
         let mut file = self.disk.create(host).map_err(failed(Operation::Create))?;
         self.disk.write_all(bytes, &mut file).map_err(failed(Operation::Write))?;
-        self.disk.sync(&file).map_err(failed(Operation::Flush))
+        self.unflushed.push((host.to_owned(), file));
+        if self.unflushed.len() < MAX_OPEN { Ok(()) } else { self.flush_files() }
     }
 
     /// Makes the directories above `host`, as far as they are missing.
@@ -203,6 +208,11 @@ impl<'w, D: Disk> Writer<'w, D> {
     }
 }
 
+fn flush_directory(directory: &Path, state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
+    let failed = |source| state.failed(directory, Operation::FlushDirectory, source);
+    disk.sync_directory(directory).map_err(failed)
+}
+
 /// Returns what is wrong with the snapshot of etcd in the backup `id`, if anything.
 pub(super) fn check_etcd(id: &str, etcd: &EtcdEntry, state: &State, disk: &impl Disk) -> Result<(), String> {
     let EtcdEntry { size, sha256, .. } = etcd;
@@ -215,6 +225,9 @@ pub(super) fn check_etcd(id: &str, etcd: &EtcdEntry, state: &State, disk: &impl 
         )),
     }
 }
+
+/// How many files are open at most: far fewer than a process may have, 1024 by default.
+const MAX_OPEN: usize = 64;
 
 /// The file with the snapshot of etcd.
 const ETCD: &str = "etcd-snapshot.db";
