@@ -129,9 +129,14 @@ pub(crate) fn remove(id: &str, state: &State, disk: &mut impl Disk) -> Result<()
     let directory = directory(id, state);
     // Without its manifest it is no backup any more, however far the rest comes.
     let manifest = directory.join(manifest::NAME);
-    let failed = |source| state.failed(&manifest, Operation::Remove, source);
-    if disk.stat(&manifest).map_err(failed)?.is_some() {
-        disk.remove(&manifest).map_err(failed)?;
+    let failed = |operation| {
+        let manifest = &manifest;
+        move |source| state.failed(manifest, operation, source)
+    };
+    if disk.stat(&manifest).map_err(failed(Operation::Inspect))?.is_some() {
+        disk.remove(&manifest).map_err(failed(Operation::Remove))?;
+        // Else a crash could bring the manifest back, and none of the files that it promises.
+        disk.sync_directory(&directory).map_err(failed(Operation::FlushDirectory))?;
     }
     remove_all(&directory, state, disk)
 }
