@@ -391,9 +391,10 @@ impl<D: Disk> Run<'_, D> {
         }
         while self.switched > 0 {
             let Target { item, before, hosts, .. } = &self.targets[self.switched - 1];
-            match before {
-                Some(_) => self.disk.rename(&hosts.kept, &hosts.target),
-                None => self.disk.remove(&hosts.target),
+            match (before, &item.becomes) {
+                (Some(_), _) => self.disk.rename(&hosts.kept, &hosts.target),
+                (None, Becomes::File { .. }) => self.disk.remove(&hosts.target),
+                (None, Becomes::Nothing) => Ok(()),
             }
             .map_err(|source| (item.path.clone(), Operation::Rename, source))?;
             self.switched -= 1;
