@@ -133,7 +133,11 @@ impl State {
             made => made.map_err(|source| self.failed(directory, Operation::CreateDirectory, source))?,
         }
         let Some(above) = directory.parent() else { return Ok(()) };
-        disk.sync_directory(above).map_err(|source| self.failed(above, Operation::FlushDirectory, source))
+        disk.sync_directory(above).map_err(|source| {
+            // The next run takes what exists for granted, and a crash would take its journal away with the directory.
+            let _ = disk.remove_directory(directory);
+            self.failed(above, Operation::FlushDirectory, source)
+        })
     }
 
     fn stat(&self, host: &Path, disk: &impl Disk) -> Result<Option<super::Stat>, DiskError> {
