@@ -155,14 +155,14 @@ impl Restoration {
             Node::Directory { mode, .. } if entry.path == *path => Some(*mode),
             _ => None,
         });
+        let failed = |operation| move |source| DiskError::Replace { path: path.clone(), operation, source };
         match disk.create_directory(&resolved.host, mode.unwrap_or(0o755)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made.map_err(|source| DiskError::Replace {
-                path: path.clone(),
-                operation: Operation::CreateDirectory,
-                source,
-            }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made.map_err(failed(Operation::CreateDirectory))?,
         }
+        // The run flushes the entries of the directory itself, and nobody else that of its name.
+        let Some(above) = resolved.host.parent() else { return Ok(()) };
+        disk.sync_directory(above).map_err(failed(Operation::FlushDirectory))
     }
 }
 
