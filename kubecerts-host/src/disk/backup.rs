@@ -98,7 +98,9 @@ pub fn read(
     };
     let host = stored(&manifest.id, path, state);
     must_not_lead_away(&host, state, disk).map_err(|problem| wrong(format!("{path}: {problem}")))?;
-    let found = disk.read(&host, BACKUP_FILE_LIMIT).map_err(|problem| wrong(format!("{path}: {problem}")))?;
+    let found = disk
+        .read(&host, BACKUP_FILE_LIMIT)
+        .map_err(|problem| wrong(format!("{path} cannot be read: {problem}")))?;
     let found = found.ok_or_else(|| wrong(format!("{path} is missing")))?;
     match Digest::of(found.content.secret_bytes()) {
         digest if digest == *sha256 => Ok(found.content),
@@ -171,8 +173,9 @@ fn open(id: &str, state: &State, disk: &impl Disk) -> Result<Manifest, DiskError
     let wrong = |problem: String| DiskError::Backup { id: id.to_owned(), problem };
     let path = directory(id, state).join(manifest::NAME);
     must_not_lead_away(&path, state, disk).map_err(wrong)?;
-    let found =
-        disk.read(&path, BACKUP_FILE_LIMIT).map_err(|problem| wrong(format!("its manifest: {problem}")))?;
+    let found = disk
+        .read(&path, BACKUP_FILE_LIMIT)
+        .map_err(|problem| wrong(format!("its manifest cannot be read: {problem}")))?;
     let found = found.ok_or_else(|| wrong("it has no manifest, so it was never completed".to_owned()))?;
     let manifest = Manifest::parse(found.content.secret_bytes()).map_err(wrong)?;
     match manifest.id == id {
@@ -189,7 +192,8 @@ fn must_not_lead_away(host: &Path, state: &State, disk: &impl Disk) -> Result<()
     let mut at = state.directory().to_owned();
     for part in below.parent().into_iter().flat_map(Path::components) {
         at.push(part);
-        match disk.stat(&at).map_err(|error| error.to_string())? {
+        let failed = |error| format!("{} cannot be inspected: {error}", state.tree(&at));
+        match disk.stat(&at).map_err(failed)? {
             Some(stat) if stat.kind == Kind::Directory => {}
             Some(stat) => return Err(format!("{} is a {}", state.tree(&at), stat.kind.name())),
             None => return Err(format!("{} is missing", state.tree(&at))),

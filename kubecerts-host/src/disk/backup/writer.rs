@@ -152,7 +152,10 @@ impl<'w, D: Disk> Writer<'w, D> {
             Ok(Some(found)) if found.content.secret_bytes() == text.as_bytes() => Ok(self.manifest),
             Ok(Some(_)) => Err(self.wrong("its manifest reads back differently".to_owned())),
             Ok(None) => Err(self.wrong("its manifest is missing".to_owned())),
-            Err(problem) => Err(self.wrong(format!("its manifest: {problem}"))),
+            Err(problem) => {
+                let name = self.state.tree(&name);
+                Err(self.wrong(format!("its manifest {name} cannot be read: {problem}")))
+            }
         }
     }
 
