@@ -15,6 +15,8 @@ mod node;
 mod rivals;
 mod scratch;
 mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod system;
 
 pub use apply::{ApplyError, Report, Written, apply};
