@@ -163,7 +163,7 @@ pub(super) enum Change {
     Write,
     Sync,
     Link,
-    Rename,
+    Rename { is_new: bool },
     RenameNew,
     SyncDirectory,
     Remove,
@@ -183,7 +183,7 @@ impl Change {
             Self::Write => "write_all",
             Self::Sync => "sync",
             Self::Link => "link",
-            Self::Rename => "rename",
+            Self::Rename { .. } => "rename",
             Self::RenameNew => "rename_new",
             Self::SyncDirectory => "sync_directory",
             Self::Remove => "remove",
@@ -191,8 +191,8 @@ impl Change {
         }
     }
 
-    /// Returns whether it can fail on a full disk: a new entry may need a block in its directory, and labels one of
-    /// their own.
+    /// Returns whether it can fail on a full disk: a new entry may need a block in its directory, which a name
+    /// that exists has, and labels one of their own.
     const fn needs_room(self) -> bool {
         match self {
             Self::Create
@@ -200,12 +200,13 @@ impl Change {
             | Self::SetLabels
             | Self::Write
             | Self::Link
-            | Self::Rename
+            | Self::Rename { is_new: true }
             | Self::RenameNew => true,
             Self::Append
             | Self::SetOwner
             | Self::SetMode
             | Self::Sync
+            | Self::Rename { is_new: false }
             | Self::SyncDirectory
             | Self::Remove
             | Self::RemoveDirectory => false,

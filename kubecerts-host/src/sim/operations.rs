@@ -180,7 +180,8 @@ impl Disk for SimDisk {
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        self.script.change(Change::Rename, to)?;
+        let is_new = matches!(self.live.find(to), Ok(None));
+        self.script.change(Change::Rename { is_new }, to)?;
         let (inode, node) = self.existing(from)?;
         let place = self.live.place(to)?;
         if let Some(replaced) = self.live.entry(place.directory, &place.name)? {
