@@ -409,6 +409,3 @@ const fn expected(found: Option<Digest>) -> Expected {
         None => Expected::Absent,
     }
 }
-
-#[cfg(test)]
-mod tests;
