@@ -105,7 +105,10 @@ fn crash_everywhere(laws: &Laws<'_>) -> Count {
             let examined = world.examine(&twice).unwrap_or_else(|error| panic!("{}: {error}", context()));
             if let Some(interrupted) = examined.filter(|_| number == at % 3) {
                 let seed = seed(at, 99);
-                twice.set_faults([Fault::CrashAtChange { at: (seed % 40) as usize }]);
+                let mut whole = disk.clone();
+                whole.set_faults([]);
+                let _ = world.recover(&interrupted, &mut whole);
+                twice.set_faults([Fault::CrashAtChange { at: seed as usize % whole.changes() }]);
                 let _ = world.recover(&interrupted, &mut twice);
                 if twice.is_down() {
                     twice.crash(match seed % 3 {
