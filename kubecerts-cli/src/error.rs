@@ -258,6 +258,8 @@ impl From<DiskError> for CommandError {
                     .with_hint(format!("these files are still new: {}", list(&replaced)))
                     .with_hint("mend the cause, then run: kubecerts recover-journal")
             }
+            DiskError::Unclosed { .. } => plain
+                .with_hint("every file is as it was; mend the cause, then run: kubecerts recover-journal"),
             DiskError::Recover { .. } => {
                 plain.with_hint("mend the cause, then run it again: kubecerts recover-journal")
             }

@@ -116,6 +116,16 @@ pub enum DiskError {
         /// The failure that came before.
         cause: Box<Self>,
     },
+    /// A run has failed, every file is the old one, but its **journal could not be closed**: recovery will do that, or finish
+    /// the run if nothing on the disk says that it had failed.
+    #[error("the run has failed, and its journal {journal} could not be closed")]
+    Unclosed {
+        /// The journal.
+        journal: TreePath,
+        /// The failure.
+        #[source]
+        cause: Box<Self>,
+    },
     /// A run was interrupted; nothing can be written until it has been recovered.
     #[error("an earlier run was interrupted: its journal is {journal}")]
     JournalOpen {

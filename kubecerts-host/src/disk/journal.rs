@@ -227,6 +227,11 @@ pub(super) fn read(state: &State, disk: &impl Disk) -> Result<Option<Found>, Dis
     parse(&text).map(Some).map_err(damaged)
 }
 
+/// Returns where the journal is, as the node itself would write it.
+pub(super) fn path(state: &State) -> TreePath {
+    state.tree(&journal(state))
+}
+
 /// Refuses to go on while there is the journal of an interrupted run.
 pub(crate) fn must_be_closed(state: &State, disk: &impl Disk) -> Result<(), DiskError> {
     let path = journal(state);

@@ -34,7 +34,8 @@ use super::journal::{Begin, Entry, Journal, Outcome, PREFIX, Record};
 use super::read::{Stamp, read};
 use super::root::problem;
 use super::{
-    Disk, DiskError, Existence, Kind, Labels, Operation, Owner, Resolved, Root, State, backup, safety,
+    Disk, DiskError, Existence, Kind, Labels, Operation, Owner, Resolved, Root, State, backup, journal,
+    safety,
 };
 
 mod purpose;
@@ -378,11 +379,13 @@ impl<D: Disk> Run<'_, D> {
             // Nothing was replaced, so there is nothing that only the backup has.
             let _ = backup::remove(&self.id, self.state, self.disk);
         }
-        if leftovers.is_empty() && flushed {
-            // A journal that stays open is closed by the next run.
-            let _ = self.journal.close(Outcome::RolledBack, false, self.state, self.disk);
+        let Self { journal, state, disk, .. } = self;
+        let closed =
+            leftovers.is_empty() && flushed && journal.close(Outcome::RolledBack, false, state, disk).is_ok();
+        match closed {
+            true => cause,
+            false => DiskError::Unclosed { journal: journal::path(state), cause: Box::new(cause) },
         }
-        cause
     }
 
     fn put_back(&mut self) -> Result<(), (TreePath, Operation, io::Error)> {
