@@ -11,6 +11,7 @@ use kubecerts_core::digest::Digest;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::secret::SecretBytes;
 
+use super::state::parts_of_id;
 use super::{Disk, DiskError, Kind, Operation, State};
 
 mod manifest;
@@ -108,22 +109,21 @@ pub fn read(
     }
 }
 
-/// Removes all complete backups but the latest `keep`, and every incomplete one; returns what was removed, sorted.
+/// Removes all backups but the latest `keep`, and returns what was removed, oldest first.
+///
+/// What cannot be understood, a backup of a later version of this program for one, is neither counted nor removed.
 ///
 /// # Errors
 /// [`DiskError::State`] when one cannot be removed.
 pub fn prune(keep: usize, state: &State, disk: &mut impl Disk) -> Result<Vec<String>, DiskError> {
-    let (complete, mut remove): (Vec<Listed>, Vec<Listed>) =
-        list(state, disk)?.into_iter().partition(|listed| listed.manifest.is_ok());
-    let surplus = complete.len().saturating_sub(keep);
-    remove.extend(complete.into_iter().take(surplus));
-    let mut removed = Vec::with_capacity(remove.len());
-    for Listed { id, .. } in remove {
-        self::remove(&id, state, disk)?;
-        removed.push(id);
+    sweep(state, disk)?;
+    let mut complete = list(state, disk)?;
+    complete.retain(|listed| listed.manifest.is_ok());
+    complete.truncate(complete.len().saturating_sub(keep));
+    for Listed { id, .. } in &complete {
+        remove(id, state, disk)?;
     }
-    removed.sort_unstable();
-    Ok(removed)
+    Ok(complete.into_iter().map(|listed| listed.id).collect())
 }
 
 /// Removes the backup `id`, whole or not.
@@ -143,7 +143,7 @@ pub(crate) fn remove(id: &str, state: &State, disk: &mut impl Disk) -> Result<()
     remove_all(&directory, state, disk)
 }
 
-/// Removes what interrupted runs have left of their backups.
+/// Removes what interrupted runs have left of their backups: directories with the name of a run and without a manifest.
 pub(crate) fn sweep(state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {
     for id in ids(state, disk)? {
         let directory = directory(&id, state);
@@ -202,16 +202,12 @@ fn must_not_lead_away(host: &Path, state: &State, disk: &impl Disk) -> Result<()
     Ok(())
 }
 
+/// Returns the identifiers of all backups, oldest first. Whatever else lies there is not ours.
 fn ids(state: &State, disk: &impl Disk) -> Result<Vec<String>, DiskError> {
     let mut ids = state.names("backups", disk)?;
-    ids.sort_by_key(|id| order(id));
+    ids.retain(|id| parts_of_id(id).is_some());
+    ids.sort_by(|one, other| parts_of_id(one).cmp(&parts_of_id(other)));
     Ok(ids)
-}
-
-/// The second run of a second comes after the first: `…Z` before `…Z-2` before `…Z-10`.
-fn order(id: &str) -> (String, u32, String) {
-    let (moment, count) = id.split_once('-').unwrap_or((id, "1"));
-    (moment.to_owned(), count.parse().unwrap_or(u32::MAX), id.to_owned())
 }
 
 fn remove_all(directory: &Path, state: &State, disk: &mut impl Disk) -> Result<(), DiskError> {

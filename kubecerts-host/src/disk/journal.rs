@@ -21,11 +21,17 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::state::parts_of_id;
 use super::transaction::Purpose;
-use super::{Disk, DiskError, FILE_LIMIT, Operation, State, wire};
+use super::{Disk, DiskError, Operation, State, wire};
 
 /// The version of the format.
 const VERSION: &str = "kubecerts.dev/v1";
+
+/// The largest journal that is read, in bytes: 64 MiB.
+///
+/// A file takes some 400 bytes of it, so this is more than a backup of everything can bring back.
+const JOURNAL_LIMIT: u64 = 64 << 20;
 
 /// A line of a journal.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -219,7 +225,7 @@ impl Found {
 pub(super) fn read(state: &State, disk: &impl Disk) -> Result<Option<Found>, DiskError> {
     let path = journal(state);
     let damaged = |reason: String| DiskError::JournalDamaged { journal: state.tree(&path), reason };
-    let Some(found) = disk.read(&path, FILE_LIMIT).map_err(|problem| damaged(problem.to_string()))? else {
+    let Some(found) = disk.read(&path, JOURNAL_LIMIT).map_err(|problem| damaged(problem.to_string()))? else {
         return Ok(None);
     };
     // There are no secrets in a journal.
@@ -267,19 +273,33 @@ fn parse(text: &str) -> Result<Found, String> {
             continue;
         }
         // An intact line that cannot be understood comes from another version of this program.
-        let record =
-            serde_json::from_str(json).map_err(|error| format!("a record of another kind: {error}"))?;
+        let record = serde_json::from_str(json).map_err(|error| of_another_version(json, &error))?;
         records.push(record);
     }
     let mut records = records.into_iter();
     match records.next() {
         None => Ok(Found { begin: None, records: Vec::new() }),
         Some(Record::Begin(begin)) if begin.version == VERSION => {
+            if parts_of_id(&begin.id).is_none() {
+                return Err(format!("{:?} is no identifier of a run", begin.id));
+            }
             begin.entries.iter().try_for_each(check)?;
             Ok(Found { begin: Some(begin), records: records.collect() })
         }
         Some(Record::Begin(begin)) => Err(format!("its version is {:?}, not {VERSION}", begin.version)),
         Some(_) => Err("its first record is damaged, and others follow".to_owned()),
+    }
+}
+
+/// Returns what is wrong with a record that cannot be understood.
+fn of_another_version(json: &str, error: &serde_json::Error) -> String {
+    #[derive(Deserialize)]
+    struct Header {
+        version: String,
+    }
+    match serde_json::from_str::<Header>(json) {
+        Ok(Header { version }) if version != VERSION => format!("its version is {version:?}, not {VERSION}"),
+        _ => format!("a record of another kind: {error}"),
     }
 }
 
@@ -337,7 +357,7 @@ mod tests {
             before: None,
             after: Some(Digest::of(b"a")),
         };
-        Begin::new("1".to_owned(), Timestamp::from_unix(0), Purpose::new("renew"), vec![entry])
+        Begin::new("20261122T042559Z".to_owned(), Timestamp::from_unix(0), Purpose::new("renew"), vec![entry])
     }
 
     fn text() -> String {
@@ -396,5 +416,13 @@ mod tests {
             other.entries[0].temporary = TreePath::parse(wrong).unwrap();
             assert!(parse(&line(&Record::Begin(other))).is_err(), "{wrong}");
         }
+        for wrong in ["", "..", "/tmp", "20261122T042559Z/../.."] {
+            let mut other = begin();
+            other.id = wrong.to_owned();
+            assert!(parse(&line(&Record::Begin(other))).is_err(), "{wrong}");
+        }
+        let newer = r#"{"record":"begin","version":"kubecerts.dev/v2","runs":[]}"#;
+        let newer = format!("{} {newer}\n", checksum(newer));
+        assert_eq!(parse(&newer).unwrap_err(), "its version is \"kubecerts.dev/v2\", not kubecerts.dev/v1");
     }
 }

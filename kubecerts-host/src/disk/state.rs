@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::path::TreePath;
+use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_core::time::Timestamp;
 
-use super::{Disk, DiskError, Operation, Root, safety};
+use super::{Disk, DiskError, Kind, Operation, Root, safety};
 
 /// The directory of journals and backups.
 ///
@@ -22,6 +23,8 @@ use super::{Disk, DiskError, Operation, Root, safety};
 pub struct State {
     path: TreePath,
     host: PathBuf,
+    /// Why nothing can be kept there, when a link on the way leads nowhere.
+    broken: Option<ReadProblem>,
 }
 
 impl State {
@@ -41,7 +44,12 @@ impl State {
     pub fn locate(path: &TreePath, root: &Root, disk: &impl Disk) -> Result<Self, DiskError> {
         let resolved =
             root.resolve(path, disk).map_err(|problem| DiskError::Refused { path: path.clone(), problem })?;
-        Ok(Self { path: resolved.tree, host: resolved.host })
+        Ok(Self { path: resolved.tree, host: resolved.host, broken: None })
+    }
+
+    /// Returns a directory that cannot be used, for a node that is only looked at.
+    pub(crate) fn broken(path: &TreePath, problem: ReadProblem, root: &Root) -> Self {
+        Self { path: path.clone(), host: root.host(path), broken: Some(problem) }
     }
 
     /// Returns the directory as the node itself would write it.
@@ -56,9 +64,16 @@ impl State {
         &self.host
     }
 
-    /// Refuses a directory that others than its owner may write to.
+    /// Refuses a directory that cannot be used, or that others than its owner may write to.
     pub(crate) fn must_be_private(&self, root: &Root, disk: &impl Disk) -> Result<(), DiskError> {
-        safety::only_owner_writes(&self.path, &self.path, root, disk)
+        if let Some(problem) = &self.broken {
+            return Err(DiskError::Refused { path: self.path.clone(), problem: problem.clone() });
+        }
+        for name in ["", "audit", "backups"] {
+            let directory = self.tree(&self.host.join(name));
+            safety::only_owner_writes(&directory, &self.path, root, disk)?;
+        }
+        Ok(())
     }
 
     /// Makes the directory `name` in it, and everything above; what exists stays as it is.
@@ -81,7 +96,7 @@ impl State {
         let mut at = self.host.clone();
         for part in name.split('/') {
             at.push(part);
-            if self.stat(&at, disk)?.is_none() {
+            if !self.is_directory(&at, disk)? {
                 self.make_one(&at, 0o700, disk)?;
             }
         }
@@ -94,21 +109,20 @@ impl State {
         let (backups, audit) = (self.names("backups", disk)?, self.names("audit", disk)?);
         let ids = backups.iter().map(String::as_str);
         let ids = ids.chain(audit.iter().filter_map(|name| name.strip_suffix(".jsonl")));
-        // A number that has become free again is not taken: its backup would pass for older than it is.
-        let latest = ids.filter_map(|id| match id.strip_prefix(&moment)? {
-            "" => Some(1),
-            count => count.strip_prefix('-')?.parse::<u32>().ok(),
-        });
-        Ok(match latest.max() {
-            None => moment,
-            Some(count) => format!("{moment}-{}", count.saturating_add(1)),
+        // A number that has become free again is not taken, and neither is a moment before one that a clock once showed:
+        // the newest backup has to be the last one.
+        Ok(match ids.filter_map(parts_of_id).max() {
+            Some((latest, count)) if latest >= moment.as_str() => {
+                format!("{latest}-{}", count.saturating_add(1))
+            }
+            _ => moment,
         })
     }
 
     /// Returns the names in the directory `name` of it, in any order; none when there is no such directory.
     pub(super) fn names(&self, name: &str, disk: &impl Disk) -> Result<Vec<String>, DiskError> {
         let directory = self.host.join(name);
-        if self.stat(&directory, disk)?.is_none() {
+        if !self.is_directory(&directory, disk)? {
             return Ok(Vec::new());
         }
         let names =
@@ -140,9 +154,38 @@ impl State {
         })
     }
 
+    /// Returns whether there is a directory at `host`; anything else, a link for one, must not be there.
+    fn is_directory(&self, host: &Path, disk: &impl Disk) -> Result<bool, DiskError> {
+        match self.stat(host, disk)? {
+            None => Ok(false),
+            Some(stat) if stat.kind == Kind::Directory => Ok(true),
+            Some(_) => Err(self.failed(host, Operation::Inspect, io::ErrorKind::NotADirectory.into())),
+        }
+    }
+
     fn stat(&self, host: &Path, disk: &impl Disk) -> Result<Option<super::Stat>, DiskError> {
         disk.stat(host).map_err(|source| self.failed(host, Operation::Inspect, source))
     }
+}
+
+/// Takes the identifier of a run apart: its moment, and the number that it has among the runs of that moment.
+///
+/// Whatever else there is in the directories is not ours.
+pub(super) fn parts_of_id(id: &str) -> Option<(&str, u32)> {
+    let (moment, count) = match id.split_once('-') {
+        Some((moment, count)) if count.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (moment, count.parse().ok()?)
+        }
+        Some(_) => return None,
+        None => (id, 1),
+    };
+    // 20261122T042559Z
+    let fits = |(at, byte): (usize, u8)| match at {
+        8 => byte == b'T',
+        15 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    (moment.len() == 16 && moment.bytes().enumerate().all(fits)).then_some((moment, count))
 }
 
 #[cfg(test)]
@@ -157,11 +200,32 @@ mod tests {
         let state = State::locate(&TreePath::parse("/").unwrap(), &root, &RealDisk).unwrap();
         let id = || state.new_id(Timestamp::from_unix(0), &RealDisk).unwrap();
         assert_eq!(id(), "19700101T000000Z");
-        for name in ["backups/19700101T000000Z-2", "backups/other", "backups/19700101T000001Z-7", "audit"] {
+        for name in ["backups/19700101T000000Z-2", "backups/other", "backups/99", "audit"] {
             std::fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         assert_eq!(id(), "19700101T000000Z-3");
         std::fs::write(dir.path().join("audit/19700101T000000Z-10.jsonl"), "").unwrap();
         assert_eq!(id(), "19700101T000000Z-11");
+        // A clock that was ahead once does not make what comes now older.
+        std::fs::create_dir(dir.path().join("backups/20990101T000000Z")).unwrap();
+        assert_eq!(id(), "20990101T000000Z-2");
+    }
+
+    #[test]
+    fn only_identifiers_of_ours_are_identifiers() {
+        assert_eq!(parts_of_id("20261122T042559Z"), Some(("20261122T042559Z", 1)));
+        assert_eq!(parts_of_id("20261122T042559Z-12"), Some(("20261122T042559Z", 12)));
+        for other in [
+            "",
+            "..",
+            "/tmp/x",
+            "2020",
+            "20261122T042559Z-",
+            "20261122T042559Z-x",
+            "20261122T042559Z/..",
+            "20261122x042559Z",
+        ] {
+            assert_eq!(parts_of_id(other).filter(|(_, count)| *count > 0), None, "{other}");
+        }
     }
 }
