@@ -271,6 +271,11 @@ impl From<DiskError> for CommandError {
             }
             DiskError::Replace { source, path, .. } if source.kind() == io::ErrorKind::CrossesDevices => plain
                 .with_hint(format!("nothing was changed; {path} is mounted by itself, renew it where it comes from")),
+            DiskError::Recoverable { .. } => {
+                refused(plain).with_hint("nothing was changed; finish it or roll it back with: kubecerts recover-journal")
+            }
+            DiskError::Misplaced { .. } => refused(plain)
+                .with_hint("nothing was changed; name a directory of its own with --state-dir, or none"),
             DiskError::NoBackup { .. } => plain.with_hint("see what there is with: kubecerts backup list"),
             DiskError::Backup { .. } => {
                 plain.with_hint("see which backups are whole with: kubecerts backup verify")

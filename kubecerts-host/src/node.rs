@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use kubecerts_core::catalog::Directories;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::snapshot::{Arguments, FileState, ReadProblem, ScanRequest, Snapshot, collect};
 
@@ -42,8 +41,8 @@ impl Node {
     /// [`NodeError`] when the root, a directory that was given explicitly, or the configuration is not there.
     pub fn open(options: NodeOptions) -> Result<Self, NodeError> {
         let NodeOptions { root, arguments, config, state } = options;
-        let is_this_host = root.is_none();
         let root = Root::new(root.as_deref().unwrap_or_else(|| Path::new("/")))?;
+        let is_this_host = root.directory() == Path::new("/");
         let Arguments { certificates, kubeconfigs, manifests, kubelet, .. } = &arguments;
         for path in [certificates, kubeconfigs, manifests, kubelet].into_iter().flatten() {
             let resolved = root
@@ -58,7 +57,11 @@ impl Node {
             }
         }
         let state = state.unwrap_or_else(State::default_path);
-        let state = State::locate(&state, &root, &RealDisk)?;
+        // Who only looks can do without.
+        let state = State::locate(&state, &root, &RealDisk).or_else(|error| match error {
+            DiskError::Refused { path, problem } => Ok(State::broken(&path, problem, &root)),
+            other => Err(other),
+        })?;
         let node = Self { root, arguments, config, state, is_this_host };
         node.read_config()?;
         Ok(node)
@@ -93,11 +96,6 @@ impl Node {
     #[must_use]
     pub const fn is_this_host(&self) -> bool {
         self.is_this_host
-    }
-
-    /// Returns the directory of the certificates, as far as it is known without a scan.
-    pub(crate) fn certificates(&self) -> TreePath {
-        self.arguments.certificates.clone().unwrap_or_else(|| Directories::default().certificates)
     }
 
     fn read_config(&self) -> Result<Option<(TreePath, FileState)>, NodeError> {

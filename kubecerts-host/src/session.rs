@@ -1,8 +1,12 @@
 //! The exclusive right to write to a node.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use kubecerts_core::catalog::Directories;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
+use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::check_clock;
 use kubecerts_core::provider::Entropy;
 use kubecerts_core::snapshot::Snapshot;
@@ -11,8 +15,8 @@ use crate::apply::{ApplyError, Report, Written};
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::recovery::{self, Interrupted, Recovered};
 use crate::disk::transaction::{self, Done, Event, Item, Purpose, Request};
-use crate::disk::{DiskError, Lock, LockError, RealDisk, State, must_be_closed};
-use crate::node::Node;
+use crate::disk::{DiskError, Existence, Lock, LockError, RealDisk, Root, State, must_be_closed};
+use crate::node::{Node, NodeError};
 use crate::rivals::{Rival, find_kubeadm};
 use crate::system::now;
 
@@ -39,10 +43,9 @@ impl<'n> Session<'n> {
             return Err(SessionError::Rival(rival));
         }
         state.must_be_private(node.root(), &RealDisk)?;
-        let directory = node.certificates();
-        let host = node.root().resolve(&directory, &RealDisk).map(|resolved| resolved.host);
-        let host = host.map_err(|problem| DiskError::Refused { path: directory.clone(), problem })?;
-        let lock = Lock::take(command, (&directory, &host), state)?;
+        let snapshot = node.scan().map_err(SessionError::Scan)?;
+        must_not_be_misplaced(state, &snapshot, node.root())?;
+        let lock = Lock::take(command, &directories(&snapshot, node.root()), state)?;
         Ok(Self { node, _lock: lock })
     }
 
@@ -62,11 +65,11 @@ impl<'n> Session<'n> {
         recovery::recover(interrupted, self.node.root(), self.state(), &mut RealDisk)
     }
 
-    /// Gives up a run that can neither be finished nor be rolled back.
+    /// Gives up a run that can neither be finished nor be rolled back, and returns the temporary files that stay.
     ///
     /// # Errors
     /// As [`recovery::abandon`].
-    pub fn abandon(&mut self) -> Result<(), DiskError> {
+    pub fn abandon(&mut self) -> Result<Vec<TreePath>, DiskError> {
         recovery::abandon(self.node.root(), self.state(), &mut RealDisk)
     }
 
@@ -208,6 +211,33 @@ impl<'n> Session<'n> {
     }
 }
 
+/// Refuses to keep journals and backups where the kubelet looks for manifests, or right among certificates and kubeconfigs.
+fn must_not_be_misplaced(state: &State, snapshot: &Snapshot, root: &Root) -> Result<(), DiskError> {
+    let Directories { certificates, kubeconfigs, manifests, .. } = snapshot.node().directories();
+    for directory in [manifests, certificates, kubeconfigs] {
+        let Ok(resolved) = root.resolve(directory, &RealDisk) else { continue };
+        let is_inside = directory == manifests && state.path().below(&resolved.tree).is_some();
+        if is_inside || *state.path() == resolved.tree {
+            return Err(DiskError::Misplaced { state: state.path().clone(), directory: directory.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Returns the directories of all files that may be written and exist, on this machine.
+fn directories(snapshot: &Snapshot, root: &Root) -> BTreeMap<PathBuf, TreePath> {
+    let mut directories = BTreeMap::new();
+    for (_, located) in snapshot.layout().iter() {
+        let directory = located.path.parent();
+        if let Ok(resolved) = root.resolve(&directory, &RealDisk)
+            && resolved.existence == Existence::Present
+        {
+            directories.insert(resolved.host, directory);
+        }
+    }
+    directories
+}
+
 /// Why the right to write could not be had. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -218,6 +248,9 @@ pub enum SessionError {
     /// Another tool is at work.
     #[error("{0} is at work on this control plane")]
     Rival(Rival),
+    /// The node could not be scanned for what there is to lock.
+    #[error("the tree could not be scanned")]
+    Scan(#[source] NodeError),
     /// The state directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -34,7 +34,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let mut session = Session::begin(&node, "recover-journal")?;
     if *abandon {
         Consent::of(*yes).ask("Give the interrupted run up, and leave every file as it is?", output)?;
-        session.abandon()?;
+        for path in session.abandon()? {
+            output.warning(&format!(
+                "{path} was not removed: a link leads to another directory than the run's"
+            ));
+        }
         output.note("abandoned; temporary files were removed, every other file is as it was");
         return Ok(Exit::Fine);
     }

@@ -132,6 +132,20 @@ pub enum DiskError {
         /// The journal.
         journal: TreePath,
     },
+    /// A run was to be given up that can be finished or rolled back.
+    #[error("the interrupted run can be recovered, so it is not given up: its journal is {journal}")]
+    Recoverable {
+        /// The journal.
+        journal: TreePath,
+    },
+    /// Journals and backups were to be kept among files that others read.
+    #[error("refused to keep journals and backups in {state}: {directory} is not the place for them")]
+    Misplaced {
+        /// The state directory.
+        state: TreePath,
+        /// The directory that it is, or lies in.
+        directory: TreePath,
+    },
     /// An interrupted run could not be recovered. The journal stays; it can be tried again.
     #[error("cannot recover {path}: {operation} failed")]
     Recover {

@@ -1,22 +1,23 @@
 //! One writer at a time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::PathBuf;
 
 use kubecerts_core::path::TreePath;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::{Disk as _, DiskError, Operation, RealDisk, State};
+use super::{DiskError, Operation, RealDisk, State};
 
 /// The exclusive right to write, until it is dropped or the process ends in whatever way.
 ///
 /// It is `flock` on a file in the state directory, which the kernel takes back from a process that dies, and on the
-/// directory of the certificates: two runs with different state directories exclude each other too, and so does any other tool
-/// that locks this directory.
+/// directories of all files that may be written: two runs with different state directories exclude each other too, and so does any other tool
+/// that locks one of them.
 #[derive(Debug)]
 #[must_use = "the lock is given back when it is dropped"]
 pub struct Lock {
@@ -27,12 +28,16 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock for `command`, without waiting.
     ///
-    /// `directory` is the directory of the certificates, as the node would write it and on this machine; one that does not
-    /// exist is not locked.
+    /// `directories` are those of the files that may be written, on this machine, each with its path as the node would
+    /// write it.
     ///
     /// # Errors
-    /// [`LockError::Held`] when somebody else has it.
-    pub fn take(command: &str, directory: (&TreePath, &Path), state: &State) -> Result<Self, LockError> {
+    /// [`LockError::Held`] when somebody else has it; [`LockError::Unsupported`] where nothing can be locked.
+    pub fn take(
+        command: &str,
+        directories: &BTreeMap<PathBuf, TreePath>,
+        state: &State,
+    ) -> Result<Self, LockError> {
         state.make("", &mut RealDisk)?;
         let path = state.directory().join("lock");
         let failed = |operation| {
@@ -49,7 +54,8 @@ impl Lock {
             .custom_flags(flags)
             .open(&path)
             .map_err(failed(Operation::Open))?;
-        if !try_lock(&file).map_err(failed(Operation::Inspect))? {
+        let taken = try_lock(&file).map_err(failed(Operation::Inspect))?;
+        if taken == Taken::No {
             let mut text = String::new();
             let _ = io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
             let holder = Holder::among(Holder::parse(&text), holder_of(&file));
@@ -59,19 +65,23 @@ impl Lock {
         // A full disk has no room for it. Then the kernel alone says who has the lock.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
 
-        let (tree, host) = directory;
         let mut files = vec![file];
-        if RealDisk.stat(host).is_ok_and(|found| found.is_some()) {
+        let mut is_real = taken == Taken::Yes;
+        for (host, tree) in directories {
             let failed = |source| {
                 let operation = Operation::Open;
                 LockError::Disk(DiskError::Replace { path: tree.clone(), operation, source })
             };
             let flags = (OFlags::DIRECTORY | OFlags::CLOEXEC).bits().cast_signed();
             let opened = OpenOptions::new().read(true).custom_flags(flags).open(host).map_err(failed)?;
-            if !try_lock(&opened).map_err(failed)? {
-                return Err(LockError::Held { path: tree.clone(), holder: holder_of(&opened) });
+            match try_lock(&opened).map_err(failed)? {
+                Taken::No => return Err(LockError::Held { path: tree.clone(), holder: holder_of(&opened) }),
+                taken => is_real |= taken == Taken::Yes,
             }
             files.push(opened);
+        }
+        if !is_real {
+            return Err(LockError::Unsupported { path: state.tree(&path) });
         }
         Ok(Self { _files: files })
     }
@@ -131,18 +141,33 @@ pub enum LockError {
         /// Who has it.
         holder: Option<Holder>,
     },
+    /// Neither the state directory nor any other lies on a file system that knows locks.
+    #[error("{path} cannot be locked: its file system has no locks")]
+    Unsupported {
+        /// What was to be locked.
+        path: TreePath,
+    },
     /// The file of the lock cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
-/// Takes the lock of an open file, and returns whether it could be had.
-fn try_lock(file: &File) -> io::Result<bool> {
+/// Whether a lock could be had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Taken {
+    Yes,
+    /// Somebody else has it.
+    No,
+    /// The file system knows none, as some on a network.
+    Unsupported,
+}
+
+/// Takes the lock of an open file.
+fn try_lock(file: &File) -> io::Result<Taken> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        // Some network file systems have no locks. The other lock has to do there.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(true),
+        Ok(()) => Ok(Taken::Yes),
+        Err(Errno::WOULDBLOCK) => Ok(Taken::No),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Taken::Unsupported),
         Err(error) => Err(error.into()),
     }
 }
@@ -165,6 +190,8 @@ fn holder_of(file: &File) -> Option<Holder> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::Root;
     use super::*;
 
@@ -173,19 +200,23 @@ mod tests {
         State::locate(&TreePath::parse("/state").unwrap(), &root, &RealDisk).unwrap()
     }
 
+    fn directories(dir: &Path) -> BTreeMap<PathBuf, TreePath> {
+        BTreeMap::from([(dir.to_owned(), TreePath::parse("/pki").unwrap())])
+    }
+
     #[test]
     fn a_second_run_is_told_who_has_the_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let (state, tree) = (state(dir.path()), TreePath::parse("/pki").unwrap());
-        let first = Lock::take("renew", (&tree, dir.path()), &state).unwrap();
+        let state = state(dir.path());
+        let first = Lock::take("renew", &directories(dir.path()), &state).unwrap();
         let Err(LockError::Held { holder: Some(holder), .. }) =
-            Lock::take("backup", (&tree, dir.path()), &state)
+            Lock::take("backup", &directories(dir.path()), &state)
         else {
             panic!("the lock was given twice")
         };
         assert_eq!(holder, Holder { process: std::process::id(), command: Some("renew".to_owned()) });
         drop(first);
-        drop(Lock::take("backup", (&tree, dir.path()), &state).unwrap());
+        drop(Lock::take("backup", &directories(dir.path()), &state).unwrap());
     }
 
     #[test]
@@ -201,12 +232,13 @@ mod tests {
     #[test]
     fn another_tool_that_locks_the_certificates_is_found_in_the_kernel_s_list() {
         let dir = tempfile::tempdir().unwrap();
-        let (state, tree) = (state(dir.path()), TreePath::parse("/pki").unwrap());
+        let state = state(dir.path());
         let other = File::open(dir.path()).unwrap();
-        assert!(try_lock(&other).unwrap());
-        let Err(LockError::Held { path, holder }) = Lock::take("renew", (&tree, dir.path()), &state) else {
+        assert_eq!(try_lock(&other).unwrap(), Taken::Yes);
+        let Err(LockError::Held { path, holder }) = Lock::take("renew", &directories(dir.path()), &state)
+        else {
             panic!("the lock was given twice")
         };
-        assert_eq!((path, holder.unwrap().process), (tree, std::process::id()));
+        assert_eq!((path.as_str(), holder.unwrap().process), ("/pki", std::process::id()));
     }
 }

@@ -168,6 +168,10 @@ pub fn recover<D: Disk>(
     state: &State,
     disk: &mut D,
 ) -> Result<Recovered, DiskError> {
+    // Somebody may have thought for long about whether to do it.
+    if examine(root, state, disk)?.as_ref() != Some(interrupted) {
+        return Err(DiskError::JournalOpen { journal: journal::path(state) });
+    }
     let Interrupted { begin, verdict } = interrupted;
     let outcome = verdict.outcome();
     let Some(begin) = begin else {
@@ -211,15 +215,29 @@ pub fn recover<D: Disk>(
 
 /// Gives a run up that can neither be finished nor be rolled back: temporary files go, every other file stays as it is.
 ///
-/// The backup of the run stays, so that old files can be put back from there.
+/// The backup of the run stays, so that old files can be put back from there. Returns the temporary files that were not
+/// removed, because a link leads to another directory than the run's.
 ///
 /// # Errors
-/// [`DiskError::Recover`]; [`DiskError::JournalDamaged`] when the journal does not say which files are temporary.
-pub fn abandon<D: Disk>(root: &Root, state: &State, disk: &mut D) -> Result<(), DiskError> {
-    let Some(found) = journal::read(state, disk)? else { return Ok(()) };
-    let Some(begin) = found.begin else { return journal::discard(state, disk) };
-    tidy(&begin.entries, root, disk)?;
-    Journal::<D::File>::reopen(&begin.id, state, disk)?.close(Outcome::Abandoned, true, state, disk)
+/// [`DiskError::Recoverable`] when it can be recovered; [`DiskError::Recover`]; [`DiskError::JournalDamaged`] when the journal
+/// does not say which files are temporary.
+pub fn abandon<D: Disk>(root: &Root, state: &State, disk: &mut D) -> Result<Vec<TreePath>, DiskError> {
+    match examine(root, state, disk) {
+        Ok(None) => return Ok(Vec::new()),
+        Ok(Some(_)) => return Err(DiskError::Recoverable { journal: journal::path(state) }),
+        Err(error @ DiskError::JournalDamaged { .. }) => return Err(error),
+        Err(_) => {}
+    }
+    let Some(found) = journal::read(state, disk)? else { return Ok(Vec::new()) };
+    let Some(begin) = found.begin else {
+        journal::discard(state, disk)?;
+        return Ok(Vec::new());
+    };
+    let (reached, lost): (Vec<Entry>, Vec<Entry>) =
+        begin.entries.into_iter().partition(|entry| Hosts::of(entry, root, disk).is_ok());
+    tidy(&reached, root, disk)?;
+    Journal::<D::File>::reopen(&begin.id, state, disk)?.close(Outcome::Abandoned, true, state, disk)?;
+    Ok(lost.into_iter().flat_map(|entry| [entry.temporary, entry.kept]).collect())
 }
 
 /// The rule of this module.
@@ -392,8 +410,13 @@ fn flush(entries: &[Entry], root: &Root, disk: &mut impl Disk) -> Result<(), Dis
         if flushed.contains(&directory) {
             continue;
         }
-        let synced = disk.sync_directory(&directory);
-        synced.map_err(|source| failed(&entry.target.parent(), Operation::FlushDirectory, source))?;
+        match disk.sync_directory(&directory) {
+            // With the directory, whatever the run had made in it is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => {
+                synced.map_err(|source| failed(&entry.target.parent(), Operation::FlushDirectory, source))?;
+            }
+        }
         flushed.push(directory);
     }
     Ok(())

@@ -7,37 +7,39 @@ use kubecerts_core::path::TreePath;
 
 use super::error::Unit;
 use super::transaction::{Becomes, Target};
-use super::{Disk, DiskError, Operation, Root, Space, State};
+use super::{Disk, DiskError, Kind, Operation, Root, Space, State};
 
-/// Refuses to write `path` when others than its owner may rename entries of `directory`, or of one above it.
+/// Refuses to write `path` when others than the owner may rename entries of `directory`, or of one above it.
 ///
-/// In a sticky directory, such as `/tmp`, only the owner of an entry may rename it, so it does above. The directory itself
-/// has to be closed all the same: files are made there.
+/// Root's group, and that of this process, count as the owner's. In a sticky directory, such as `/tmp`, only the owner of an
+/// entry may rename it, so it does above. The directory itself has to be closed all the same: files are made there. Who owns
+/// a directory does not matter: etcd's certificates may belong to etcd.
 pub(super) fn only_owner_writes(
     directory: &TreePath,
     path: &TreePath,
     root: &Root,
     disk: &impl Disk,
 ) -> Result<(), DiskError> {
-    let mut at = directory.clone();
-    loop {
+    let mut above = vec![directory.clone()];
+    while let Some(at) = above.last().filter(|at| at.parts().next().is_some()) {
+        above.push(at.parent());
+    }
+    for at in above.into_iter().rev() {
         let found = disk.stat(&root.host(&at)).map_err(|source| DiskError::Replace {
             path: at.clone(),
             operation: Operation::Inspect,
             source,
         })?;
-        // What does not exist yet will be made by us.
-        if let Some(stat) = found {
-            let sticky = stat.mode & 0o1000 != 0 && at != *directory;
-            if stat.mode & 0o002 != 0 && !sticky {
-                return Err(DiskError::OpenDirectory { path: path.clone(), directory: at, mode: stat.mode });
-            }
+        // What does not exist yet will be made by us, and what lies behind a link is looked at by its own path.
+        let Some(stat) = found.filter(|stat| stat.kind != Kind::Link) else { return Ok(()) };
+        let sticky = stat.mode & 0o1000 != 0 && at != *directory;
+        let own_group = [0, rustix::process::getegid().as_raw()].contains(&stat.owner.gid);
+        let others = if own_group { 0o002 } else { 0o022 };
+        if stat.mode & others != 0 && !sticky {
+            return Err(DiskError::OpenDirectory { path: path.clone(), directory: at, mode: stat.mode });
         }
-        if at.parts().next().is_none() {
-            return Ok(());
-        }
-        at = at.parent();
     }
+    Ok(())
 }
 
 /// Refuses a run that has no room for its temporary files, its backup and its journal.
@@ -65,7 +67,7 @@ pub(super) fn room(
     for old in targets.iter().filter_map(|target| target.before.as_ref()) {
         need.add(old.content.secret_bytes().len() as u64);
     }
-    need.add(RECORDS);
+    need.add(RECORDS + RECORD * targets.len() as u64);
     need.files += RECORD_FILES;
     needs.into_values().try_for_each(|need| need.check(disk))
 }
@@ -123,6 +125,9 @@ fn existing(state: &State, root: &Root, disk: &impl Disk) -> Result<(PathBuf, Tr
         at = at.parent();
     }
 }
+
+/// The bytes that a file takes in the journal and in the manifest, with room for long paths.
+const RECORD: u64 = 1024;
 
 /// The bytes that journal, manifest and the directories of a backup take: many times what they take as a rule.
 const RECORDS: u64 = 64 * 1024;

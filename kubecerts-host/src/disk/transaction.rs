@@ -186,6 +186,7 @@ pub fn replace<D: Disk>(
         unflushed: Vec::new(),
         made: Vec::new(),
         switched: 0,
+        reached: 0,
     };
     match run.carry_out(observer) {
         Ok(()) => Ok(run.tidy(observer)),
@@ -209,6 +210,8 @@ struct Run<'r, D: Disk> {
     made: Vec<(TreePath, PathBuf)>,
     /// How many entries, counted from the first, are switched.
     switched: usize,
+    /// How many it was tried for.
+    reached: usize,
 }
 
 impl<D: Disk> Run<'_, D> {
@@ -225,6 +228,7 @@ impl<D: Disk> Run<'_, D> {
         observer(Event::Staged { files: self.entries.len() });
 
         for index in 0..self.targets.len() {
+            self.reached = index + 1;
             self.switch(index)?;
             self.switched = index + 1;
         }
@@ -347,14 +351,15 @@ impl<D: Disk> Run<'_, D> {
             observer(Event::Replaced { path: &entry.path });
         }
         let mut leftovers = self.remove_temporary();
-        for directory in self.directories().into_keys() {
-            // A second name that comes back after a loss of power is still named in no journal; but the kubelet
-            // skips it, and it is as well protected as the file that it was.
-            let _ = self.disk.sync_directory(&directory);
+        let directories: Vec<PathBuf> = self.directories().into_keys().collect();
+        let mut flushed = |directory| (0..2).any(|_| self.disk.sync_directory(directory).is_ok());
+        if !directories.iter().all(|directory| flushed(directory)) {
+            // After a loss of power the second names may be back, and only the journal knows them.
+            leftovers.push(journal::path(self.state));
         }
         let Self { id, entries, journal, state, disk, .. } = self;
         if leftovers.is_empty() && journal.close(Outcome::Finished, false, state, disk).is_err() {
-            leftovers.push(state.path().clone());
+            leftovers.push(journal::path(state));
         }
         let replaced = entries.into_iter().map(|entry| {
             let Entry { path, target, after, .. } = entry;
@@ -367,6 +372,7 @@ impl<D: Disk> Run<'_, D> {
     fn undo(mut self, cause: DiskError) -> DiskError {
         // The journal may be what has failed. Recovery decides by what is on disk when this is missing.
         let _ = self.journal.append(&Record::Undo { reason: cause.to_string() }, self.state, self.disk);
+        self.notice_a_hidden_switch();
         let was_switched = self.switched > 0;
         if let Err((path, operation, source)) = self.put_back() {
             let replaced = self.entries[..self.switched].iter().map(|entry| entry.path.clone()).collect();
@@ -385,6 +391,17 @@ impl<D: Disk> Run<'_, D> {
         match closed {
             true => cause,
             false => DiskError::Unclosed { journal: journal::path(state), cause: Box::new(cause) },
+        }
+    }
+
+    /// A rename may fail and have happened all the same, on a network for one: then its temporary file is gone.
+    fn notice_a_hidden_switch(&mut self) {
+        if self.switched < self.reached
+            && let Some(Target { item, hosts, .. }) = self.targets.get(self.switched)
+            && matches!(item.becomes, Becomes::File { .. })
+            && self.disk.stat(&hosts.temporary).is_ok_and(|found| found.is_none())
+        {
+            self.switched += 1;
         }
     }
 
@@ -478,6 +495,7 @@ fn check<'a>(items: &'a [Item<'a>], root: &Root, disk: &impl Disk) -> Result<Vec
         }
         if trusted.insert(target.tree.parent()) {
             safety::only_owner_writes(&target.tree.parent(), item.path, root, disk)?;
+            safety::only_owner_writes(&item.path.parent(), item.path, root, disk)?;
         }
         targets.push(target);
     }

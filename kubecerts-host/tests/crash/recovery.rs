@@ -1,14 +1,15 @@
 //! The cases of a recovery, one by one: the table in the documentation of `kubecerts_host::disk::recovery`, and what
 //! somebody else may do to a tree meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::digest::Digest;
 use kubecerts_core::issue::Expected;
 use kubecerts_core::snapshot::ReadProblem;
-use kubecerts_host::disk::DiskError;
 use kubecerts_host::disk::backup;
 use kubecerts_host::disk::recovery::{self, Outcome, Reason, Verdict};
+use kubecerts_host::disk::{DiskError, Stat};
 use kubecerts_host::sim::{Errno, Fault, Repeat, SimDisk, Survival};
 use kubecerts_testkit::path;
 
@@ -181,7 +182,7 @@ fn a_journal_that_names_files_of_others_is_refused() {
 }
 
 #[test]
-fn a_directory_that_has_become_a_link_is_refused() {
+fn a_directory_that_has_become_a_link_is_refused_and_can_be_given_up() {
     let world = World::pair();
     let mut disk = half_way(&world);
     disk.put_nothing("/etc/ssl");
@@ -193,7 +194,33 @@ fn a_directory_that_has_become_a_link_is_refused() {
         panic!("{error:?}")
     };
     assert!(problem.contains("has become a link to /root"), "{problem}");
-    assert!(recovery::abandon(&world.root, &world.state, &mut disk).is_err());
+    let stay = recovery::abandon(&world.root, &world.state, &mut disk).unwrap();
+    assert!(stay.iter().all(|path| path.as_str().starts_with("/etc/ssl/.kubecerts-")), "{stay:?}");
+    assert!(!stay.is_empty() && world.examine(&disk).unwrap().is_none());
+    let outside = |entries: BTreeMap<PathBuf, Stat>| {
+        entries.into_iter().filter(|(path, _)| !path.starts_with("/var")).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(outside(disk.entries()), outside(before));
+}
+
+#[test]
+fn a_directory_that_is_gone_took_the_run_s_files_with_it() {
+    let world = World::pair();
+    let mut disk = half_way(&world);
+    disk.put_nothing("/etc/ssl");
+    // What is neither old nor new is named; given up, nothing is left of the run.
+    assert!(world.examine(&disk).is_err());
+    assert_eq!(recovery::abandon(&world.root, &world.state, &mut disk).unwrap(), []);
+    assert!(world.examine(&disk).unwrap().is_none());
+}
+
+#[test]
+fn a_run_that_can_be_recovered_is_not_given_up() {
+    let world = World::pair();
+    let mut disk = half_way(&world);
+    let before = disk.entries();
+    let error = recovery::abandon(&world.root, &world.state, &mut disk).unwrap_err();
+    assert!(matches!(error, DiskError::Recoverable { .. }), "{error:?}");
     assert_eq!(disk.entries(), before);
 }
 
