@@ -120,7 +120,8 @@ impl<'n> Session<'n> {
     /// Copies files of the node into a new backup, and reads it again.
     ///
     /// [`Scope::Changed`] takes every file of the catalogue that exists; [`Scope::Full`] also everything else in the directories
-    /// of the kubeconfigs, the certificates and the manifests, and the kubelet's certificates.
+    /// of the kubeconfigs, the certificates and the manifests, and the kubelet's certificates. What cannot be read is left out,
+    /// and the manifest says why.
     ///
     /// # Errors
     /// [`ApplyError`]; what was begun is removed.
@@ -177,7 +178,7 @@ impl<'n> Session<'n> {
                 snapshot.node().directories();
             let kubelet = kubelet.join("pki").ok();
             for directory in [kubeconfigs, certificates, manifests].into_iter().chain(&kubelet) {
-                writer.whole(directory, self.state().path(), root)?;
+                writer.whole(directory, root)?;
             }
         }
         snapshot.layout().iter().try_for_each(|(_, located)| writer.one(&located.path, root))

@@ -167,6 +167,99 @@ fn a_full_backup_takes_everything_and_says_what_it_left_out() {
     assert_eq!(kind("/etc/kubernetes/huge.img"), None);
 }
 
+/// Returns the manifest of a backup that is made now.
+fn backed_up(tree: &Tree, options: &[&str]) -> Value {
+    let outcome = tree.run(&[&["backup", "create", "-o", "json"], options].concat()).exits(0);
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+/// Returns the paths of a manifest with this type, in order.
+fn paths<'m>(manifest: &'m Value, kind: &str) -> Vec<&'m str> {
+    let files = manifest["files"].as_array().unwrap().iter();
+    files.filter(|file| file["type"] == kind).map(|file| file["path"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_full_backup_holds_what_lies_behind_the_links_of_the_catalogue() {
+    let tree = expired();
+    fs::create_dir_all(tree.path("/srv/pki")).unwrap();
+    for name in ["apiserver.crt", "apiserver.key"] {
+        let (path, moved) =
+            (tree.path(&format!("/etc/kubernetes/pki/{name}")), tree.path(&format!("/srv/pki/{name}")));
+        fs::rename(&path, moved).unwrap();
+        symlink(format!("../../../srv/pki/{name}"), path).unwrap();
+    }
+    let before = tree.files();
+    let manifest = backed_up(&tree, &["--full"]);
+    for kind in ["link", "file"] {
+        let found = paths(&manifest, kind);
+        for name in ["/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/apiserver.key"] {
+            assert_eq!(found.iter().filter(|path| **path == name).count(), 1, "{name} as a {kind}");
+        }
+    }
+    fs::write(tree.path("/srv/pki/apiserver.key"), "broken").unwrap();
+    tree.run(&["rollback", "--yes"]).exits(0);
+    assert_eq!(tree.files(), before);
+}
+
+#[test]
+fn a_full_backup_descends_into_a_directory_of_certificates_that_is_a_link() {
+    for (target, link) in [("/srv/pki", "../../srv/pki"), ("/etc/kubernetes/ssl", "ssl")] {
+        let tree = expired();
+        fs::create_dir_all(tree.path("/srv")).unwrap();
+        fs::write(tree.path("/etc/kubernetes/pki/users.csv"), "token").unwrap();
+        fs::rename(tree.path("/etc/kubernetes/pki"), tree.path(target)).unwrap();
+        symlink(link, tree.path("/etc/kubernetes/pki")).unwrap();
+        let before = tree.files();
+        let manifest = backed_up(&tree, &["--full"]);
+        let named = |name: &str| paths(&manifest, "file").iter().filter(|path| path.ends_with(name)).count();
+        assert_eq!(
+            (named("/users.csv"), named("/pki/etcd/ca.key") + named("/ssl/etcd/ca.key")),
+            (1, 1),
+            "{link}"
+        );
+        fs::write(tree.path(target).join("users.csv"), "other").unwrap();
+        fs::write(tree.path(target).join("apiserver.key"), "other").unwrap();
+        tree.run(&["rollback", "--yes"]).exits(0);
+        assert_eq!(tree.files(), before, "{link}");
+    }
+}
+
+#[test]
+fn a_full_backup_never_holds_backups_however_they_are_reached() {
+    let tree = expired();
+    fs::rename(tree.path("/etc/kubernetes"), tree.path("/etc/k8s")).unwrap();
+    symlink("k8s", tree.path("/etc/kubernetes")).unwrap();
+    for _ in 0..2 {
+        let options = ["--full", "--state-dir", "/etc/kubernetes/backups"];
+        let manifest = backed_up(&tree, &options);
+        let files = paths(&manifest, "file");
+        assert!(files.contains(&"/etc/kubernetes/pki/ca.key"), "{files:?}");
+        assert!(!files.iter().any(|path| path.contains("/backups/")), "{files:?}");
+    }
+}
+
+#[test]
+fn one_odd_entry_is_left_out_of_a_backup_and_named() {
+    let tree = expired();
+    let key = tree.path("/etc/kubernetes/pki/apiserver.key");
+    fs::remove_file(&key).unwrap();
+    fs::create_dir(&key).unwrap();
+    symlink("nowhere", tree.path("/etc/kubernetes/pki/front-proxy-client.new")).unwrap();
+    let dangling = tree.path("/etc/kubernetes/pki/sa.pub");
+    fs::remove_file(&dangling).unwrap();
+    symlink("nowhere", &dangling).unwrap();
+    for options in [&[][..], &["--full"]] {
+        let manifest = backed_up(&tree, options);
+        assert!(paths(&manifest, "file").contains(&"/etc/kubernetes/pki/ca.key"), "{manifest}");
+        let skipped = manifest["skipped"].as_array().unwrap();
+        let skipped: Vec<_> = skipped.iter().map(|skipped| skipped["path"].as_str().unwrap()).collect();
+        let expected = ["/etc/kubernetes/pki/apiserver.key", "/etc/kubernetes/pki/sa.pub"];
+        assert!(expected.iter().all(|path| skipped.contains(path)) && skipped.len() == 2, "{skipped:?}");
+    }
+    tree.run(&["backup", "verify"]).exits(0);
+}
+
 #[test]
 fn backups_that_do_not_exist_or_were_never_completed_are_named() {
     let tree = expired();

@@ -1,79 +1,113 @@
-//! Everything below a directory.
+//! Files of the node, with and without what lies beside them.
+//!
+//! A backup made by hand is not refused for one odd entry: what cannot be read is left out, and the manifest says why.
 
 use std::path::Path;
 
 use kubecerts_core::path::TreePath;
 
 use super::super::journal::PREFIX;
-use super::super::{Disk, DiskError, Existence, Kind, Operation, Root, Stat};
+use super::super::{Disk, DiskError, Existence, Kind, Root, Stat};
 use super::{BACKUP_FILE_LIMIT, Writer};
 
 impl<D: Disk> Writer<'_, D> {
     /// Adds `directory` with everything below it, sorted by path; one that does not exist adds nothing.
     ///
     /// Links are noted and not followed, unless `directory` itself is reached through one. What is neither file, directory
-    /// nor link, and files over the limit, are noted as left out. Temporary files of ours and `except` are not mentioned.
+    /// nor link, what cannot be read, and files over the limit, are noted as left out. Temporary files of ours and the state
+    /// directory are not mentioned.
     ///
     /// # Errors
-    /// [`DiskError::Refused`] when something cannot be read, else as for every file.
-    pub fn whole(&mut self, directory: &TreePath, except: &TreePath, root: &Root) -> Result<(), DiskError> {
-        let refused = |problem| DiskError::Refused { path: directory.clone(), problem };
-        let resolved = root.resolve(directory, &*self.disk).map_err(refused)?;
-        if resolved.existence != Existence::Present {
-            return Ok(());
+    /// As for every file.
+    pub fn whole(&mut self, directory: &TreePath, root: &Root) -> Result<(), DiskError> {
+        match root.resolve(directory, &*self.disk) {
+            Ok(resolved) if resolved.existence == Existence::Present => {
+                self.below(directory, &resolved.host, 0)?;
+            }
+            Ok(_) => {}
+            Err(problem) => self.skip(directory, problem.to_string()),
         }
-        self.below(directory, &resolved.host, except, 0)
+        Ok(())
     }
 
-    /// Adds the file `path` through all links, unless it is in the backup already or does not exist.
+    /// Adds the file `path` through all links, unless [`whole`](Self::whole) has met it already or it does not exist.
+    ///
+    /// A file with two names in the catalogue is added under both: one of them may be a file of its own by the time that the
+    /// backup is gone back to.
     ///
     /// # Errors
     /// As [`whole`](Self::whole).
     pub fn one(&mut self, path: &TreePath, root: &Root) -> Result<(), DiskError> {
-        let refused = |problem| DiskError::Refused { path: path.clone(), problem };
-        let resolved = root.resolve(path, &*self.disk).map_err(refused)?;
-        if self.holds(path) || self.holds(&resolved.tree) {
-            return Ok(());
-        }
-        let failed =
-            |source| DiskError::Replace { path: path.clone(), operation: Operation::Inspect, source };
-        match self.disk.stat(&resolved.host).map_err(failed)? {
-            Some(stat) => self.regular(path, &resolved.host, stat),
-            None => Ok(()),
+        let resolved = match root.resolve(path, &*self.disk) {
+            Ok(resolved) => resolved,
+            Err(problem) => {
+                self.skip(path, problem.to_string());
+                return Ok(());
+            }
+        };
+        match self.disk.stat(&resolved.host) {
+            Ok(None) => Ok(()),
+            Ok(Some(stat)) if stat.kind != Kind::File => {
+                self.skip(path, format!("it is a {}", stat.kind.name()));
+                Ok(())
+            }
+            Ok(Some(_)) if self.met.contains(&resolved.host) => Ok(()),
+            Ok(Some(stat)) => self.regular(path, &resolved.host, stat),
+            Err(error) => {
+                self.skip(path, format!("it cannot be inspected: {error}"));
+                Ok(())
+            }
         }
     }
 
-    fn below(
-        &mut self,
-        path: &TreePath,
-        host: &Path,
-        except: &TreePath,
-        depth: usize,
-    ) -> Result<(), DiskError> {
-        let failed = |operation| move |source| DiskError::Replace { path: path.clone(), operation, source };
-        if path == except || path.file_name().starts_with(PREFIX) || self.holds(path) {
+    fn below(&mut self, path: &TreePath, host: &Path, depth: usize) -> Result<(), DiskError> {
+        if path.file_name().starts_with(PREFIX) || !self.met.insert(host.to_owned()) {
             return Ok(());
         }
-        let Some(stat) = self.disk.stat(host).map_err(failed(Operation::Inspect))? else { return Ok(()) };
+        let stat = match self.disk.stat(host) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.skip(path, format!("it cannot be inspected: {error}"));
+                return Ok(());
+            }
+        };
         match stat.kind {
+            Kind::Directory if self.is_state(stat) => {}
             Kind::Directory if depth > MAX_DEPTH => {
                 self.skip(path, format!("more than {MAX_DEPTH} directories deep"));
             }
             Kind::Directory => {
                 self.directory(path, stat.mode, stat.owner);
-                for name in self.disk.list(host).map_err(failed(Operation::List))? {
-                    match name.to_str().and_then(|name| path.join(name).ok()) {
-                        Some(entry) => self.below(&entry, &host.join(&name), except, depth + 1)?,
-                        None => self.skip(path, format!("the name of its entry {name:?} is no text")),
-                    }
-                }
+                self.entries(path, host, depth)?;
             }
-            Kind::Link => {
-                let target = self.disk.read_link(host).map_err(failed(Operation::Read))?;
-                self.link(path, target.to_string_lossy().into_owned());
-            }
+            Kind::Link => match self.disk.read_link(host) {
+                Ok(target) => self.link(path, target.to_string_lossy().into_owned()),
+                Err(error) => self.skip(path, format!("the link cannot be read: {error}")),
+            },
             Kind::File => self.regular(path, host, stat)?,
             other => self.skip(path, format!("it is a {}", other.name())),
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, path: &TreePath, host: &Path, depth: usize) -> Result<(), DiskError> {
+        let names = match self.disk.list(host) {
+            Ok(names) => names,
+            Err(error) => {
+                self.skip(path, format!("its entries cannot be listed: {error}"));
+                return Ok(());
+            }
+        };
+        for name in names {
+            if self.len() >= MAX_ENTRIES {
+                self.skip(path, format!("the backup has {MAX_ENTRIES} entries, and takes no more"));
+                break;
+            }
+            match name.to_str().and_then(|name| path.join(name).ok()) {
+                Some(entry) => self.below(&entry, &host.join(&name), depth + 1)?,
+                None => self.skip(path, format!("the name of its entry {name:?} is no text")),
+            }
         }
         Ok(())
     }
@@ -86,16 +120,35 @@ impl<D: Disk> Writer<'_, D> {
             );
             return Ok(());
         }
-        let refused = |problem| DiskError::Refused { path: path.clone(), problem };
-        let Some(found) = self.disk.read(host, BACKUP_FILE_LIMIT).map_err(refused)? else { return Ok(()) };
-        let labels = self.disk.labels(host).map_err(|source| DiskError::Replace {
-            path: path.clone(),
-            operation: Operation::ReadLabels,
-            source,
-        })?;
+        let found = match self.disk.read(host, BACKUP_FILE_LIMIT) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(problem) => {
+                self.skip(path, problem.to_string());
+                return Ok(());
+            }
+        };
+        let labels = match self.disk.labels(host) {
+            Ok(labels) => labels,
+            Err(error) => {
+                self.skip(path, format!("its labels cannot be read: {error}"));
+                return Ok(());
+            }
+        };
         self.file(path, &found.into_content(None), &labels)
+    }
+
+    /// Returns whether this is the state directory, under whatever path it was reached.
+    fn is_state(&self, stat: Stat) -> bool {
+        let state = self.disk.stat(self.state.directory());
+        state.is_ok_and(|state| {
+            state.is_some_and(|state| (state.device, state.inode) == (stat.device, stat.inode))
+        })
     }
 }
 
 /// How many directories deep a tree may be: kubeadm's is three.
 const MAX_DEPTH: usize = 16;
+
+/// How many entries a backup of whole directories may have: kubeadm's has about a hundred, and the manifest is one document.
+const MAX_ENTRIES: usize = 65_536;

@@ -34,7 +34,9 @@ pub struct Writer<'w, D: Disk> {
     /// The files that wait to be flushed.
     unflushed: Vec<(PathBuf, D::File)>,
     made: BTreeSet<PathBuf>,
-    state: &'w State,
+    /// What was met on the way through whole directories: paths of this machine, free of links.
+    pub(super) met: BTreeSet<PathBuf>,
+    pub(super) state: &'w State,
     pub(super) disk: &'w mut D,
 }
 
@@ -52,6 +54,7 @@ impl<'w, D: Disk> Writer<'w, D> {
             directory: directory.clone(),
             unflushed: Vec::new(),
             made: BTreeSet::new(),
+            met: BTreeSet::new(),
             state,
             disk,
         };
@@ -171,9 +174,9 @@ impl<'w, D: Disk> Writer<'w, D> {
         Ok(())
     }
 
-    /// Returns whether `path` is in the backup already.
-    pub(super) fn holds(&self, path: &TreePath) -> bool {
-        self.manifest.files.iter().any(|entry| entry.path == *path)
+    /// Returns how many paths the manifest names.
+    pub(super) fn len(&self) -> usize {
+        self.manifest.files.len() + self.manifest.skipped.len()
     }
 
     fn add(&mut self, path: &TreePath, node: Node) {
