@@ -240,6 +240,25 @@ fn a_full_backup_never_holds_backups_however_they_are_reached() {
 }
 
 #[test]
+fn files_that_are_shared_by_links_can_be_rolled_back() {
+    for options in [&[][..], &["--full"]] {
+        let tree = expired();
+        for name in ["ca.crt", "ca.key"] {
+            let path = tree.path(&format!("/etc/kubernetes/pki/{name}"));
+            fs::remove_file(&path).unwrap();
+            symlink(format!("etcd/{name}"), path).unwrap();
+        }
+        let before = tree.files();
+        backed_up(&tree, options);
+        for name in ["ca.crt", "ca.key"] {
+            fs::write(tree.path(&format!("/etc/kubernetes/pki/etcd/{name}")), "broken").unwrap();
+        }
+        tree.run(&["rollback", "--yes"]).exits(0);
+        assert_eq!(tree.files(), before, "{options:?}");
+    }
+}
+
+#[test]
 fn one_odd_entry_is_left_out_of_a_backup_and_named() {
     let tree = expired();
     let key = tree.path("/etc/kubernetes/pki/apiserver.key");

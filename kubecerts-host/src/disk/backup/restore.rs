@@ -1,6 +1,8 @@
 //! The way back to a backup.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
 use kubecerts_core::digest::Digest;
 use kubecerts_core::issue::Expected;
@@ -33,6 +35,8 @@ pub struct Restored {
     current: Option<SecretBytes>,
     expected: Expected,
     target: Option<Then>,
+    /// The file behind all links.
+    host: PathBuf,
 }
 
 /// How a file differs from the backup.
@@ -85,7 +89,8 @@ impl Restoration {
     /// [`DiskError::Backup`] when a file of the backup is not what the manifest says; [`DiskError::Refused`] when a file of
     /// the node cannot be read.
     pub fn new(manifest: Manifest, root: &Root, state: &State, disk: &impl Disk) -> Result<Self, DiskError> {
-        let mut files = Vec::new();
+        let mut files: Vec<Restored> = Vec::new();
+        let mut met: BTreeMap<PathBuf, usize> = BTreeMap::new();
         let mut links = Vec::new();
         for entry in &manifest.files {
             match &entry.node {
@@ -96,7 +101,13 @@ impl Restoration {
                 }
                 Node::Directory { .. } => {}
                 Node::File { .. } | Node::Absent => {
-                    files.extend(compare(&manifest, entry, root, state, disk)?)
+                    let Some(restored) = compare(&manifest, entry, root, state, disk)? else { continue };
+                    // A file with two names is written once. If they disagree, the run will refuse both.
+                    match met.get(&restored.host) {
+                        Some(known) if files[*known].is_same(&restored) => continue,
+                        _ => met.insert(restored.host.clone(), files.len()),
+                    };
+                    files.push(restored);
                 }
             }
         }
@@ -166,7 +177,23 @@ impl Restoration {
     }
 }
 
+impl Then {
+    fn is(&self, other: &Self) -> bool {
+        let Self { content, mode, owner, labels } = self;
+        content.secret_bytes() == other.content.secret_bytes()
+            && (mode, owner, labels) == (&other.mode, &other.owner, &other.labels)
+    }
+}
+
 impl Restored {
+    /// Returns whether both are to become the same, being one file under two names.
+    fn is_same(&self, other: &Self) -> bool {
+        match (&self.target, &other.target) {
+            (Some(one), Some(other)) => one.is(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     fn item(&self) -> Item<'_> {
         let becomes = match &self.target {
             None => Becomes::Nothing,
@@ -199,6 +226,7 @@ fn compare(
         _ => None,
     };
     let refused = |problem| DiskError::Refused { path: path.clone(), problem };
+    let host = root.resolve(path, disk).map_err(refused)?.host;
     let current = match root.read(path, BACKUP_FILE_LIMIT, disk) {
         FileState::Absent => None,
         FileState::Present(content) => Some(content),
@@ -211,7 +239,6 @@ fn compare(
         (Some(_), None) => Difference::Extra,
         (Some(now), Some(then)) if now.secret_bytes() != then.content.secret_bytes() => Difference::Content,
         (Some(now), Some(then)) => {
-            let host = root.resolve(path, disk).map_err(refused)?.host;
             let labels = disk.labels(&host).map_err(|source| DiskError::Replace {
                 path: path.clone(),
                 operation: Operation::ReadLabels,
@@ -225,7 +252,7 @@ fn compare(
         }
     };
     let current = current.map(|now| SecretBytes::new(now.secret_bytes().to_vec()));
-    Ok(Some(Restored { path: path.clone(), difference, current, expected, target }))
+    Ok(Some(Restored { path: path.clone(), difference, current, expected, target, host }))
 }
 
 fn is_link_to(path: &TreePath, target: &str, root: &Root, disk: &impl Disk) -> bool {
