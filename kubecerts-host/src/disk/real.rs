@@ -61,13 +61,16 @@ impl Disk for RealDisk {
     fn digest(&self, path: &Path) -> Result<Option<(u64, Digest)>, ReadProblem> {
         let Some((mut file, _)) = open_file(path)? else { return Ok(None) };
         let mut hasher = Sha256::new();
-        let mut part = vec![0; 1 << 16];
         let mut size = 0;
         loop {
-            match file.read(&mut part) {
+            let mut part = vec![0; 1 << 16];
+            let read = file.read(&mut part);
+            // A snapshot of etcd holds every secret of the cluster: what was read is wiped.
+            let part = SecretBytes::new(part);
+            match read {
                 Ok(0) => return Ok(Some((size, Digest::from(<[u8; 32]>::from(hasher.finalize()))))),
                 Ok(count) => {
-                    hasher.update(&part[..count]);
+                    hasher.update(&part.secret_bytes()[..count]);
                     size += count as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -56,11 +56,12 @@ impl EtcdMember {
             }
         }
         let public = |file| Ok::<_, NoMember>(content(snapshot, file)?.secret_bytes().to_vec());
+        let key = content(snapshot, FileSlot::LeafKey(LeafSlot::EtcdHealthcheckClient))?;
         Ok(Self {
             endpoint: endpoint(snapshot.node().etcd_client_urls())?,
             authority: public(FileSlot::CaCertificate(CaSlot::Etcd))?,
             certificate: public(FileSlot::LeafCertificate(LeafSlot::EtcdHealthcheckClient))?,
-            key: SecretBytes::new(public(FileSlot::LeafKey(LeafSlot::EtcdHealthcheckClient))?),
+            key: SecretBytes::new(key.secret_bytes().to_vec()),
         })
     }
 
