@@ -23,11 +23,11 @@ impl Session<'_> {
     ) -> Result<Manifest, BackupError> {
         self.back_up_with(scope, reason, |writer, node| {
             let member = EtcdMember::of_node(node)?;
-            let taken = writer.etcd(|sink| {
+            let taken = writer.etcd(|file, sink| {
                 let EtcdSnapshot { size, sha256, revision, version, .. } = snapshot(&member, deadline, sink)?;
                 let endpoint = member.endpoint().to_owned();
                 Ok::<_, EtcdError>(EtcdEntry {
-                    file: String::new(),
+                    file: file.to_owned(),
                     endpoint,
                     version,
                     revision,

@@ -1,6 +1,7 @@
 //! Which member of etcd to ask, and as whom.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use kubecerts_core::catalog::{CaSlot, FileSlot, LeafSlot};
 use kubecerts_core::secret::SecretBytes;
@@ -93,8 +94,7 @@ fn endpoint(urls: &[String]) -> Result<String, NoMember> {
         return Ok(KUBEADM_ENDPOINT.to_owned());
     }
     let reachable: Vec<String> = urls.iter().filter_map(|url| reachable(url)).collect();
-    let on_loopback = |url: &&String| LOOPBACK.iter().any(|host| url.starts_with(&format!("https://{host}")));
-    let first = reachable.iter().find(on_loopback).or(reachable.first());
+    let first = reachable.iter().find(|url| is_on_loopback(url)).or(reachable.first());
     first.cloned().ok_or_else(|| NoMember::NoTls { urls: urls.to_vec() })
 }
 
@@ -110,14 +110,18 @@ fn reachable(url: &str) -> Option<String> {
     Some(format!("https://{host}:{}", uri.port_u16().unwrap_or(CLIENT_PORT)))
 }
 
+fn is_on_loopback(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 /// The URL for clients on the node that kubeadm writes into every manifest of etcd
 /// (`cmd/kubeadm/app/util/etcd/etcd.go`, `GetClientURLByIP`).
 const KUBEADM_ENDPOINT: &str = "https://127.0.0.1:2379";
 
 /// etcd's port for clients, registered with IANA.
 pub(super) const CLIENT_PORT: u16 = 2379;
-
-const LOOPBACK: [&str; 3] = ["127.", "localhost:", "[::1]"];
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +184,20 @@ mod tests {
             plain.to_string(),
             "etcd listens for clients at http://127.0.0.1:2379, which is not https"
         );
+    }
+
+    #[test]
+    fn a_name_that_begins_like_the_loopback_is_not_it() {
+        let url = |urls: &str| listening_at(urls).unwrap();
+        for other in ["127.example.org", "127.0.0.1.example.org", "localhost.example.org"] {
+            assert_eq!(
+                url(&format!("https://{other}:2379,https://[::1]:2379")),
+                "https://[::1]:2379",
+                "{other}"
+            );
+        }
+        assert_eq!(url("https://10.0.0.1:2379,https://127.0.0.2:2379"), "https://127.0.0.2:2379");
+        assert_eq!(url("https://10.0.0.1:2379,https://localhost:2379"), "https://localhost:2379");
     }
 
     #[test]

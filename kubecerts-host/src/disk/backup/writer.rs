@@ -105,20 +105,21 @@ impl<'w, D: Disk> Writer<'w, D> {
         self.manifest.skipped.push(Skipped { path: path.clone(), reason });
     }
 
-    /// Adds a snapshot of etcd, which `take` writes piece by piece, and about which it returns the facts.
+    /// Adds a snapshot of etcd, which `take` writes piece by piece to the file of that name, and about which it returns the
+    /// facts.
     ///
     /// # Errors
     /// [`DiskError::State`] in the outer result when it cannot be kept; in the inner one what `take` says.
     pub fn etcd<E>(
         &mut self,
-        take: impl FnOnce(&mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<EtcdEntry, E>,
+        take: impl FnOnce(&str, &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<EtcdEntry, E>,
     ) -> Result<Result<(), E>, DiskError> {
         let host = self.directory.join(ETCD);
         let (state, disk) = (self.state, &mut *self.disk);
         let failed = |operation, source| state.failed(&host, operation, source);
         let mut file = disk.create(&host).map_err(|source| failed(Operation::Create, source))?;
-        let entry = match take(&mut |bytes| disk.write_all(bytes, &mut file)) {
-            Ok(entry) => EtcdEntry { file: ETCD.to_owned(), ..entry },
+        let entry = match take(ETCD, &mut |bytes| disk.write_all(bytes, &mut file)) {
+            Ok(entry) => entry,
             Err(error) => {
                 disk.remove(&host).map_err(|source| failed(Operation::Remove, source))?;
                 return Ok(Err(error));
