@@ -9,7 +9,7 @@ use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::check_clock;
 use kubecerts_core::provider::Entropy;
-use kubecerts_core::snapshot::Snapshot;
+use kubecerts_core::snapshot::{FileState, Snapshot};
 
 use crate::apply::{ApplyError, Report, Written};
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
@@ -160,10 +160,20 @@ impl<'n> Session<'n> {
     ) -> Result<Manifest, E> {
         let mut disk = RealDisk;
         let scope = creation.scope;
+        self.has_room(snapshot).map_err(ApplyError::from)?;
         let mut writer = Writer::begin(creation, self.state(), &mut disk).map_err(ApplyError::from)?;
         self.copy(scope, snapshot, &mut writer).map_err(ApplyError::from)?;
         more(&mut writer, snapshot)?;
         Ok(writer.finish().map_err(ApplyError::from)?)
+    }
+
+    /// Refuses to begin a backup without room for the files of the catalogue.
+    fn has_room(&self, snapshot: &Snapshot) -> Result<(), DiskError> {
+        let sizes = snapshot.layout().iter().filter_map(|(file, _)| match snapshot.file(file) {
+            FileState::Present(content) => Some(content.secret_bytes().len() as u64),
+            _ => None,
+        });
+        Writer::room(sizes, self.state(), self.node.root(), &RealDisk)
     }
 
     fn copy(

@@ -72,6 +72,21 @@ pub(super) fn room(
     needs.into_values().try_for_each(|need| need.check(disk))
 }
 
+/// Refuses a backup of files with these sizes when the state directory has no room for it.
+pub(super) fn room_for_backup(
+    sizes: impl IntoIterator<Item = u64>,
+    state: &State,
+    root: &Root,
+    disk: &impl Disk,
+) -> Result<(), DiskError> {
+    let (directory, tree) = existing(state, root, disk)?;
+    let mut need = Need::new(&directory, tree);
+    sizes.into_iter().for_each(|size| need.add(size));
+    need.add(RECORDS);
+    need.files += RECORD_FILES;
+    need.check(disk)
+}
+
 /// What is needed on one file system.
 struct Need {
     directory: PathBuf,

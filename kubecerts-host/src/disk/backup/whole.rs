@@ -7,10 +7,23 @@ use std::path::Path;
 use kubecerts_core::path::TreePath;
 
 use super::super::journal::PREFIX;
-use super::super::{Disk, DiskError, Existence, Kind, Root, Stat};
+use super::super::{Disk, DiskError, Existence, Kind, Operation, Root, Stat, State, Unit, safety};
 use super::{BACKUP_FILE_LIMIT, Writer};
 
 impl<D: Disk> Writer<'_, D> {
+    /// Refuses a backup of files with these sizes when there is no room for it; nothing needs to exist yet.
+    ///
+    /// # Errors
+    /// [`DiskError::NoRoom`]; [`DiskError::State`] when it cannot be found out.
+    pub(crate) fn room(
+        sizes: impl IntoIterator<Item = u64>,
+        state: &State,
+        root: &Root,
+        disk: &D,
+    ) -> Result<(), DiskError> {
+        safety::room_for_backup(sizes, state, root, disk)
+    }
+
     /// Adds `directory` with everything below it, sorted by path; one that does not exist adds nothing.
     ///
     /// Links are noted and not followed, unless `directory` itself is reached through one. What is neither file, directory
@@ -18,7 +31,7 @@ impl<D: Disk> Writer<'_, D> {
     /// directory are not mentioned.
     ///
     /// # Errors
-    /// As for every file.
+    /// [`DiskError::NoRoom`] when a file would fill the file system of the state directory, else as for every file.
     pub fn whole(&mut self, directory: &TreePath, root: &Root) -> Result<(), DiskError> {
         match root.resolve(directory, &*self.disk) {
             Ok(resolved) if resolved.existence == Existence::Present => {
@@ -135,7 +148,23 @@ impl<D: Disk> Writer<'_, D> {
                 return Ok(());
             }
         };
+        self.has_room(found.content.len() as u64, RESERVE)?;
         self.file(path, &found.into_content(None), &labels)
+    }
+
+    /// Refuses to write `size` bytes that would not leave `reserve` bytes free.
+    pub(super) fn has_room(&self, size: u64, reserve: u64) -> Result<(), DiskError> {
+        let directory = self.state.directory();
+        let failed = |source| self.state.failed(directory, Operation::Inspect, source);
+        let (needed, available) =
+            (size.saturating_add(reserve), self.disk.space(directory).map_err(failed)?.bytes);
+        match needed > available {
+            true => {
+                let directory = self.state.path().clone();
+                Err(DiskError::NoRoom { directory, unit: Unit::Bytes, needed, available })
+            }
+            false => Ok(()),
+        }
     }
 
     /// Returns whether this is the state directory, under whatever path it was reached.
@@ -147,8 +176,59 @@ impl<D: Disk> Writer<'_, D> {
     }
 }
 
+/// What a file must leave free, in bytes: the manifest is yet to be written, and others write to the file system too.
+const RESERVE: u64 = 1 << 20;
+
 /// How many directories deep a tree may be: kubeadm's is three.
 const MAX_DEPTH: usize = 16;
 
 /// How many entries a backup of whole directories may have: kubeadm's has about a hundred, and the manifest is one document.
 const MAX_ENTRIES: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use kubecerts_core::time::Timestamp;
+
+    use super::super::{Creation, Scope};
+    use super::*;
+    use crate::disk::Space;
+    use crate::sim::SimDisk;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_backup_for_which_there_is_no_room_is_not_begun() {
+        let mut disk = SimDisk::new();
+        disk.put_file("/etc/kubernetes/pki/ca.key", "key", 0o600);
+        let root = Root::assumed("/".into());
+        let state = State::locate(&path("/var/lib/kubecerts"), &root, &disk).unwrap();
+        disk.set_space(Space { bytes: 200 << 10, files: None, block: 4096 });
+        assert!(Writer::room([1000; 10], &state, &root, &disk).is_ok());
+        let refused = Writer::room([100_000, 100_000], &state, &root, &disk);
+        assert!(matches!(refused, Err(DiskError::NoRoom { .. })), "{refused:?}");
+        assert_eq!(disk.changes(), 0);
+    }
+
+    #[test]
+    fn a_file_that_would_fill_the_disk_is_not_written() {
+        let mut disk = SimDisk::new();
+        disk.put_file("/etc/kubernetes/big", vec![7; 4096], 0o600);
+        let root = Root::assumed("/".into());
+        let state = State::locate(&path("/var/lib/kubecerts"), &root, &disk).unwrap();
+        let creation = Creation {
+            id: "20260101T000000Z".to_owned(),
+            now: Timestamp::from_unix(0),
+            reason: "by hand".to_owned(),
+            scope: Scope::Full,
+        };
+        disk.set_space(Space { bytes: RESERVE + 4000, files: None, block: 4096 });
+        let mut writer = Writer::begin(creation, &state, &mut disk).unwrap();
+        let refused = writer.whole(&path("/etc/kubernetes"), &root);
+        assert!(
+            matches!(refused, Err(DiskError::NoRoom { available, .. }) if available == RESERVE + 4000),
+            "{refused:?}"
+        );
+    }
+}
