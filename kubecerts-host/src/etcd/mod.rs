@@ -69,12 +69,22 @@ pub fn snapshot(
     deadline: Duration,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<EtcdSnapshot, EtcdError> {
+    snapshot_if(member, deadline, &mut |_| true, sink)
+}
+
+/// Streams a snapshot like [`snapshot`], provided that `admit` takes a database of this size in bytes.
+fn snapshot_if(
+    member: &EtcdMember,
+    deadline: Duration,
+    admit: &mut dyn FnMut(u64) -> bool,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<EtcdSnapshot, EtcdError> {
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|source| EtcdError::Runtime { source })?;
-    let taken = runtime.block_on(take(member, deadline, sink));
+    let taken = runtime.block_on(take(member, deadline, admit, sink));
     // A name that is still being looked up may not hold the caller.
     runtime.shutdown_background();
     taken
@@ -123,6 +133,7 @@ pub struct KeyHash {
 async fn take(
     member: &EtcdMember,
     deadline: Duration,
+    admit: &mut dyn FnMut(u64) -> bool,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<EtcdSnapshot, EtcdError> {
     let connection = Connection::open(member, deadline).await?;
@@ -130,6 +141,11 @@ async fn take(
 
     let status = connection.wait(Wait::Status, client.status(StatusRequest {})).await?.into_inner();
     let header = status.header.unwrap_or_default();
+    let database_size = u64::try_from(status.db_size).unwrap_or_default();
+    if !admit(database_size) {
+        let source = io::ErrorKind::StorageFull.into();
+        return Err(EtcdError::Write { endpoint: member.endpoint.clone(), source });
+    }
     // A large database takes long to hash, and no snapshot should fail for it.
     let hashed = tokio::time::timeout(deadline, client.hash_kv(HashKvRequest { revision: 0 })).await;
     let key_hash = hashed.ok().and_then(Result::ok).map(|answer| {
@@ -157,7 +173,7 @@ async fn take(
         sha256,
         revision: header.revision,
         key_hash,
-        database_size: u64::try_from(status.db_size).unwrap_or_default(),
+        database_size,
         version: status.version,
         cluster_id: header.cluster_id,
         member_id: header.member_id,

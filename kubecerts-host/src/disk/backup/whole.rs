@@ -148,23 +148,16 @@ impl<D: Disk> Writer<'_, D> {
                 return Ok(());
             }
         };
-        self.has_room(found.content.len() as u64, RESERVE)?;
+        self.left()?.takes(found.content.len() as u64, RESERVE)?;
         self.file(path, &found.into_content(None), &labels)
     }
 
-    /// Refuses to write `size` bytes that would not leave `reserve` bytes free.
-    pub(super) fn has_room(&self, size: u64, reserve: u64) -> Result<(), DiskError> {
+    /// Returns the room that is left for the backup.
+    pub(crate) fn left(&self) -> Result<Left, DiskError> {
         let directory = self.state.directory();
         let failed = |source| self.state.failed(directory, Operation::Inspect, source);
-        let (needed, available) =
-            (size.saturating_add(reserve), self.disk.space(directory).map_err(failed)?.bytes);
-        match needed > available {
-            true => {
-                let directory = self.state.path().clone();
-                Err(DiskError::NoRoom { directory, unit: Unit::Bytes, needed, available })
-            }
-            false => Ok(()),
-        }
+        let available = self.disk.space(directory).map_err(failed)?.bytes;
+        Ok(Left { directory: self.state.path().clone(), available })
     }
 
     /// Returns whether this is the state directory, under whatever path it was reached.
@@ -173,6 +166,27 @@ impl<D: Disk> Writer<'_, D> {
         state.is_ok_and(|state| {
             state.is_some_and(|state| (state.device, state.inode) == (stat.device, stat.inode))
         })
+    }
+}
+
+/// The room that is left for a backup.
+#[derive(Debug)]
+pub(crate) struct Left {
+    directory: TreePath,
+    available: u64,
+}
+
+impl Left {
+    /// Refuses to write `size` bytes that would not leave `reserve` bytes free.
+    pub(crate) fn takes(&self, size: u64, reserve: u64) -> Result<(), DiskError> {
+        let Self { directory, available } = self;
+        let (directory, available) = (directory.clone(), *available);
+        match size.saturating_add(reserve) {
+            needed if needed > available => {
+                Err(DiskError::NoRoom { directory, unit: Unit::Bytes, needed, available })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
