@@ -112,9 +112,19 @@ impl<'n> Session<'n> {
         entropy: &mut dyn Entropy,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Done, ApplyError> {
-        restoration.make_directories(self.node.root(), &mut RealDisk)?;
         let purpose = Purpose::new(&format!("rollback {}", restoration.manifest().id));
-        self.replace(restoration.items(), purpose, entropy, observer)
+        let mut made = Vec::new();
+        let done = restoration
+            .make_directories(self.node.root(), &mut RealDisk, &mut made)
+            .map_err(ApplyError::from)
+            .and_then(|()| self.replace(restoration.items(), purpose, entropy, observer));
+        match &done {
+            Ok(_) => {}
+            // Its recovery looks for the files in these directories.
+            Err(ApplyError::Disk(DiskError::Interrupted { .. } | DiskError::Unclosed { .. })) => {}
+            Err(_) => Restoration::remove_directories(&made, &mut RealDisk),
+        }
+        done
     }
 
     /// Copies files of the node into a new backup, and reads it again.

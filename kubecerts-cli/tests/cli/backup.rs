@@ -259,6 +259,22 @@ fn files_that_are_shared_by_links_can_be_rolled_back() {
 }
 
 #[test]
+fn a_rollback_that_is_refused_leaves_no_directory_behind() {
+    let tree = expired();
+    backed_up(&tree, &["--full"]);
+    fs::remove_dir_all(tree.path("/etc/kubernetes/pki/etcd")).unwrap();
+    let pki = tree.path("/etc/kubernetes/pki");
+    fs::set_permissions(&pki, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(pki.join("ca.crt"), "other").unwrap();
+    tree.run(&["rollback", "--yes"]).exits(9);
+    assert!(!pki.join("etcd").exists());
+
+    fs::set_permissions(&pki, fs::Permissions::from_mode(0o755)).unwrap();
+    tree.run(&["rollback", "--yes"]).exits(0);
+    assert!(pki.join("etcd/ca.key").exists());
+}
+
+#[test]
 fn one_odd_entry_is_left_out_of_a_backup_and_named() {
     let tree = expired();
     let key = tree.path("/etc/kubernetes/pki/apiserver.key");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::lchown;
 use std::path::PathBuf;
 
 use kubecerts_core::digest::Digest;
@@ -11,7 +12,7 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::FileState;
 
 use super::super::transaction::{Becomes, Item};
-use super::super::{Disk, DiskError, Existence, Labels, Operation, Owner, Root, State};
+use super::super::{Disk, DiskError, Existence, Labels, Operation, Owner, RealDisk, Root, State};
 use super::{BACKUP_FILE_LIMIT, Entry, Manifest, Node, read};
 
 /// What it takes to make the files of a backup those of the node again.
@@ -144,36 +145,66 @@ impl Restoration {
         self.files.iter().map(Restored::item).collect()
     }
 
-    /// Makes the directories of files that come back, as the backup has them, else with mode 0755.
+    /// Makes the directories of files that come back, as the backup has them, else with mode 0755, and adds each to `made`.
     ///
     /// # Errors
-    /// [`DiskError::Replace`].
-    pub(crate) fn make_directories(&self, root: &Root, disk: &mut impl Disk) -> Result<(), DiskError> {
+    /// [`DiskError::Replace`]; what was made until then stays, and is in `made`.
+    pub(crate) fn make_directories(
+        &self,
+        root: &Root,
+        disk: &mut RealDisk,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<(), DiskError> {
         for restored in self.files.iter().filter(|restored| restored.difference == Difference::Missing) {
-            self.make_directory(&restored.path.parent(), root, disk)?;
+            self.make_directory(&restored.path.parent(), root, disk, made)?;
         }
         Ok(())
     }
 
-    fn make_directory(&self, path: &TreePath, root: &Root, disk: &mut impl Disk) -> Result<(), DiskError> {
+    fn make_directory(
+        &self,
+        path: &TreePath,
+        root: &Root,
+        disk: &mut RealDisk,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<(), DiskError> {
         let refused = |problem| DiskError::Refused { path: path.clone(), problem };
         let resolved = root.resolve(path, disk).map_err(refused)?;
         if resolved.existence == Existence::Present {
             return Ok(());
         }
-        self.make_directory(&path.parent(), root, disk)?;
-        let mode = self.manifest.files.iter().find_map(|entry| match &entry.node {
-            Node::Directory { mode, .. } if entry.path == *path => Some(*mode),
+        self.make_directory(&path.parent(), root, disk, made)?;
+        let facts = self.manifest.files.iter().find_map(|entry| match &entry.node {
+            Node::Directory { mode, uid, gid } if entry.path == *path => {
+                Some((*mode, Owner { uid: *uid, gid: *gid }))
+            }
             _ => None,
         });
         let failed = |operation| move |source| DiskError::Replace { path: path.clone(), operation, source };
-        match disk.create_directory(&resolved.host, mode.unwrap_or(0o755)) {
+        let host = resolved.host;
+        match disk.create_directory(&host, facts.map_or(0o755, |(mode, _)| mode)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            made => made.map_err(failed(Operation::CreateDirectory))?,
+            done => done.map_err(failed(Operation::CreateDirectory))?,
+        }
+        made.push(host.clone());
+        if let Some((_, owner)) = facts {
+            let found = disk.stat(&host).map_err(failed(Operation::Inspect))?;
+            if found.is_some_and(|found| found.owner != owner) {
+                lchown(&host, Some(owner.uid), Some(owner.gid)).map_err(failed(Operation::SetOwner))?;
+                disk.sync_directory(&host).map_err(failed(Operation::FlushDirectory))?;
+            }
         }
         // The run flushes the entries of the directory itself, and nobody else that of its name.
-        let Some(above) = resolved.host.parent() else { return Ok(()) };
+        let Some(above) = host.parent() else { return Ok(()) };
         disk.sync_directory(above).map_err(failed(Operation::FlushDirectory))
+    }
+
+    /// Removes directories that were made for nothing, as far as they are empty.
+    pub(crate) fn remove_directories(made: &[PathBuf], disk: &mut RealDisk) {
+        for directory in made.iter().rev() {
+            // An empty directory does no harm, and somebody else may have put a file into it.
+            let _ = disk.remove_directory(directory);
+        }
     }
 }
 
