@@ -7,6 +7,7 @@ use std::path::Path;
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::issue::IssueError;
+use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::document::DocumentError;
 use kubecerts_core::plan::{ClockProblem, Deferred, PlanError, Reason, ReviewError};
 use kubecerts_core::snapshot::ReadProblem;
@@ -14,7 +15,7 @@ use kubecerts_host::disk::{DiskError, LockError};
 use kubecerts_host::etcd::{BackupError, EtcdError, NoMember};
 use kubecerts_host::{ApplyError, NodeError, ScratchError, SessionError};
 
-use crate::args::Whereabouts;
+use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
 /// Why a command could not do its work.
@@ -22,7 +23,15 @@ use crate::exit::Exit;
 pub(crate) struct CommandError {
     exit: Exit,
     message: String,
-    hints: Vec<String>,
+    hints: Vec<Hint>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+struct Hint {
+    text: String,
+    /// A file of the node that the text is about. Where it lies on this machine is known to [`CommandError::at`].
+    file: Option<TreePath>,
 }
 
 impl CommandError {
@@ -43,16 +52,26 @@ impl CommandError {
 
     /// Adds what to do next.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(Hint { text: hint.into(), file: None });
         self
     }
 
-    /// Makes the commands in the hints act on the same node: a hint that names one of ours ends with it.
+    /// Adds what to do next with `file`, which the hint names as [`FILE`].
+    fn with_file_hint(mut self, hint: &str, file: TreePath) -> Self {
+        self.hints.push(Hint { text: hint.to_owned(), file: Some(file) });
+        self
+    }
+
+    /// Makes the commands in the hints act on the same node: one of ours ends with the options that name the node, and any
+    /// other one is about the files where they lie on this machine.
     pub(crate) fn at(mut self, whereabouts: &Whereabouts) -> Self {
-        for hint in &mut self.hints {
-            let is_command = hint.starts_with("kubecerts ") || hint.contains(": kubecerts ");
-            if is_command && !hint.ends_with(&whereabouts.options) {
-                hint.push_str(&whereabouts.options);
+        for Hint { text, file } in &mut self.hints {
+            if let Some(file) = file.take() {
+                *text = text.replace(FILE, &whereabouts.file(&file));
+            }
+            let is_command = text.starts_with("kubecerts ") || text.contains(": kubecerts ");
+            if is_command && !text.ends_with(&whereabouts.options) {
+                text.push_str(&whereabouts.options);
             }
         }
         self
@@ -69,8 +88,8 @@ impl CommandError {
     }
 
     /// Returns what to do next.
-    pub(crate) fn hints(&self) -> &[String] {
-        &self.hints
+    pub(crate) fn hints(&self) -> impl Iterator<Item = &str> {
+        self.hints.iter().map(|hint| hint.text.as_str())
     }
 
     /// Returns the refusal of a file that is not a plan, or one that nobody could have made here.
@@ -105,7 +124,7 @@ impl From<NodeError> for CommandError {
             NodeError::NoDirectory { .. } | NodeError::Directory { .. } => plain
                 .with_hint("leave the option out to have the directory read from the static-pod manifests"),
             NodeError::File { path, .. } => {
-                plain.with_hint(format!("look at it with: ls -l {}", path.display()))
+                plain.with_hint(format!("look at it with: ls -l {}", quoted(&path.display().to_string())))
             }
             _ => plain,
         }
@@ -132,7 +151,7 @@ impl From<ReviewError> for CommandError {
         let refused = Self { exit: Exit::Refused, ..Self::chain(&error) };
         match error {
             ReviewError::Unreadable { path } => {
-                refused.with_hint(format!("nothing was changed; see why with: ls -l {path}"))
+                refused.with_file_hint("nothing was changed; see why with: ls -l FILE", path)
             }
             ReviewError::Subject { .. }
             | ReviewError::KeyUsages { .. }
@@ -177,9 +196,10 @@ impl From<ClockProblem> for CommandError {
         let refused = Self { exit: Exit::Refused, ..Self::chain(&problem) }
             .with_hint("nothing was changed; compare the clock of this node with another one: timedatectl");
         match problem {
-            ClockProblem::BehindNewestFile { path, .. } => refused.with_hint(format!(
-                "if the clock is right, the file comes from one that was not: touch {path}"
-            )),
+            ClockProblem::BehindNewestFile { path, .. } => refused.with_file_hint(
+                "if the clock is right, the file comes from one that was not: touch FILE",
+                path,
+            ),
             _ => refused,
         }
     }
@@ -239,14 +259,15 @@ impl From<DiskError> for CommandError {
             DiskError::Refused { problem: ReadProblem::LeavesRoot { .. }, .. } => refused(plain)
                 .with_hint("nothing was changed; a link may not lead out of --rootfs"),
             DiskError::OpenDirectory { directory, .. } => refused(plain)
-                .with_hint(format!("nothing was changed; close the directory with: chmod o-w {directory}")),
+                .with_file_hint("nothing was changed; close the directory with: chmod go-w FILE", directory),
             DiskError::NoRoom { directory, .. } => {
-                refused(plain).with_hint(format!("nothing was changed; make room, see: df -h {directory}"))
+                refused(plain).with_file_hint("nothing was changed; make room, see: df -h FILE", directory)
             }
             DiskError::JournalOpen { .. } => refused(plain).with_hint("kubecerts recover-journal"),
-            DiskError::JournalDamaged { journal, .. } => refused(plain).with_hint(format!(
-                "look at it with: cat {journal}; if it is of no use, move it away, and compare with: kubecerts backup list"
-            )),
+            DiskError::JournalDamaged { journal, .. } => refused(plain).with_file_hint(
+                "look at it with: cat FILE; if it is of no use, move it away, and compare with: kubecerts backup list",
+                journal,
+            ),
             DiskError::Foreign { .. } | DiskError::Lost { .. } => refused(plain)
                 .with_hint("nothing was changed; see what is in use with: kubecerts check")
                 .with_hint("leave every file as it is with: kubecerts recover-journal --abandon")
@@ -266,9 +287,10 @@ impl From<DiskError> for CommandError {
             DiskError::State { source, path, .. } if denied(&source) => plain.with_hint(format!(
                 "nothing was changed; run it as root, or keep {path} elsewhere with --state-dir"
             )),
-            DiskError::Replace { source, .. } if denied(&source) => {
-                plain.with_hint("nothing was changed; run it as root, and see whether it is immutable: lsattr")
-            }
+            DiskError::Replace { source, path, .. } if denied(&source) => plain.with_file_hint(
+                "nothing was changed; run it as root, and see whether it is immutable: lsattr FILE",
+                path,
+            ),
             DiskError::Replace { source, path, .. } if source.kind() == io::ErrorKind::CrossesDevices => plain
                 .with_hint(format!("nothing was changed; {path} is mounted by itself, renew it where it comes from")),
             DiskError::Recoverable { .. } => {
@@ -343,6 +365,9 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
         _ => return None,
     })
 }
+
+/// What stands for the file in a hint that is about one.
+const FILE: &str = "FILE";
 
 fn list(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

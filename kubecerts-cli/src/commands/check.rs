@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     match (exit, args.exit_code) {
         // To Nagios 1 and 2 are states of the tree; a look that failed says nothing about it.
         (Err(error), ExitScheme::Nagios) => {
-            output.error(&error);
+            output.error(&error.at(&args.node.whereabouts()));
             Ok(Exit::Nagios(crate::exit::NagiosState::Unknown))
         }
         (exit, _) => exit,

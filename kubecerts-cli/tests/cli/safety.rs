@@ -29,6 +29,16 @@ fn a_directory_that_others_may_write_to_is_refused() {
     let directory = tree.path("/etc/kubernetes/pki/etcd");
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
     refused(&tree, "/etc/kubernetes/pki/etcd, its mode is 0777");
+    hints_at(&tree, "chmod go-w", "/etc/kubernetes/pki/etcd");
+}
+
+/// Asserts that the hint of a refused renewal names the file where it lies on this machine.
+#[track_caller]
+fn hints_at(tree: &Tree, command: &str, path: &str) {
+    let outcome = tree.run(&["renew", "--all", "--yes"]).exits(9);
+    let command = format!("{command} {}", tree.path(path).display());
+    let has = |line: &str| line.starts_with("hint:") && line.contains(&command);
+    assert!(outcome.stderr.lines().any(has), "no hint says {command}:\n{}", outcome.stderr);
 }
 
 #[test]
@@ -43,6 +53,7 @@ fn a_clock_far_behind_the_newest_file_is_refused() {
     let file = File::options().write(true).open(tree.path("/etc/kubernetes/admin.conf")).unwrap();
     file.set_modified(SystemTime::now() + Duration::from_secs(3 * 86_400)).unwrap();
     refused(&tree, "/etc/kubernetes/admin.conf");
+    hints_at(&tree, "touch", "/etc/kubernetes/admin.conf");
     file.set_modified(SystemTime::now() + Duration::from_secs(3_600)).unwrap();
     tree.run(&["renew", "--all", "--yes"]).exits(0);
 }
@@ -193,6 +204,7 @@ fn a_journal_that_cannot_be_understood_is_named() {
     let journal = run.tree.path("/var/lib/kubecerts/journal");
     fs::write(&journal, &run.lines[1]).unwrap();
     run.tree.run(&["recover-journal", "--yes"]).exits(9).explains("/var/lib/kubecerts/journal");
+    hints_at(&run.tree, "cat", "/var/lib/kubecerts/journal");
     fs::write(&journal, "a torn first rec").unwrap();
     run.tree.run(&["recover-journal", "--yes"]).exits(0);
     assert!(!journal.exists());
