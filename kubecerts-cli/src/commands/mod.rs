@@ -15,14 +15,15 @@ pub(crate) mod rollback;
 pub(crate) mod schema;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{KeyChoice, Plan, PlanRequest, Selection, plan as make_plan};
-use kubecerts_core::snapshot::Snapshot;
+use kubecerts_core::snapshot::{ReadProblem, Snapshot};
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::disk::{RealDisk, recovery};
+use kubecerts_host::disk::{DiskError, RealDisk, recovery};
 use kubecerts_host::{Node, Report, Session, SystemEntropy};
 
 use crate::args::{ChangeArgs, Command, NodeArgs, RenewalArgs, Whereabouts};
@@ -111,10 +112,34 @@ fn begin_unless_dry<'n>(
 
 /// Mentions a run that was interrupted, to somebody who only looks.
 fn mention_interrupted(node: &Node, whereabouts: &Whereabouts, output: &mut Output) {
-    // Who may not read the journal can do nothing about it either.
-    let Ok(Some(interrupted)) = recovery::examine(node.root(), node.state(), &RealDisk) else { return };
-    output.warning(&text::interrupted(&interrupted));
-    output.hint(&format!("kubecerts recover-journal{}", whereabouts.options));
+    match recovery::examine(node.root(), node.state(), &RealDisk) {
+        Ok(None) => {}
+        Ok(Some(interrupted)) => {
+            output.warning(&text::interrupted(&interrupted));
+            output.hint(&format!("kubecerts recover-journal{}", whereabouts.options));
+        }
+        // Who may not read the journal can do nothing about it either.
+        Err(error) if is_denied(&error) => {}
+        Err(error) => {
+            let error = CommandError::from(error).at(whereabouts);
+            output.warning(error.message());
+            for hint in error.hints() {
+                output.hint(hint);
+            }
+        }
+    }
+}
+
+/// Returns whether the journal is out of reach for somebody who is not root.
+fn is_denied(error: &DiskError) -> bool {
+    match error {
+        DiskError::JournalDamaged { reason, .. } => *reason == ReadProblem::PermissionDenied.to_string(),
+        DiskError::State { source, .. } | DiskError::Recover { source, .. } => {
+            source.kind() == ErrorKind::PermissionDenied
+        }
+        DiskError::Refused { problem, .. } => *problem == ReadProblem::PermissionDenied,
+        _ => false,
+    }
 }
 
 /// Mentions temporary files that could not be removed.

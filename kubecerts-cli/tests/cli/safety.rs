@@ -183,11 +183,26 @@ fn every_command_that_writes_recovers_first_and_asks_before() {
     assert!(!run.tree.path("/var/lib/kubecerts/journal").exists());
 }
 
+/// Asserts that commands that only look warn of `problem`, and say what can be done about it on this node.
+#[track_caller]
+fn mentioned(tree: &Tree, problem: &str) {
+    let options = format!(" --rootfs {}", tree.root().display());
+    for command in [&["check"][..], &["plan"], &["renew", "--dry-run"]] {
+        let stderr = tree.run(command).stderr;
+        let has = |start: &str, part: &str| {
+            stderr.lines().any(|line| line.starts_with(start) && line.contains(part))
+        };
+        assert!(has("warning:", problem), "{command:?}\n{stderr}");
+        assert!(has("hint:", &options), "{command:?}\n{stderr}");
+    }
+}
+
 #[test]
 fn a_file_that_somebody_changed_meanwhile_is_left_alone_until_the_run_is_given_up() {
     let run = Interrupted::new();
     run.stop_after(2);
     fs::write(&run.certificate, "by somebody else").unwrap();
+    mentioned(&run.tree, "cannot be recovered: /etc/kubernetes/pki/apiserver.crt is neither");
     for command in [&["renew", "--yes"][..], &["recover-journal", "--yes"]] {
         run.tree.run(command).exits(9).explains("/etc/kubernetes/pki/apiserver.crt");
         assert_eq!(fs::read(&run.certificate).unwrap(), b"by somebody else");
@@ -203,6 +218,7 @@ fn a_journal_that_cannot_be_understood_is_named() {
     run.stop_after(2);
     let journal = run.tree.path("/var/lib/kubecerts/journal");
     fs::write(&journal, &run.lines[1]).unwrap();
+    mentioned(&run.tree, "/var/lib/kubecerts/journal cannot be understood");
     run.tree.run(&["recover-journal", "--yes"]).exits(9).explains("/var/lib/kubecerts/journal");
     hints_at(&run.tree, "cat", "/var/lib/kubecerts/journal");
     fs::write(&journal, "a torn first rec").unwrap();
