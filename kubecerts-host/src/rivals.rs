@@ -29,7 +29,7 @@ pub(crate) fn find_kubeadm() -> Option<Rival> {
     processes.sort_unstable();
     processes.into_iter().find_map(|process| {
         let name = fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
-        if name.trim_end() != "kubeadm" {
+        if !is_kubeadm(&name) {
             return None;
         }
         let line = fs::read(format!("/proc/{process}/cmdline")).ok()?;
@@ -42,6 +42,12 @@ pub(crate) fn find_kubeadm() -> Option<Rival> {
     })
 }
 
+/// Returns whether a process of this name is a kubeadm; where several versions lie side by side, they are called
+/// `kubeadm-1.36` or `kubeadm-v1.36.2`.
+fn is_kubeadm(name: &str) -> bool {
+    name.starts_with("kubeadm")
+}
+
 /// Returns whether a command of kubeadm writes to the control plane; `certs check-expiration`, for one, does not.
 fn writes(words: &[String]) -> bool {
     let has = |word: &str| words.iter().any(|found| found == word);
@@ -52,6 +58,16 @@ fn writes(words: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kubeadm_may_have_its_version_in_its_name() {
+        for name in ["kubeadm\n", "kubeadm-1.36\n", "kubeadm-v1.36.2\n"] {
+            assert!(is_kubeadm(name), "{name}");
+        }
+        for name in ["kubelet\n", "kubectl\n", "kubecerts\n"] {
+            assert!(!is_kubeadm(name), "{name}");
+        }
+    }
 
     #[test]
     fn only_commands_that_write_count() {
