@@ -46,23 +46,22 @@ impl Output {
 
     /// Writes a line about what is going on.
     pub(crate) fn note(&mut self, text: &str) {
-        // Nobody can be told that the place for telling is gone.
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        self.line("", text);
     }
 
     /// Writes a `hint:` line.
     pub(crate) fn hint(&mut self, text: &str) {
-        self.note(&format!("{STRONG}hint:{STRONG:#} {text}"));
+        self.line(&format!("{STRONG}hint:{STRONG:#} "), text);
     }
 
     /// Writes a `warning:` line.
     pub(crate) fn warning(&mut self, text: &str) {
-        self.note(&format!("{SOON}warning:{SOON:#} {text}"));
+        self.line(&format!("{SOON}warning:{SOON:#} "), text);
     }
 
     /// Writes an `error:` line, its causes, and its hints.
     pub(crate) fn error(&mut self, error: &CommandError) {
-        self.note(&format!("{BAD}error:{BAD:#} {}", error.message()));
+        self.line(&format!("{BAD}error:{BAD:#} "), error.message());
         for hint in error.hints() {
             self.hint(hint);
         }
@@ -93,10 +92,28 @@ impl Output {
             Some(_) | None => exit,
         }
     }
+
+    fn line(&mut self, label: &str, text: &str) {
+        // Nobody can be told that the place for telling is gone.
+        let _ = writeln!(anstream::stderr().lock(), "{label}{}", plain(text));
+    }
+
     /// Keeps the first failure for the end, so that a closed pipe stops nothing half-way.
     fn remember(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
             self.failed.get_or_insert(error);
         }
     }
+}
+
+/// Returns `text` as one line without control characters: names, reasons and paths in it may be foreign.
+pub(crate) fn plain(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\'' | '"' | '\\' => line.push(c),
+            _ => line.extend(c.escape_debug()),
+        }
+    }
+    line
 }

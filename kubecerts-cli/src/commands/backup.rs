@@ -10,12 +10,12 @@ use kubecerts_host::disk::backup::{self, Scope};
 use crate::args::{Form, NodeArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, plain};
 use crate::render::{documents, table, text};
 
 /// Make, list, verify and remove backups.
 ///
-/// Every command that writes makes one of what it replaces; `kubecerts rollback` goes back to one.
+/// Every command that writes to the tree makes one of what it replaces; `kubecerts rollback` goes back to one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -197,7 +197,7 @@ fn verify(args: &VerifyArgs, output: &mut Output) -> Result<Exit, CommandError> 
             Err(error) => vec![error.to_string()],
         };
         if problems.is_empty() {
-            output.data(&format!("{id} is whole\n"));
+            output.data(&format!("{} is whole\n", plain(&id)));
             continue;
         }
         exit = Exit::Unusable;

@@ -10,7 +10,7 @@ use kubecerts_host::disk::backup::{Entry, Listed, Manifest, Node, Scope};
 use super::span::human_duration;
 use crate::args::Whereabouts;
 use crate::error::remedy;
-use crate::output::{BAD, SOON, STRONG};
+use crate::output::{BAD, SOON, STRONG, plain};
 
 /// How much to show.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +66,7 @@ pub(crate) fn backups(listed: &[Listed]) -> String {
                 UNUSABLE.into(),
                 "-".into(),
                 "-".into(),
-                error.to_string(),
+                plain(&error.to_string()),
             ],
         };
         table.add_row(row);

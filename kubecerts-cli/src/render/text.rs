@@ -16,7 +16,7 @@ use kubecerts_host::disk::State;
 use kubecerts_host::disk::backup::{Difference, EtcdEntry, Manifest, Node, Restoration};
 use kubecerts_host::disk::recovery::{Interrupted, Outcome};
 
-use crate::output::STRONG;
+use crate::output::{STRONG, plain};
 
 /// Returns a heading of its own paragraph.
 pub(crate) fn heading(text: &str) -> String {
@@ -87,7 +87,9 @@ pub(crate) fn backup_made(manifest: &Manifest, state: &State) -> String {
         format!("backup {id}: {} in {directory}/backups/{id}, read again\n", counted(files, "file"));
     if let Some(EtcdEntry { endpoint, version, revision, size, .. }) = &manifest.etcd {
         text.push_str(&format!(
-            "etcd {version} at {endpoint}: {size} bytes, revision {revision} or later, digest verified\n"
+            "etcd {} at {}: {size} bytes, revision {revision} or later, digest verified\n",
+            plain(version),
+            plain(endpoint)
         ));
     }
     text
@@ -97,6 +99,7 @@ pub(crate) fn backup_made(manifest: &Manifest, state: &State) -> String {
 pub(crate) fn restoration(restoration: &Restoration, now: Timestamp) -> String {
     let mut text = Text::default();
     let Manifest { id, created_at, reason, .. } = restoration.manifest();
+    let reason = plain(reason);
     if restoration.is_empty() {
         text.line(format!("Every file is as in backup {id} of {created_at}, {reason}."));
         return text.0;
@@ -328,8 +331,6 @@ impl Text {
 
     fn kubeconfig(&mut self, kubeconfig: &KubeconfigInspection, indent: &str) {
         let file = &kubeconfig.file;
-        // Names and addresses are foreign text: control characters must not reach a terminal.
-        let plain = |text: &str| text.escape_debug().to_string();
         self.line(format!("{indent}Kubeconfig"));
         self.field(indent, "current context", plain(file.current_context().unwrap_or("(none)")));
         for context in file.contexts() {

@@ -1,6 +1,8 @@
 //! Help, completions, manual pages, and the cases in `tests/cmd`, which read like a session.
 
-use crate::support::kubecerts;
+use kubecerts_testkit::TreeBuilder;
+
+use crate::support::{Tree, kubecerts};
 
 #[test]
 fn recorded_sessions_still_read_the_same() {
@@ -27,6 +29,29 @@ fn a_line_that_makes_no_sense_ends_with_2() {
     {
         assert_eq!(kubecerts(arguments).code, 2, "{arguments:?}");
     }
+}
+
+#[test]
+fn foreign_text_stays_on_its_line() {
+    let tree = Tree::of(&TreeBuilder::kubeadm().build());
+    let reason = "by hand\nerror: \u{1b}[31mall is lost \"really\"";
+    let made = tree.run(&["backup", "create", "--reason", reason]).exits(0);
+    let id = made.stdout.split([' ', ':']).nth(1).unwrap();
+    for command in
+        [&["backup", "list"][..], &["backup", "show"], &["rollback", "--dry-run"], &["rollback", "--yes", id]]
+    {
+        let outcome = tree.run(command).exits(0);
+        assert!(outcome.stdout.contains(r"by hand\nerror: \u{1b}[31mall is lost"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains('\u{1b}'), "{}", outcome.stdout);
+    }
+    let outcome = tree.run(&["rollback", "nothing\nhint: rm -rf /"]).exits(1);
+    assert!(outcome.stderr.contains(r"no backup nothing\nhint: rm -rf / in"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_node_without_backups_says_so() {
+    let tree = Tree::of(&TreeBuilder::kubeadm().build());
+    tree.run(&["backup", "show"]).exits(1).explains("there is no backup in /var/lib/kubecerts/backups");
 }
 
 #[test]

@@ -185,7 +185,7 @@ pub enum DiskError {
         kept: TreePath,
     },
     /// There is no such backup.
-    #[error("there is no backup {id} in {directory}")]
+    #[error("there is no backup{} in {directory}", if id.is_empty() { String::new() } else { format!(" {id}") })]
     NoBackup {
         /// What was asked for.
         id: String,
