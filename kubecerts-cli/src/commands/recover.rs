@@ -13,7 +13,7 @@ use crate::render::text;
 /// Finish or roll back a run that was interrupted, by a crash or a loss of power.
 ///
 /// What is done follows from the journal: a run that had prepared all its new files is finished, one that had not is
-/// rolled back. Every other command that writes does the same before its own work.
+/// rolled back. Every command that writes to the tree does the same before its own work.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Do not ask.
@@ -33,6 +33,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let node = node.open()?;
     let mut session = Session::begin(&node, "recover-journal")?;
     if *abandon {
+        // What cannot be recovered is what is given up; the session says what else is wrong with it.
+        if matches!(session.interrupted(), Ok(None)) {
+            output.note("no run was interrupted, there is nothing to give up");
+            return Ok(Exit::Fine);
+        }
         Consent::of(*yes).ask("Give the interrupted run up, and leave every file as it is?", output)?;
         for path in session.abandon()? {
             output.warning(&format!(

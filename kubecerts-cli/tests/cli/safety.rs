@@ -230,4 +230,7 @@ fn a_journal_that_cannot_be_understood_is_named() {
 fn without_an_interrupted_run_there_is_nothing_to_recover() {
     let outcome = expired().run(&["recover-journal"]).exits(0);
     assert!(outcome.stderr.contains("nothing to recover"), "{}", outcome.stderr);
+    let outcome = expired().run(&["recover-journal", "--abandon"]).exits(0);
+    assert!(outcome.stderr.contains("no run was interrupted"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("abandoned"), "{}", outcome.stderr);
 }
