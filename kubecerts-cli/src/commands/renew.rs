@@ -11,7 +11,8 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::backup::Scope;
 use kubecerts_host::disk::transaction::Purpose;
-use kubecerts_host::{Event, Report, Session, SystemEntropy};
+use kubecerts_host::disk::{RealDisk, recovery};
+use kubecerts_host::{Event, Node, Report, Session, SystemEntropy};
 
 use super::backup::{ETCD_DEADLINE, remove_surplus};
 use super::{Consent, begin_unless_dry, explain_deferred, plan_for, prove, scan};
@@ -50,11 +51,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { renewal, backup_etcd, keep, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let mut session = begin_unless_dry(&node, "renew", change, &whereabouts, output)?;
-    let (snapshot, inventory) = scan(&node)?;
-    let now = kubecerts_host::now();
-    check_clock(&inventory, now)?;
-    let plan = plan_for(renewal, &inventory, now)?;
+    let idle = if change.dry_run || keep.is_some() { None } else { idle(renewal, &node)? };
+    let (mut session, (snapshot, inventory, plan)) = match idle {
+        Some(idle) => (None, idle),
+        None => {
+            let session = begin_unless_dry(&node, "renew", change, &whereabouts, output)?;
+            (session, look(renewal, &node)?)
+        }
+    };
     let execution = Execution {
         command: "renew",
         plan: &plan,
@@ -76,6 +80,27 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         remove_surplus(*keep, session, output)?;
     }
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
+}
+
+/// Scans `node` and plans.
+fn look(renewal: &RenewalArgs, node: &Node) -> Result<(Snapshot, Inventory, Plan), CommandError> {
+    let (snapshot, inventory) = scan(node)?;
+    let now = kubecerts_host::now();
+    check_clock(&inventory, now)?;
+    let plan = plan_for(renewal, &inventory, now)?;
+    Ok((snapshot, inventory, plan))
+}
+
+/// Returns what there is to see when there is nothing to do: no run to recover, and nothing to renew. That takes no right
+/// to write, and leaves no trace.
+fn idle(renewal: &RenewalArgs, node: &Node) -> Result<Option<(Snapshot, Inventory, Plan)>, CommandError> {
+    if !matches!(recovery::examine(node.root(), node.state(), &RealDisk), Ok(None)) {
+        return Ok(None);
+    }
+    let (snapshot, inventory, plan) = look(renewal, node)?;
+    // What could not be read may well be due.
+    let is_idle = plan.is_empty() && !plan.is_incomplete();
+    Ok(is_idle.then_some((snapshot, inventory, plan)))
 }
 
 /// A plan on its way to the disk.
