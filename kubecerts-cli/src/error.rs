@@ -158,7 +158,9 @@ impl From<ReviewError> for CommandError {
             | ReviewError::ExtendedKeyUsages { .. }
             | ReviewError::OtherProfile { .. }
             | ReviewError::OtherNode { .. }
-            | ReviewError::Mode { .. } => refused
+            | ReviewError::Mode { .. }
+            | ReviewError::Unusable { .. }
+            | ReviewError::Narrowed { .. } => refused
                 .with_hint("nothing was changed; the plan was edited, and no option allows this")
                 .with_hint("make a new plan with: kubecerts plan --out FILE"),
             _ => refused.with_hint("nothing was changed; make a new plan with: kubecerts plan --out FILE"),

@@ -246,6 +246,19 @@ fn another_lifetime_deviates() {
 }
 
 #[test]
+fn a_short_lifetime_has_a_short_tolerance() {
+    let mut tree = TreeBuilder::kubeadm().build();
+    tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
+        (draft.not_before, draft.not_after) = (at("2026-12-19T23:30:00Z"), at("2026-12-20T00:30:00Z"));
+    });
+    let ending = |not_after: &'static str| {
+        edited_in(&tree, &all(), API_SERVER, |step| step["certificate"]["notAfter"] = json!(not_after))
+    };
+    assert_eq!(only(ending("2026-12-21T00:55:00Z")).0, "apiserver: valid for 1d1h instead of 1h");
+    assert_eq!(ending("2026-12-20T01:00:00Z"), Ok(Vec::new()));
+}
+
+#[test]
 fn a_begin_in_the_past_counts_as_lifetime() {
     let result = edited(API_SERVER, |step| {
         step["certificate"]["notBefore"] = json!("2026-01-01T00:00:00Z");
@@ -391,6 +404,62 @@ fn usages_of_the_replaced_certificate_are_kept_and_may_be_taken() {
         step["certificate"]["extendedKeyUsages"] = json!(["serverAuth"]);
     });
     assert_eq!(result, Ok(Vec::new()));
+}
+
+#[test]
+fn what_a_component_needs_cannot_be_taken_away() {
+    let admin = Slot::Kubeconfig(KubeconfigSlot::Admin);
+    let server = Slot::Leaf(LeafSlot::EtcdServer);
+    type Edit = fn(&mut Value);
+    let edits: [(Slot, Edit, &str); 5] = [
+        (admin, |step| set_subject(step, &DistinguishedName::kubeadm("kubernetes-admin", &[])), "O"),
+        (API_SERVER, |step| step["certificate"]["keyUsages"] = json!([]), "digitalSignature"),
+        (
+            API_SERVER,
+            |step| step["certificate"]["keyUsages"] = json!(["keyEncipherment"]),
+            "digitalSignature",
+        ),
+        (server, |step| step["certificate"]["extendedKeyUsages"] = json!(["clientAuth"]), "serverAuth"),
+        (server, |step| step["certificate"]["extendedKeyUsages"] = json!(["serverAuth"]), "clientAuth"),
+    ];
+    for (slot, edit, needed) in edits {
+        let result = edited(slot, edit);
+        let Err(ReviewError::Narrowed { slot: named, missing, .. }) = result else { panic!("{result:?}") };
+        assert_eq!(named, slot);
+        assert!(missing.starts_with(needed), "{missing}");
+    }
+    let error = edited(API_SERVER, |step| {
+        step["certificate"]["subject"] = json!({ "der": "3000", "text": "" });
+    });
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "apiserver would lack the subject CN = kube-apiserver, which the replaced certificate and kubeadm's have"
+    );
+}
+
+#[test]
+fn a_mode_that_locks_the_owner_out_is_refused() {
+    let result = edited(API_SERVER, |step| step["writes"][1]["mode"] = json!("0000"));
+    let path = path("/etc/kubernetes/pki/apiserver.crt");
+    assert_eq!(result, Err(ReviewError::Unusable { path, found: 0 }));
+}
+
+#[test]
+fn what_has_to_be_restarted_cannot_be_hidden() {
+    let inventory = TreeBuilder::kubeadm().build().inventory();
+    let made = plan(&inventory, &all(), at(NOW), &mut Seeded::new(5)).unwrap();
+    type Edit = fn(&mut Value);
+    let edits: [Edit; 2] = [
+        |document| document["restarts"] = json!([]),
+        |document| document["restarts"].as_array_mut().unwrap().truncate(1),
+    ];
+    for edit in edits {
+        let mut document: Value = serde_json::from_str(&made.to_json()).unwrap();
+        edit(&mut document);
+        let result = Plan::from_json(&document.to_string()).unwrap().review(&inventory, at(NOW));
+        let Err(error @ ReviewError::Restarts { .. }) = result else { panic!("{result:?}") };
+        assert!(error.to_string().contains("and here etcd "), "{error}");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //!
 //! * Within what kubeadm or the replaced certificate has: fine, and nothing to say about it.
 //! * Other names, another lifetime, another kind of key: a [`Deviation`], which needs a [`Permission`].
-//! * Another identity, more usages, an issuer that is not there: a [`ReviewError`], which nothing permits.
+//! * Another identity, more usages, less than its component needs, an issuer that is not there: a [`ReviewError`], which
+//!   nothing permits.
 
 mod bounds;
 mod deviation;
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 
 use super::renew::{renewable, signer};
 use super::step::found;
-use super::{BACKDATE, CertificateSpec, IssuerRef, KeyPolicy, Plan, Reason, Replaced, Step, Write};
+use super::{BACKDATE, CertificateSpec, IssuerRef, KeyPolicy, Plan, Reason, Replaced, Step, Write, restarts};
 use crate::catalog::{CaSlot, Slot};
 use crate::inventory::Inventory;
 use crate::time::Timestamp;
@@ -75,7 +76,19 @@ impl Plan {
                 deviations.push(Deviation { slot, change: DeviationKind::NotYetValid { not_before } });
             }
         }
+        self.check_restarts(inventory)?;
         Ok(deviations)
+    }
+
+    /// Nobody may be led to leave a component with the old certificates. What is new runs nowhere yet.
+    fn check_restarts(&self, inventory: &Inventory) -> Result<(), ReviewError> {
+        let renewed = self.steps.iter().filter(|step| step.replaced.is_some());
+        let files = renewed.flat_map(Step::writes).map(Write::file).collect();
+        let expected = restarts(inventory.node(), &files);
+        if self.restarts == expected {
+            return Ok(());
+        }
+        Err(ReviewError::Restarts { expected, found: self.restarts.clone() })
     }
 }
 
@@ -87,12 +100,19 @@ fn check_facts(inventory: &Inventory, write: &Write) -> Result<(), ReviewError> 
     if found != write.expected {
         return Err(ReviewError::Stale { path: path(), expected: write.expected, found });
     }
+    let current = facts.meta.as_ref().map_or(write.file.mode(), |meta| meta.mode);
+    if current & !write.mode & OWNER_READS != 0 {
+        return Err(ReviewError::Unusable { path: path(), found: write.mode });
+    }
     let allowed = write.file.mode() | facts.meta.as_ref().map_or(0, |meta| meta.mode & 0o777);
     if write.mode & !allowed != 0 {
         return Err(ReviewError::Mode { path: path(), allowed, found: write.mode });
     }
     Ok(())
 }
+
+/// The permission of a file's owner to read it.
+const OWNER_READS: u32 = 0o400;
 
 struct Review<'a> {
     plan: &'a Plan,

@@ -6,7 +6,8 @@ use crate::plan::CertificateSpec;
 use crate::snapshot::NodeFacts;
 use crate::x509::{Certificate, DistinguishedName, ExtendedKeyUsages, KeyUsages, NameAttribute, Purpose};
 
-/// Checks that a renewed certificate is nobody else, and good for nothing else, than `old` or kubeadm's own.
+/// Checks that a renewed certificate is nobody else, and good for nothing else, than `old` or kubeadm's own; and that it
+/// keeps what both have, because its component needs that.
 pub(super) fn check_renewal(
     slot: Slot,
     certificate: &CertificateSpec,
@@ -91,8 +92,23 @@ fn check_subject(
             _ => old.attributes().contains(attribute),
         }
     };
-    match subject.attributes().iter().find(|attribute| !is_within(attribute)) {
-        Some(attribute) => Err(ReviewError::Subject { slot, attribute: attribute.clone() }),
+    if let Some(attribute) = subject.attributes().iter().find(|attribute| !is_within(attribute)) {
+        return Err(ReviewError::Subject { slot, attribute: attribute.clone() });
+    }
+    let is_organisation = |attribute: &NameAttribute| {
+        attribute.kind == "O" && organisations.contains(&Some(attribute.value.as_str()))
+    };
+    let has_organisation = subject.attributes().iter().any(is_organisation);
+    let lost = |attribute: &&NameAttribute| match attribute.kind.as_str() {
+        // One of two is there: whatever is not kubeadm's was refused before.
+        "CN" => subject.common_name().is_none(),
+        "O" => is_organisation(attribute) && !has_organisation,
+        _ => false,
+    };
+    match old.attributes().iter().find(lost) {
+        Some(attribute) => {
+            Err(ReviewError::Narrowed { slot, field: "subject", missing: attribute.to_string() })
+        }
         None => Ok(()),
     }
 }
@@ -118,7 +134,19 @@ fn check_key_usages(slot: Slot, usages: KeyUsages, old: &Certificate) -> Result<
     // Without the extension the use of the old key was not restricted (RFC 5280 §4.2.1.3), but it was no authority's.
     let kept = old.key_usages().unwrap_or(usages).without_authority();
     let beyond = usages.without(KeyUsages::LEAF).without(kept);
-    if beyond.is_empty() { Ok(()) } else { Err(ReviewError::KeyUsages { slot, beyond }) }
+    if !beyond.is_empty() {
+        return Err(ReviewError::KeyUsages { slot, beyond });
+    }
+    let unneeded = match old.key_usages() {
+        // Without any usage the key would be good for nothing.
+        Some(old) if !usages.is_empty() => KeyUsages::LEAF.without(old),
+        _ => KeyUsages::LEAF.without(KeyUsages::LEAF),
+    };
+    let missing: Vec<&str> = KeyUsages::LEAF.without(unneeded).without(usages).names().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(ReviewError::Narrowed { slot, field: "key usage", missing: missing.join(", ") })
 }
 
 fn check_purposes(
@@ -134,7 +162,16 @@ fn check_purposes(
         old.allows(*purpose) || profile.usages.iter().any(|usage| Purpose::from(*usage) == *purpose)
     };
     let beyond: Vec<Purpose> = asked.iter().copied().filter(|purpose| !is_within(purpose)).collect();
-    if beyond.is_empty() { Ok(()) } else { Err(ReviewError::ExtendedKeyUsages { slot, beyond }) }
+    if !beyond.is_empty() {
+        return Err(ReviewError::ExtendedKeyUsages { slot, beyond });
+    }
+    let needed = profile.usages.iter().copied().map(Purpose::from).filter(|purpose| old.allows(*purpose));
+    let missing: Vec<String> =
+        needed.filter(|purpose| !purposes.allows(*purpose)).map(|purpose| purpose.to_string()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(ReviewError::Narrowed { slot, field: "extended key usage", missing: missing.join(", ") })
 }
 
 /// What comes before the name of a node in the common name of its kubelet.

@@ -139,11 +139,11 @@ impl FromStr for Permission {
 #[error("{0:?} is not one of san, validity, algorithm")]
 pub struct UnknownPermission(String);
 
-/// Lifetimes that differ by no more than this are the same: one day.
+/// Lifetimes that differ by no more than this are the same: one day, and of short ones a tenth.
 ///
-/// That is what a leap day makes of one year, and more than any tool sets `not_before` back: kubeadm five minutes since
+/// That is what a leap day makes of one year, and as much as any tool sets `not_before` back: kubeadm five minutes since
 /// 1.29, minikube a day.
-pub(super) const LIFETIME_TOLERANCE: Seconds = Seconds::from_days(1);
+const LIFETIME_TOLERANCE: Seconds = Seconds::from_days(1);
 
 /// Returns the names that `step` adds to those of `old` or takes from them.
 pub(super) fn names(new: &[AlternativeName], old: &[AlternativeName]) -> Option<DeviationKind> {
@@ -173,7 +173,7 @@ pub(super) fn lifetime(
 ) -> Option<DeviationKind> {
     let to = new.not_after().since(new.not_before());
     let from = old.not_after().since(old.not_before());
-    let same = |lifetime: Seconds| (to.0 - lifetime.0).abs() <= LIFETIME_TOLERANCE.0;
+    let same = |lifetime: Seconds| (to.0 - lifetime.0).abs() <= LIFETIME_TOLERANCE.0.min(lifetime.0 / 10);
     let left = old.not_after().since(now);
     let may_be_default = old.not_before() == issuer.not_before() && left <= DEFAULT_LIFETIME;
     let is_capped = to < from && new.not_after() == issuer.not_after();

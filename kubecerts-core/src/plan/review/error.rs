@@ -1,10 +1,10 @@
 //! Why a plan may not be issued.
 
-use crate::catalog::{CaSlot, Slot};
+use crate::catalog::{CaSlot, Reload, Slot};
 use crate::digest::Digest;
 use crate::issue::Expected;
 use crate::path::TreePath;
-use crate::plan::{Reason, Replaced};
+use crate::plan::{Reason, Replaced, Restart};
 use crate::time::Timestamp;
 use crate::x509::{KeyUsages, NameAttribute, Purpose, SerialNumber, SignatureAlgorithm, Validity};
 
@@ -35,6 +35,14 @@ pub enum ReviewError {
         path: TreePath,
         /// Every permission that it may have.
         allowed: u32,
+        /// The mode of the plan.
+        found: u32,
+    },
+    /// A mode takes the right to read from the owner, who has it.
+    #[error("{path} would get the mode {found:04o}, and its owner could not read it")]
+    Unusable {
+        /// The file.
+        path: TreePath,
         /// The mode of the plan.
         found: u32,
     },
@@ -157,6 +165,24 @@ pub enum ReviewError {
         /// The purposes; `anyExtendedKeyUsage` also when the use would not be restricted at all.
         beyond: Vec<Purpose>,
     },
+    /// A certificate would lack what both kubeadm's and the replaced certificate have.
+    #[error("{slot} would lack the {field} {missing}, which the replaced certificate and kubeadm's have")]
+    Narrowed {
+        /// The slot.
+        slot: Slot,
+        /// Where it is missing.
+        field: &'static str,
+        /// What is missing.
+        missing: String,
+    },
+    /// The plan does not say what has to be restarted on this node.
+    #[error("the plan says that {}, and here {}", loads(found), loads(expected))]
+    Restarts {
+        /// What follows from the files that are written.
+        expected: Vec<Restart>,
+        /// What the plan says.
+        found: Vec<Restart>,
+    },
     /// A certificate of a new tree is not kubeadm's.
     #[error("{slot} would be new, and its {field} would not be kubeadm's")]
     OtherProfile {
@@ -179,4 +205,16 @@ pub enum ReviewError {
 
 fn list(purposes: &[Purpose]) -> String {
     purposes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn loads(restarts: &[Restart]) -> String {
+    let one = |Restart { component, reload }: &Restart| match reload {
+        Reload::ByItself => format!("{component} loads the new files by itself"),
+        Reload::Unknown => format!("{component} should be restarted"),
+        Reload::NeedsRestart => format!("{component} has to be restarted"),
+    };
+    match restarts {
+        [] => "nothing loads the new files".to_owned(),
+        restarts => restarts.iter().map(one).collect::<Vec<_>>().join(", "),
+    }
 }
