@@ -135,6 +135,20 @@ fn a_plan_that_widens_a_subject_or_a_usage_is_refused_whatever_is_allowed() {
 }
 
 #[test]
+fn a_plan_that_takes_away_what_a_component_needs_is_refused_whatever_is_allowed() {
+    let everything = ["--allow-change", "san,validity,algorithm"];
+    let mut world = World::new();
+    world.step("etcd-server")["certificate"]["extendedKeyUsages"] = json!(["clientAuth"]);
+    world.refused(&everything).explains("etcd-server would lack the extended key usage serverAuth");
+    let mut world = World::new();
+    world.step("apiserver")["writes"][1]["mode"] = json!("0000");
+    world.refused(&everything).explains("/etc/kubernetes/pki/apiserver.crt would get the mode 0000");
+    let mut world = World::new();
+    world.plan["restarts"] = json!([]);
+    world.refused(&everything).explains("nothing loads the new files");
+}
+
+#[test]
 fn alternative_names_lifetime_and_algorithm_need_their_permission() {
     type Edit = fn(&mut Value);
     let edits: [(&str, Edit); 3] = [
