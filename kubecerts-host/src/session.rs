@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kubecerts_core::catalog::Directories;
+use kubecerts_core::catalog::{Directories, FileSlot, Slot};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::path::TreePath;
@@ -129,9 +129,9 @@ impl<'n> Session<'n> {
 
     /// Copies files of the node into a new backup, and reads it again.
     ///
-    /// [`Scope::Changed`] takes every file of the catalogue that exists; [`Scope::Full`] also everything else in the directories
-    /// of the kubeconfigs, the certificates and the manifests, and the kubelet's certificates. What cannot be read is left out,
-    /// and the manifest says why.
+    /// [`Scope::Changed`] takes every file of the catalogue that exists, but those that the kubelet rotates;
+    /// [`Scope::Full`] also everything else in the directories of the kubeconfigs, the certificates and the manifests, and
+    /// the kubelet's certificates.
     ///
     /// # Errors
     /// [`ApplyError`]; what was begun is removed.
@@ -201,7 +201,10 @@ impl<'n> Session<'n> {
                 writer.whole(directory, root)?;
             }
         }
-        snapshot.layout().iter().try_for_each(|(_, located)| writer.one(&located.path, root))
+        // The kubelet replaces its own file and moves the link to it: to write an old one through the link would be wrong.
+        let by_kubelet = |file: FileSlot| matches!(file.slot(), Slot::KubeletClient | Slot::KubeletServing);
+        let mut files = snapshot.layout().iter().filter(|(file, _)| !by_kubelet(*file));
+        files.try_for_each(|(_, located)| writer.one(&located.path, root))
     }
 
     /// Removes all backups but the latest `keep`, and returns what was removed.
