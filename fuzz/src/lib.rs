@@ -76,7 +76,9 @@ fn same_again(certificate: &Certificate) {
         }
     }
     let serial = certificate.serial();
-    if serial.is_positive() && serial.as_bytes().len() <= 20 {
+    // A number that is padded with zeros keeps its bytes, and is shown without them.
+    let is_padded = matches!(serial.as_bytes(), [0, next, ..] if *next < 0x80);
+    if serial.is_positive() && serial.as_bytes().len() <= 20 && !is_padded {
         assert_eq!(serial.to_string().parse::<SerialNumber>().as_ref(), Ok(serial));
     }
     let _ = (certificate.is_authority(), certificate.is_self_issued(), certificate.verify_signature(key));
