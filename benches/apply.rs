@@ -13,9 +13,9 @@
 //! `renew` is the whole path: scan, plan, make keys, sign, and write with `in-place` or with `session`. `write` is the last
 //! part of it alone. The keys come from a seed, so that every round has to look for the same primes.
 //!
-//! What safety costs is waiting for the disk: on ext4 on a virtual disk a quarter of a second, whatever the keys. There a renewal
-//! with P-256 keys took five times as long as in place, 330 ms instead of 70, and one with RSA-2048 keys a quarter longer, 1.4 s
-//! instead of 1.1, because the keys themselves take a second. To scan and verify before and after takes 30 ms of that.
+//! What safety costs is waiting for the disk: on ext4 on a quiet virtual disk some 30 to 40 ms, whatever the keys. There a
+//! renewal with P-256 keys took 2.8 times as long as in place, 47 ms instead of 17, and one with RSA-2048 keys 1.05 times,
+//! 734 ms instead of 697, because the keys themselves take most of a second. On a busy disk it was a quarter of a second.
 //!
 //! The trees lie below `target/`, where cargo lets benches put their files: on a tmpfs a flush would cost nothing.
 
