@@ -254,7 +254,7 @@ fn decide(found: &Found, root: &Root, state: &State, disk: &impl Disk) -> Result
     }
     let mut states = Vec::with_capacity(begin.entries.len());
     for entry in &begin.entries {
-        states.push((entry, Condition::of(entry, root, state, disk)?));
+        states.push((entry, Condition::of(&Hosts::of(entry, root, disk)?, state, disk)?));
     }
     let committed = found.holds(&Record::Committed);
     let unfinishable = states.iter().find(|(entry, now)| !now.can_finish(entry, committed));
@@ -281,8 +281,7 @@ struct Condition {
 }
 
 impl Condition {
-    fn of(entry: &Entry, root: &Root, state: &State, disk: &impl Disk) -> Result<Self, DiskError> {
-        let hosts = Hosts::of(entry, root, disk)?;
+    fn of(hosts: &Hosts, state: &State, disk: &impl Disk) -> Result<Self, DiskError> {
         let digest = |host: &PathBuf| match disk.read(host, BACKUP_FILE_LIMIT) {
             Ok(found) => Ok(found.map(|found| Digest::of(found.content.secret_bytes()))),
             // Something that is no file of ours is as good as another content.
@@ -349,8 +348,9 @@ impl Hosts {
 
 /// Switches an entry to its new file, unless it is that already; returns whether there was anything to do.
 fn finish(entry: &Entry, root: &Root, state: &State, disk: &mut impl Disk) -> Result<bool, DiskError> {
-    let Hosts { target, temporary, .. } = Hosts::of(entry, root, disk)?;
-    let now = Condition::of(entry, root, state, disk)?;
+    let hosts = Hosts::of(entry, root, disk)?;
+    let now = Condition::of(&hosts, state, disk)?;
+    let Hosts { target, temporary, .. } = hosts;
     let has_new_file = entry.after.is_some() && now.temporary == entry.after;
     // With equal contents only the temporary file tells whether mode and owner are the new ones already.
     if !now.is_old(entry) || (entry.after.is_some() && !has_new_file) {
@@ -368,8 +368,9 @@ fn finish(entry: &Entry, root: &Root, state: &State, disk: &mut impl Disk) -> Re
 
 /// Switches an entry back to its old file, unless it is that already; returns whether there was anything to do.
 fn roll_back(entry: &Entry, root: &Root, state: &State, disk: &mut impl Disk) -> Result<bool, DiskError> {
-    let Hosts { target, kept, .. } = Hosts::of(entry, root, disk)?;
-    let now = Condition::of(entry, root, state, disk)?;
+    let hosts = Hosts::of(entry, root, disk)?;
+    let now = Condition::of(&hosts, state, disk)?;
+    let Hosts { target, kept, .. } = hosts;
     if entry.before.is_none() {
         if now.target.is_none() {
             return Ok(false);
@@ -394,10 +395,7 @@ fn tidy(entries: &[Entry], root: &Root, disk: &mut impl Disk) -> Result<(), Disk
     for entry in entries {
         let Hosts { temporary, kept, .. } = Hosts::of(entry, root, disk)?;
         for (name, host) in [(&entry.temporary, temporary), (&entry.kept, kept)] {
-            if !vanish(&host, disk) {
-                let source = disk.remove(&host).err().unwrap_or_else(|| io::ErrorKind::Other.into());
-                return Err(failed(name, Operation::Remove, source));
-            }
+            vanish(&host, disk).map_err(|source| failed(name, Operation::Remove, source))?;
         }
     }
     flush(entries, root, disk)

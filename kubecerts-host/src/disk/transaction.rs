@@ -428,7 +428,7 @@ impl<D: Disk> Run<'_, D> {
 
     /// Removes the temporary files and second names, and returns those that stay.
     fn remove_temporary(&mut self) -> Vec<TreePath> {
-        self.made.retain(|(_, host)| !vanish(host, self.disk));
+        self.made.retain(|(_, host)| vanish(host, self.disk).is_err());
         self.made.iter().map(|(path, _)| path.clone()).collect()
     }
 
@@ -439,12 +439,13 @@ impl<D: Disk> Run<'_, D> {
     }
 }
 
-/// Removes `host` if it is there, in two attempts, and returns whether it is gone.
-pub(super) fn vanish(host: &Path, disk: &mut impl Disk) -> bool {
-    (0..2).any(|_| match disk.remove(host) {
-        Ok(()) => true,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    })
+/// Removes `host` if it is there, in two attempts.
+pub(super) fn vanish(host: &Path, disk: &mut impl Disk) -> io::Result<()> {
+    let mut attempt = || match disk.remove(host) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    attempt().or_else(|_| attempt())
 }
 
 /// A target that may be replaced.
