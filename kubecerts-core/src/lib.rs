@@ -8,7 +8,8 @@
 //! |---|---|---|
 //! | [`snapshot`] | the bytes of one node's files | [`Snapshot`](snapshot::Snapshot), which may hold secrets |
 //! | [`inventory`] | a snapshot | [`Inventory`](inventory::Inventory), public: what is there |
-//! | [`diagnosis`] | an inventory and a moment | [`Diagnosis`](diagnosis::Diagnosis): what is wrong |
+//! | [`observation`] | what was seen of running programs | whether they use what is on disk |
+//! | [`diagnosis`] | an inventory, observations and a moment | [`Diagnosis`](diagnosis::Diagnosis): what is wrong |
 //! | [`plan`] | an inventory and a request | [`Plan`](plan::Plan): what to do, and what not and why |
 //! | [`issue`] | a plan, the snapshot, keys and signatures | [`ChangeSet`](issue::ChangeSet): the bytes to write |
 //!
@@ -35,6 +36,7 @@ pub mod inventory;
 pub mod issue;
 pub mod kubeconfig;
 pub mod manifest;
+pub mod observation;
 pub mod path;
 pub mod plan;
 pub mod provider;

@@ -106,6 +106,59 @@ impl FromStr for Timestamp {
     }
 }
 
+/// A point in time to the nanosecond, as clocks, file systems and container runtimes tell it.
+///
+/// Whether a program started before or after a file was replaced is decided by fractions of a second, for which a
+/// [`Timestamp`] is too coarse.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Moment {
+    second: Timestamp,
+    nanosecond: u32,
+}
+
+impl Moment {
+    /// Returns the point `nanoseconds` after `seconds` after the Unix epoch; whole seconds among the nanoseconds are carried.
+    #[must_use]
+    pub const fn from_unix(seconds: i64, nanoseconds: i64) -> Self {
+        let carried = seconds.saturating_add(nanoseconds.div_euclid(NANOSECONDS));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is below 10^9")]
+        let nanosecond = nanoseconds.rem_euclid(NANOSECONDS) as u32;
+        Self { second: Timestamp::from_unix(carried), nanosecond }
+    }
+
+    /// Parses RFC 3339 with any number of fractional digits.
+    ///
+    /// # Errors
+    /// [`InvalidTimestamp`] when `text` is not RFC 3339.
+    pub fn parse_rfc3339(text: &str) -> Result<Self, InvalidTimestamp> {
+        OffsetDateTime::parse(text, &Rfc3339)
+            .map(|moment| Self::from_unix(moment.unix_timestamp(), moment.nanosecond().into()))
+            .map_err(|_| InvalidTimestamp(text.to_owned()))
+    }
+
+    /// Returns the second that this point lies in.
+    #[must_use]
+    pub const fn timestamp(self) -> Timestamp {
+        self.second
+    }
+
+    /// Returns the nanoseconds since the beginning of that second.
+    #[must_use]
+    pub const fn nanosecond(self) -> u32 {
+        self.nanosecond
+    }
+}
+
+impl fmt::Display for Moment {
+    /// Writes RFC 3339 in UTC with milliseconds, for example `2027-11-21T23:39:06.250Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let second = self.second.to_string();
+        write!(f, "{}.{:03}Z", second.trim_end_matches('Z'), self.nanosecond / 1_000_000)
+    }
+}
+
+const NANOSECONDS: i64 = 1_000_000_000;
+
 /// A calendar date and time of day in UTC; what a [`Timestamp`] looks like to people.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -227,6 +280,16 @@ mod tests {
     fn an_offset_is_converted_to_utc() {
         let moment = Timestamp::parse_rfc3339("2027-01-01T01:30:00.9+02:00").unwrap();
         assert_eq!(moment.to_string(), "2026-12-31T23:30:00Z");
+    }
+
+    #[test]
+    fn moments_are_told_apart_within_a_second() {
+        let earlier = Moment::parse_rfc3339("2027-11-21T23:39:06.000000001Z").unwrap();
+        let later = Moment::parse_rfc3339("2027-11-22T00:39:06.25+01:00").unwrap();
+        assert!(earlier < later && earlier.timestamp() == later.timestamp());
+        assert_eq!(later.to_string(), "2027-11-21T23:39:06.250Z");
+        assert_eq!(Moment::from_unix(0, -1), Moment::from_unix(-1, 999_999_999));
+        assert_eq!(Moment::from_unix(1, 2_000_000_003), Moment::from_unix(3, 3));
     }
 
     #[test]

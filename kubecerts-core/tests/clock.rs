@@ -6,7 +6,7 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileMeta, FileState, ScanRequest, TreeReader, collect};
-use kubecerts_core::time::{Seconds, Timestamp};
+use kubecerts_core::time::{Moment, Seconds, Timestamp};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, TreeBuilder, at, path};
 
 /// A tree whose files were changed when it was made, but for one that was changed later.
@@ -22,7 +22,8 @@ impl TreeReader for Dated {
     fn read(&mut self, path: &TreePath) -> FileState {
         let FileState::Present(content) = self.tree.read(path) else { return FileState::Absent };
         let mut meta = FileMeta::with_mode(content.meta().mode);
-        meta.modified = Some(if *path == self.newest { self.modified } else { at(MADE) });
+        let modified = if *path == self.newest { self.modified } else { at(MADE) };
+        meta.modified = Some(Moment::from_unix(modified.unix(), 0));
         let bytes = SecretBytes::new(content.secret_bytes().to_vec());
         FileState::Present(FileContent::new(bytes, meta))
     }

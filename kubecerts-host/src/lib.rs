@@ -12,7 +12,13 @@ pub mod disk;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 mod node;
+#[cfg(feature = "live")]
+pub mod probe;
 mod rivals;
+#[cfg(feature = "live")]
+pub mod rollout;
+#[cfg(feature = "live")]
+pub mod runtime;
 mod scratch;
 mod session;
 #[cfg(feature = "sim")]

@@ -7,6 +7,7 @@
 mod component;
 mod file;
 mod layout;
+mod service;
 mod slot;
 mod spec;
 mod version;
@@ -14,6 +15,7 @@ mod version;
 pub use component::{Component, Reload};
 pub use file::{FileKind, FileSlot};
 pub use layout::{Directories, Layout, Located, PathSource};
+pub use service::Service;
 pub use slot::{CaSlot, KubeconfigSlot, LeafSlot, Slot, UnknownName};
 pub use spec::{AuthoritySpec, ClientSpec, ExtendedUsage, NameRule, SanRule};
 pub use version::KubernetesVersion;

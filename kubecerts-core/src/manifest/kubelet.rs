@@ -1,6 +1,6 @@
 //! The kubelet's configuration, `/var/lib/kubelet/config.yaml`.
 
-use super::{DamagedConfig, owned, path};
+use super::{DamagedConfig, owned, path, port};
 use crate::path::TreePath;
 use crate::yaml;
 
@@ -17,6 +17,10 @@ pub struct KubeletConfig {
     rotate_certificates: Option<bool>,
     server_tls_bootstrap: Option<bool>,
     container_runtime_endpoint: Option<String>,
+    address: Option<String>,
+    port: Option<u16>,
+    healthz_address: Option<String>,
+    healthz_port: Option<u16>,
 }
 
 impl KubeletConfig {
@@ -47,6 +51,10 @@ impl KubeletConfig {
             rotate_certificates: root.flag("rotateCertificates")?,
             server_tls_bootstrap: root.flag("serverTLSBootstrap")?,
             container_runtime_endpoint: owned(root, "containerRuntimeEndpoint")?,
+            address: owned(root, "address")?,
+            port: port(root, "port")?,
+            healthz_address: owned(root, "healthzBindAddress")?,
+            healthz_port: port(root, "healthzPort")?,
         })
     }
 
@@ -90,6 +98,30 @@ impl KubeletConfig {
     #[must_use]
     pub fn container_runtime_endpoint(&self) -> Option<&str> {
         self.container_runtime_endpoint.as_deref()
+    }
+
+    /// Returns `address`: where the kubelet serves; every address by default.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// Returns `port`: where the kubelet serves over TLS; 10250 by default.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Returns `healthzBindAddress`: where the kubelet tells its health; 127.0.0.1 by default.
+    #[must_use]
+    pub fn healthz_address(&self) -> Option<&str> {
+        self.healthz_address.as_deref()
+    }
+
+    /// Returns `healthzPort`: where the kubelet tells its health, without TLS; 10248 by default, 0 switches it off.
+    #[must_use]
+    pub const fn healthz_port(&self) -> Option<u16> {
+        self.healthz_port
     }
 }
 

@@ -7,10 +7,12 @@
 
 mod kubeadm;
 mod kubelet;
+mod kubelet_flags;
 mod pod;
 
 pub use kubeadm::{ExternalEtcd, KubeadmConfig};
 pub use kubelet::KubeletConfig;
+pub use kubelet_flags::KubeletFlags;
 pub use pod::StaticPod;
 
 use crate::path::TreePath;
@@ -59,6 +61,13 @@ fn path(mapping: Node<'_>, field: &str) -> Result<Option<TreePath>, YamlError> {
     let Some(text) = mapping.text(field)? else { return Ok(None) };
     let place = mapping.get(field).unwrap_or(mapping);
     TreePath::parse(text).map(Some).map_err(|error| place.error(format!("{field}: {error}")))
+}
+
+/// Returns the port `field` of `mapping`.
+fn port(mapping: Node<'_>, field: &str) -> Result<Option<u16>, YamlError> {
+    let Some(text) = mapping.text(field)? else { return Ok(None) };
+    let place = mapping.get(field).unwrap_or(mapping);
+    text.parse().map(Some).map_err(|_| place.error(format!("{field} is not a port")))
 }
 
 fn owned(mapping: Node<'_>, field: &str) -> Result<Option<String>, YamlError> {

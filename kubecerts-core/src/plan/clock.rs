@@ -23,7 +23,7 @@ pub fn check_clock(inventory: &Inventory, now: Timestamp) -> Result<(), ClockPro
         }
     }
     let dated = FileSlot::all().map(|file| inventory.file(file)).filter_map(|facts| {
-        let modified = facts.meta.as_ref()?.modified?;
+        let modified = facts.meta.as_ref()?.modified?.timestamp();
         Some((modified, &facts.path))
     });
     if let Some((modified, path)) = dated.max()

@@ -220,14 +220,7 @@ pub struct Restart {
 #[must_use]
 pub fn restarts(node: &NodeFacts, files: &BTreeSet<FileSlot>) -> Vec<Restart> {
     let mut needs: BTreeMap<Component, Reload> = BTreeMap::new();
-    for component in Component::ALL {
-        // Without any manifest nothing is known of this node, and every component may run here.
-        if !node.components().is_empty()
-            && !node.components().contains(&component)
-            && component != Component::Kubelet
-        {
-            continue;
-        }
+    for component in Component::ALL.into_iter().filter(|component| node.may_run(*component)) {
         for file in files {
             let Some(reload) = component.reload(*file, node.version()) else { continue };
             let need = needs.entry(component).or_insert(reload);

@@ -39,6 +39,10 @@ pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
         let state = reader.read(&path);
         (path, state)
     });
+    let kubelet_flags = kubelet_directory.join("kubeadm-flags.env").ok().map(|path| {
+        let state = reader.read(&path);
+        (path, state)
+    });
     let manifests = manifests_directory(&arguments, kubelet_config.as_ref().map(|(_, state)| state));
     let manifests: BTreeMap<TreePath, FileState> = reader
         .list(&manifests)
@@ -49,7 +53,8 @@ pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
             (path, state)
         })
         .collect();
-    let node = locate(&Sources { arguments, manifests, kubelet_config, kubeadm_config, hostname });
+    let node =
+        locate(&Sources { arguments, manifests, kubelet_config, kubelet_flags, kubeadm_config, hostname });
 
     let mut snapshot = Snapshot::new(node);
     let located: Vec<_> =

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::digest::Digest;
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
-use crate::time::Timestamp;
+use crate::time::Moment;
 
 /// What a scan found at one path. It may hold secrets, so it has neither `Clone` nor a telling `Debug`.
 #[derive(Debug)]
@@ -78,8 +78,10 @@ pub struct FileMeta {
     pub uid: u32,
     /// The group's number.
     pub gid: u32,
-    /// When the content was last changed.
-    pub modified: Option<Timestamp>,
+    /// When the content was last written.
+    pub modified: Option<Moment>,
+    /// When the file was last changed in any way; a file that was moved to its place was changed then.
+    pub changed: Option<Moment>,
     /// The path behind all links, when it differs from the path that was asked for.
     pub target: Option<TreePath>,
 }
@@ -88,7 +90,7 @@ impl FileMeta {
     /// Returns the facts of a regular file that is no link, owned by root.
     #[must_use]
     pub const fn with_mode(mode: u32) -> Self {
-        Self { mode, uid: 0, gid: 0, modified: None, target: None }
+        Self { mode, uid: 0, gid: 0, modified: None, changed: None, target: None }
     }
 }
 

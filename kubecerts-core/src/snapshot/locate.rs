@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::FileState;
+use super::{Endpoint, FileState, endpoint};
 use crate::catalog::{
     CaSlot, Component, Directories, FileSlot, KubeconfigSlot, KubernetesVersion, Layout, LeafSlot,
     PathSource, Slot,
 };
-use crate::manifest::{KubeadmConfig, KubeletConfig, StaticPod};
+use crate::manifest::{KubeadmConfig, KubeletConfig, KubeletFlags, StaticPod};
 use crate::path::TreePath;
 
 /// What the caller says explicitly, in kubeadm's words.
@@ -41,6 +41,8 @@ pub struct Sources {
     pub manifests: BTreeMap<TreePath, FileState>,
     /// The kubelet's configuration file.
     pub kubelet_config: Option<(TreePath, FileState)>,
+    /// The flags of the kubelet, `kubeadm-flags.env`.
+    pub kubelet_flags: Option<(TreePath, FileState)>,
     /// The kubeadm configuration, when one was given.
     pub kubeadm_config: Option<(TreePath, FileState)>,
     /// The host's own name, from which kubeadm derives the node's name.
@@ -95,7 +97,12 @@ pub struct NodeFacts {
     etcd: EtcdPlacement,
     etcd_client_urls: Vec<String>,
     kubeadm: Option<KubeadmConfig>,
+    manifests: BTreeMap<Component, TreePath>,
     components: Vec<Component>,
+    endpoints: Vec<Endpoint>,
+    kubelet: Option<KubeletConfig>,
+    kubelet_flags: KubeletFlags,
+    signing_duration: Option<Stated<String>>,
     problems: Vec<SourceProblem>,
 }
 
@@ -146,6 +153,53 @@ impl NodeFacts {
     #[must_use]
     pub fn components(&self) -> &[Component] {
         &self.components
+    }
+
+    /// Returns the static-pod manifest of `component`.
+    #[must_use]
+    pub fn manifest(&self, component: Component) -> Option<&TreePath> {
+        self.manifests.get(&component)
+    }
+
+    /// Returns where the components of the node listen, sorted.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Returns the kubelet's configuration, when it could be read.
+    #[must_use]
+    pub const fn kubelet(&self) -> Option<&KubeletConfig> {
+        self.kubelet.as_ref()
+    }
+
+    /// Returns the socket of the container runtime: of the kubelet's flags, else of its configuration; `None` when neither says.
+    #[must_use]
+    pub fn runtime_endpoint(&self) -> Option<Stated<String>> {
+        let flag = self.kubelet_flags.flag("container-runtime-endpoint").filter(|text| !text.is_empty());
+        let configured = self.kubelet.as_ref().and_then(KubeletConfig::container_runtime_endpoint);
+        let stated = flag.or(configured.filter(|text| !text.is_empty()))?;
+        Some(Stated { value: stated.to_owned(), source: PathSource::KubeletConfig })
+    }
+
+    /// Returns how long the certificates are valid that kube-controller-manager signs for kubelets, as its manifest has it;
+    /// `None` means its default of one year.
+    #[must_use]
+    pub const fn signing_duration(&self) -> Option<&Stated<String>> {
+        self.signing_duration.as_ref()
+    }
+
+    /// Returns the flags that kubeadm passes to the kubelet, of `kubeadm-flags.env`.
+    #[must_use]
+    pub const fn kubelet_flags(&self) -> &KubeletFlags {
+        &self.kubelet_flags
+    }
+
+    /// Returns whether `component` may run on this node: it has a manifest, it is the kubelet, or, without any manifest, nothing
+    /// is known of the node.
+    #[must_use]
+    pub fn may_run(&self, component: Component) -> bool {
+        self.components.is_empty() || self.components.contains(&component) || component == Component::Kubelet
     }
 
     /// Returns the files that could not be understood.
@@ -202,9 +256,9 @@ fn manifests_of(arguments: &Arguments, kubelet: Option<&KubeletConfig>) -> TreeP
 #[must_use]
 pub fn locate(sources: &Sources) -> NodeFacts {
     let mut problems = Vec::new();
-    let Sources { arguments, manifests, kubelet_config, kubeadm_config, hostname } = sources;
+    let Sources { arguments, manifests, kubelet_config, kubelet_flags, kubeadm_config, hostname } = sources;
 
-    let pods = parse_pods(manifests, &mut problems);
+    let (pods, paths) = parse_pods(manifests, &mut problems);
     let kubelet = kubelet_config.as_ref().and_then(|(path, state)| {
         parse_source(
             path,
@@ -239,31 +293,46 @@ pub fn locate(sources: &Sources) -> NodeFacts {
             .get(&Component::ApiServer)
             .and_then(StaticPod::version)
             .or_else(|| kubeadm.as_ref().and_then(KubeadmConfig::kubernetes_version)),
+        endpoints: endpoint::endpoints(|component| pods.get(&component), kubelet.as_ref()),
+        signing_duration: ["cluster-signing-duration", "experimental-cluster-signing-duration"]
+            .into_iter()
+            .find_map(|name| stated(flag(Component::ControllerManager, name), PathSource::Manifest)),
+        kubelet_flags: kubelet_flags
+            .as_ref()
+            .and_then(|(_, state)| Some(KubeletFlags::parse(state.content()?.secret_bytes())))
+            .unwrap_or_default(),
+        manifests: paths,
         components: pods.keys().copied().collect(),
         layout,
         directories,
         node_name,
         kubeadm,
+        kubelet,
         problems,
     }
 }
 
 type Pods = BTreeMap<Component, StaticPod>;
 
-fn parse_pods(manifests: &BTreeMap<TreePath, FileState>, problems: &mut Vec<SourceProblem>) -> Pods {
+fn parse_pods(
+    manifests: &BTreeMap<TreePath, FileState>,
+    problems: &mut Vec<SourceProblem>,
+) -> (Pods, BTreeMap<Component, TreePath>) {
     let mut pods = Pods::new();
+    let mut paths = BTreeMap::new();
     for (path, state) in manifests.iter().filter(|(path, _)| is_manifest(path)) {
         let parse = |bytes: &[u8]| StaticPod::parse(bytes).map_err(|damage| damage.to_string());
         let Some(pod) = parse_source(path, state, parse, problems) else { continue };
         let Some(component) = pod.component() else { continue };
         if let Entry::Vacant(entry) = pods.entry(component) {
             entry.insert(pod);
+            paths.insert(component, path.clone());
         } else {
             let reason = format!("is a second manifest of {component}");
             problems.push(SourceProblem { path: path.clone(), reason });
         }
     }
-    pods
+    (pods, paths)
 }
 
 fn parse_source<T>(

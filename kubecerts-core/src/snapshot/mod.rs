@@ -9,6 +9,7 @@
 //! 3. it reads each file of the [`Layout`], then what [`Snapshot::references`] asks for.
 
 mod collect;
+mod endpoint;
 mod file;
 mod locate;
 
@@ -19,6 +20,7 @@ use crate::kubeconfig::{KeySource, Kubeconfig, Source};
 use crate::path::TreePath;
 
 pub use collect::{ScanRequest, TreeReader, collect};
+pub use endpoint::Endpoint;
 pub use file::{FileContent, FileMeta, FileState, ReadProblem};
 pub use locate::{
     Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, locate, manifests_directory,

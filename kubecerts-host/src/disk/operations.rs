@@ -12,7 +12,7 @@ use kubecerts_core::digest::Digest;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileMeta, ReadProblem};
-use kubecerts_core::time::Timestamp;
+use kubecerts_core::time::Moment;
 
 /// A disk. Every path is absolute and a path of this machine; the last component is never followed when it is a link.
 pub trait Disk {
@@ -176,6 +176,8 @@ pub struct Stat {
     pub inode: u64,
     /// When the content was changed last: seconds since 1970 and nanoseconds.
     pub modified: (i64, i64),
+    /// When the file was changed last in any way, a move or a new mode included: seconds since 1970 and nanoseconds.
+    pub changed: (i64, i64),
 }
 
 /// A kind of entry of a directory.
@@ -239,7 +241,9 @@ impl Found {
         let mut meta = FileMeta::with_mode(stat.mode);
         meta.uid = stat.owner.uid;
         meta.gid = stat.owner.gid;
-        meta.modified = Some(Timestamp::from_unix(stat.modified.0));
+        let moment = |(seconds, nanoseconds)| Some(Moment::from_unix(seconds, nanoseconds));
+        meta.modified = moment(stat.modified);
+        meta.changed = moment(stat.changed);
         meta.target = target;
         FileContent::new(content, meta)
     }

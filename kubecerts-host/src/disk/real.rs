@@ -222,6 +222,7 @@ impl Stat {
             device: meta.dev(),
             inode: meta.ino(),
             modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
         }
     }
 }

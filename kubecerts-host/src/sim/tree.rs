@@ -186,6 +186,7 @@ impl Node {
             device: self.device,
             inode: inode.0,
             modified: (self.modified, 0),
+            changed: (self.modified, 0),
         }
     }
 }
