@@ -16,6 +16,7 @@ use kubecerts_core::catalog::{FileSlot, LeafSlot};
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{ChangeSet, KeyReply, KeySource, Signer, begin};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{Plan, PlanRequest, Selection, plan};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::Snapshot;
@@ -46,7 +47,7 @@ fn decide(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("tree/decide");
         group.throughput(Throughput::Elements(certificates(&inventory)));
         group.bench_function(format!("diagnose/{algorithm}"), |bencher| {
-            bencher.iter(|| diagnose(black_box(&inventory), Policy::default(), now()));
+            bencher.iter(|| diagnose(black_box(&inventory), &Observations::none(), Policy::default(), now()));
         });
         group.bench_function(format!("plan/{algorithm}"), |bencher| {
             bencher.iter(|| renewal(black_box(&inventory)));

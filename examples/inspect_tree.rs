@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, RowState};
 use kubecerts_core::issue::{RustCrypto, issue};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{ClusterIntent, create};
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_core::x509::KeyAlgorithm;
@@ -63,7 +64,7 @@ fn inspect(directory: &Path, now: Timestamp) -> Result<usize, Box<dyn Error>> {
     }
 
     // Damage is a finding and never an error: a tree in ruins can be inspected too.
-    let diagnosis = diagnose(&inventory, Policy::default(), now);
+    let diagnosis = diagnose(&inventory, &Observations::none(), Policy::default(), now);
     println!("\n{} findings, the severe first:", diagnosis.findings().len());
     for finding in diagnosis.findings() {
         println!("{:<8} {:<22} {finding}", finding.severity.name(), finding.code.name());

@@ -337,6 +337,8 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
             "let client-certificate and client-key in kubelet.conf name /var/lib/kubelet/pki/kubelet-client-current.pem"
                 .to_owned()
         }
+        Remedy::Restart(component) => format!("kubecerts restart {component}{}", whereabouts.options),
+        Remedy::Start(component) => format!("see why {component} is not well: its log is under /var/log/pods"),
         Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
         _ => return None,
     })

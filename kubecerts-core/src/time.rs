@@ -121,7 +121,7 @@ impl Moment {
     #[must_use]
     pub const fn from_unix(seconds: i64, nanoseconds: i64) -> Self {
         let carried = seconds.saturating_add(nanoseconds.div_euclid(NANOSECONDS));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is below 10^9")]
+        // It is below 10^9.
         let nanosecond = nanoseconds.rem_euclid(NANOSECONDS) as u32;
         Self { second: Timestamp::from_unix(carried), nanosecond }
     }

@@ -10,13 +10,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use kubecerts_core::catalog::{FileSlot, KubeconfigSlot, LeafSlot};
+use kubecerts_core::catalog::{Component, FileKind, FileSlot, KubeconfigSlot, LeafSlot, Service};
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::kubeconfig::{Edit, Kubeconfig, Source, edit, user_key};
+use kubecerts_core::observation::{
+    ClusterHealth, Handshake, Health, HealthReport, Observations, Run, RunSource, Served, Sighting, WellBeing,
+};
 use kubecerts_core::plan::{PlanRequest, Selection};
-use kubecerts_core::snapshot::{FileState, ReadProblem};
-use kubecerts_core::time::Seconds;
+use kubecerts_core::secret::SecretBytes;
+use kubecerts_core::snapshot::{Endpoint, FileContent, FileState, ReadProblem};
+use kubecerts_core::time::{Moment, Seconds};
 use kubecerts_core::x509::{KeyUsages, encode_certificate};
 use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at, path};
 
@@ -69,6 +73,16 @@ broken_trees! {
         });
         codes(&tree)
     };
+    a_port_at_which_nobody_listens_is_found: EndpointDown =>
+        codes_seeing(|seen| handshake(seen, Service::ApiServer, Handshake::Down("refused".to_owned())));
+    a_server_that_does_not_answer_is_found: EndpointBroken =>
+        codes_seeing(|seen| handshake(seen, Service::ApiServer, Handshake::Silent));
+    a_server_that_speaks_no_tls_is_found: EndpointBroken =>
+        codes_seeing(|seen| handshake(seen, Service::Scheduler, Handshake::Broken("garbage".to_owned())));
+    a_member_of_etcd_that_is_not_well_is_found: EtcdUnwell => codes_seeing(|seen| {
+        let unwell = WellBeing::Unwell("deadline".to_owned());
+        seen.etcd = Some(ClusterHealth::new(vec![("cp-1".to_owned(), unwell)]));
+    });
     a_certificate_that_is_over_is_expired: Expired => {
         let tree = broken(|tree| {
             tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-01-31T23:59:59Z"));
@@ -146,6 +160,23 @@ broken_trees! {
         });
         codes_at(&tree, "2026-02-01T00:00:00Z")
     };
+    what_could_not_be_asked_is_found: NotObserved =>
+        codes_seeing(|seen| seen.gaps.push("the container runtime does not answer".to_owned()));
+    a_self_signed_certificate_that_is_served_and_over_is_found: ServedExpired => {
+        let old = TreeBuilder::kubeadm().seed(3).made(at("2024-01-01T00:00:00Z")).build();
+        codes_seeing(|seen| serve(seen, Service::Kubelet, &old, APISERVER))
+    };
+    a_server_that_shows_the_certificate_from_before_the_renewal_is_stale: StaleInMemory =>
+        codes_seeing(|seen| serve(seen, Service::ApiServer, &stranger(), APISERVER));
+    a_program_that_is_older_than_its_kubeconfig_is_stale: StaleInMemory => codes_seeing(|seen| {
+        let before = Some(Moment::from_unix(at("2025-12-31T23:59:59Z").unix(), 0));
+        let source = RunSource::Container { id: "0123".to_owned() };
+        seen.runs.push(Run::new(Component::Scheduler, before, source));
+    });
+    a_program_that_says_that_it_is_not_well_is_found: Unhealthy => codes_seeing(|seen| {
+        let endpoint = Endpoint::new(Service::ApiServer, "127.0.0.1", 6443);
+        seen.health.push(HealthReport::new(endpoint, "/readyz", Health::Unwell("500".to_owned())));
+    });
     a_public_key_of_another_pair_does_not_match_sa_key: SaKeyMismatch => {
         let tree = broken(|tree| {
             let other = stranger().read_file("/etc/kubernetes/pki/sa.pub").to_vec();
@@ -263,7 +294,7 @@ fn a_copy_of_admin_conf_from_before_the_renewal_is_found_where_it_lies() {
     let mut tree = broken(|tree| tree.copy(ADMIN, "/root/.kube/config"));
     let later = at("2026-12-15T00:00:00Z");
     tree.renew(&PlanRequest::with_selection(Selection::All), later, &mut Seeded::provider(2));
-    let diagnosis = diagnose(&tree.inventory(), Policy::default(), later);
+    let diagnosis = diagnose(&tree.inventory(), &Observations::none(), Policy::default(), later);
     let found: Vec<String> = diagnosis.findings().iter().map(ToString::to_string).collect();
     assert_eq!(found, ["/root/.kube/config: expires 2027-01-01T00:00:00Z, in 17 days"]);
 }
@@ -326,8 +357,43 @@ fn codes_without_access_to(file: FileSlot) -> Vec<FindingCode> {
     codes_of(&Inventory::parse(&snapshot), "2026-01-02T00:00:00Z")
 }
 
+/// Returns the codes of a tree in which nothing is wrong, and of what was seen to run.
+fn codes_seeing(see: impl FnOnce(&mut Observations)) -> Vec<FindingCode> {
+    let mut seen = Observations::none();
+    see(&mut seen);
+    let (tree, now) = (dated(), at("2026-01-02T00:00:00Z"));
+    let diagnosis = diagnose(&tree, &seen, Policy::default(), now);
+    diagnosis.findings().iter().map(|finding| finding.code).collect()
+}
+
+/// Returns an inventory whose files are as old as the tree, but for the authorities, which are older than every program.
+fn dated() -> Inventory {
+    let mut snapshot = whole().build().snapshot();
+    let files: Vec<FileSlot> = snapshot.layout().iter().map(|(file, _)| file).collect();
+    for file in files {
+        let FileState::Present(content) = snapshot.file(file) else { continue };
+        let mut meta = content.meta().clone();
+        let made =
+            if file.kind() == FileKind::Kubeconfig { "2026-01-01T00:00:00Z" } else { "2025-01-01T00:00:00Z" };
+        meta.modified = Some(Moment::from_unix(at(made).unix(), 0));
+        meta.changed = meta.modified;
+        let bytes = SecretBytes::new(content.secret_bytes().to_vec());
+        snapshot.insert(file, FileState::Present(FileContent::new(bytes, meta)));
+    }
+    Inventory::parse(&snapshot)
+}
+
+fn handshake(seen: &mut Observations, service: Service, handshake: Handshake) {
+    let endpoint = Endpoint::new(service, "127.0.0.1", service.default_port());
+    seen.sightings.push(Sighting::new(endpoint, handshake));
+}
+
+fn serve(seen: &mut Observations, service: Service, tree: &MemoryTree, file: &str) {
+    handshake(seen, service, Handshake::Served(Served::new(Ok(tree.certificate(file)), 0)));
+}
+
 fn codes_of(inventory: &Inventory, now: &str) -> Vec<FindingCode> {
-    let diagnosis = diagnose(inventory, Policy::default(), at(now));
+    let diagnosis = diagnose(inventory, &Observations::none(), Policy::default(), at(now));
     diagnosis.findings().iter().map(|finding| finding.code).collect()
 }
 

@@ -12,6 +12,7 @@ use kubecerts_core::catalog::{CaSlot, FileSlot, KubeconfigSlot, Layout, LeafSlot
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{Change, ChangeSet, issue};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{KeyChoice, Plan, PlanRequest, Selection, Step, plan};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::{Seconds, Timestamp};
@@ -142,7 +143,7 @@ proptest! {
         }
         let (snapshot, now) = (tree.snapshot(), at("2027-11-01T00:00:00Z"));
         let inventory = Inventory::parse(&snapshot);
-        let _ = diagnose(&inventory, Policy::default(), now);
+        let _ = diagnose(&inventory, &Observations::none(), Policy::default(), now);
         let request = PlanRequest::with_selection(selection);
         let plan = plan(&inventory, &request, now, &mut Seeded::new(1)).unwrap();
         // The bytes of a kubeconfig are not in the inventory, so an edit may still be refused here.

@@ -4,6 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::RowState;
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection, check_clock, plan};
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::SystemEntropy;
@@ -145,7 +146,7 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
         output.data(kubeadm::DONE);
     }
     explain_deferred(&plan, &whereabouts, output);
-    let diagnosis = diagnose(&report.inventory, Policy::default(), now);
+    let diagnosis = diagnose(&report.inventory, &Observations::none(), Policy::default(), now);
     for step in plan.steps() {
         for finding in diagnosis.about(step.slot()) {
             output.warning(&finding.to_string());

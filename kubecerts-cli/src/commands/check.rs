@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use kubecerts_core::diagnosis::{Policy, diagnose};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::time::Timestamp;
 
 use super::scan;
@@ -77,7 +78,7 @@ fn look(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     super::mention_interrupted(&node, &whereabouts, output);
     let (_, inventory) = scan(&node)?;
     let now = at.unwrap_or_else(kubecerts_host::now);
-    let diagnosis = diagnose(&inventory, Policy::with_window(window.within), now);
+    let diagnosis = diagnose(&inventory, &Observations::none(), Policy::with_window(window.within), now);
     match form {
         Form::Table => output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &whereabouts)),
         Form::Wide => output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &whereabouts)),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use kubecerts_core::catalog::CaSlot;
 use kubecerts_core::diagnosis::{Impact, Policy, diagnose};
 use kubecerts_core::inventory::{ChainFact, Inventory};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{ClusterIntent, DEFAULT_LIFETIME, PlanRequest, create, plan};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::{Seconds, Timestamp};
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         };
         output.data(&format!("{:<26} signed by {:<16} key matches\n", step.slot().name(), CaSlot::name(*ca)));
     }
-    let impact = diagnose(&inventory, Policy::default(), now).impact();
+    let impact = diagnose(&inventory, &Observations::none(), Policy::default(), now).impact();
     if impact > Impact::None {
         return Err(CommandError::failed(format!("the renewed tree in {root} is not healthy")));
     }
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 
 fn check(snapshot: &Snapshot, output: &mut Output, now: Timestamp, whereabouts: &Whereabouts) -> Inventory {
     let inventory = Inventory::parse(snapshot);
-    let diagnosis = diagnose(&inventory, Policy::default(), now);
+    let diagnosis = diagnose(&inventory, &Observations::none(), Policy::default(), now);
     output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, whereabouts));
     inventory
 }

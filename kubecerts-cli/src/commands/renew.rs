@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{Plan, check_clock};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
@@ -155,7 +156,8 @@ impl Execution<'_> {
             }
         };
         let after = report.as_ref().map_or(*inventory, |report| &report.inventory);
-        let diagnosis = diagnose(after, Policy::with_window(*window), kubecerts_host::now());
+        let diagnosis =
+            diagnose(after, &Observations::none(), Policy::with_window(*window), kubecerts_host::now());
         if change.output == Form::Json {
             output.data(&documents::renewal(plan, report.as_ref(), &diagnosis, whereabouts).to_json());
         }

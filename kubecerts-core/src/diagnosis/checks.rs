@@ -8,17 +8,19 @@ use crate::inventory::{
     Authority, CertificateBundle, ChainFact, Credential, Custody, FileFacts, Inventory, KubeconfigFacts,
     Place, Reading,
 };
+use crate::observation::Observations;
 use crate::snapshot::ReadProblem;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{Certificate, Damage};
 
 pub(super) struct Context<'a> {
     pub(super) inventory: &'a Inventory,
+    pub(super) observations: &'a Observations,
     pub(super) policy: Policy,
     pub(super) now: Timestamp,
 }
 
-type Check = fn(&Context<'_>, &mut Vec<Finding>);
+pub(super) type Check = fn(&Context<'_>, &mut Vec<Finding>);
 
 /// Every check; the order does not matter.
 pub(super) const ALL: [Check; 13] = [
@@ -282,7 +284,7 @@ fn chains(context: &Context<'_>, out: &mut Vec<Finding>) {
 
 /// `leaf-outlives-ca`, `ca-ends-before-renewal`
 fn ends_of_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
-    let Context { inventory, policy, now } = context;
+    let Context { inventory, observations: _, policy, now } = context;
     for (ca, authority) in context.authorities() {
         let Some(end) = authority.signer().map(Certificate::not_after) else { continue };
         let next = now.plus(policy.lifetime);

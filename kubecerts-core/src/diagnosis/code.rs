@@ -51,34 +51,48 @@ pub enum FindingCode {
     CaEndsBeforeRenewal,
     /// The content of a file is not what it should be.
     Damaged,
+    /// What listens where a component should does not speak TLS as a server does.
+    EndpointBroken,
+    /// Nobody listens where a component should.
+    EndpointDown,
+    /// Members of etcd are not well.
+    EtcdUnwell,
     /// The validity is over.
     Expired,
     /// The validity ends within the window.
     ExpiresSoon,
     /// The authority's key is not on this node.
     ExternalCa,
-    /// The kubeconfig trusts other authorities than the tree has.
-    KubeconfigCaStale,
-    /// kubelet.conf embeds a certificate that nobody rotates.
-    KubeletConfInline,
     /// The private key belongs to another certificate.
     KeyMismatch,
     /// There is a certificate and no private key.
     KeyMissing,
     /// Others can read the private key.
     KeyReadable,
+    /// The kubeconfig trusts other authorities than the tree has.
+    KubeconfigCaStale,
+    /// kubelet.conf embeds a certificate that nobody rotates.
+    KubeletConfInline,
     /// The certificate ends after its authority.
     LeafOutlivesCa,
     /// A file that should exist does not.
     Missing,
     /// An authority's certificate does not allow it to sign certificates.
     NotAnAuthority,
+    /// Something that runs could not be looked at.
+    NotObserved,
     /// The validity has not begun.
     NotYetValid,
     /// sa.key and sa.pub are not a pair.
     SaKeyMismatch,
+    /// A server shows a certificate of its own that is over.
+    ServedExpired,
     /// A manifest or configuration that should tell where files lie cannot be understood.
     SourceDamaged,
+    /// A program uses something older than what is on disk.
+    StaleInMemory,
+    /// A program says that it is not well.
+    Unhealthy,
     /// A file exists and cannot be read.
     Unreadable,
     /// The signature is of a kind that cannot be verified.
@@ -89,9 +103,12 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// Every code, sorted by name.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::CaEndsBeforeRenewal,
         Self::Damaged,
+        Self::EndpointBroken,
+        Self::EndpointDown,
+        Self::EtcdUnwell,
         Self::Expired,
         Self::ExpiresSoon,
         Self::ExternalCa,
@@ -103,9 +120,13 @@ impl FindingCode {
         Self::LeafOutlivesCa,
         Self::Missing,
         Self::NotAnAuthority,
+        Self::NotObserved,
         Self::NotYetValid,
         Self::SaKeyMismatch,
+        Self::ServedExpired,
         Self::SourceDamaged,
+        Self::StaleInMemory,
+        Self::Unhealthy,
         Self::Unreadable,
         Self::Unverifiable,
         Self::WrongAuthority,
@@ -117,6 +138,9 @@ impl FindingCode {
         match self {
             Self::CaEndsBeforeRenewal => "ca-ends-before-renewal",
             Self::Damaged => "damaged",
+            Self::EndpointBroken => "endpoint-broken",
+            Self::EndpointDown => "endpoint-down",
+            Self::EtcdUnwell => "etcd-unwell",
             Self::Expired => "expired",
             Self::ExpiresSoon => "expires-soon",
             Self::ExternalCa => "external-ca",
@@ -128,9 +152,13 @@ impl FindingCode {
             Self::LeafOutlivesCa => "leaf-outlives-ca",
             Self::Missing => "missing",
             Self::NotAnAuthority => "not-an-authority",
+            Self::NotObserved => "not-observed",
             Self::NotYetValid => "not-yet-valid",
             Self::SaKeyMismatch => "sa-key-mismatch",
+            Self::ServedExpired => "served-expired",
             Self::SourceDamaged => "source-damaged",
+            Self::StaleInMemory => "stale-in-memory",
+            Self::Unhealthy => "unhealthy",
             Self::Unreadable => "unreadable",
             Self::Unverifiable => "unverifiable",
             Self::WrongAuthority => "wrong-authority",

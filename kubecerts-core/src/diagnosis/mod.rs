@@ -1,16 +1,18 @@
-//! What is wrong: findings about an [`Inventory`] at a moment.
+//! What is wrong: findings about an [`Inventory`], and about what was seen of running programs, at a moment.
 //!
-//! One pure function per check, in `checks`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
+//! One pure function per check, in `checks` and `running`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
 //! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
 //! read gives findings.
 
 mod checks;
 mod code;
+mod running;
 
 use std::fmt;
 
-use crate::catalog::{CaSlot, FileSlot, Slot};
+use crate::catalog::{CaSlot, Component, FileSlot, Slot};
 use crate::inventory::{Inventory, Place};
+use crate::observation::Observations;
 use crate::path::TreePath;
 use crate::time::{Seconds, Timestamp};
 
@@ -19,14 +21,21 @@ pub use code::{FindingCode, Impact, Severity, UnknownCode};
 /// Certificates that end within this span are due: 30 days, so that a monthly look cannot miss one.
 pub const DEFAULT_WINDOW: Seconds = Seconds::from_days(30);
 
-/// Returns what is wrong with `inventory` at `now`, given what counts as wrong.
+/// Returns what is wrong with `inventory` and with the programs that were seen to run, at `now`, given what counts as wrong.
+///
+/// What was not observed is not judged: with [`Observations::none`] only the files are.
 ///
 /// Findings are sorted: the severe first, then by place and code.
 #[must_use]
-pub fn diagnose(inventory: &Inventory, policy: Policy, now: Timestamp) -> Diagnosis {
-    let context = checks::Context { inventory, policy, now };
+pub fn diagnose(
+    inventory: &Inventory,
+    observations: &Observations,
+    policy: Policy,
+    now: Timestamp,
+) -> Diagnosis {
+    let context = checks::Context { inventory, observations, policy, now };
     let mut findings = Vec::new();
-    for check in checks::ALL {
+    for check in checks::ALL.into_iter().chain(running::ALL) {
         check(&context, &mut findings);
     }
     findings.sort();
@@ -151,6 +160,10 @@ pub enum Remedy {
     SetClock,
     /// Let kubelet.conf refer to the certificate that the kubelet rotates.
     ReferToRotatedCertificate,
+    /// Restart this program, so that it reads its files again.
+    Restart(Component),
+    /// Find out why this program is not well, and start it.
+    Start(Component),
     /// Replace this copy by the current file of the slot.
     RefreshCopy(TreePath),
     /// There is nothing to do.

@@ -14,8 +14,8 @@ impl KubeletFlags {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let lines = text.lines().filter_map(|line| line.trim().strip_prefix("KUBELET_KUBEADM_ARGS="));
-        let words = lines.last().unwrap_or_default().trim().trim_matches(['"', '\'']);
+        let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("KUBELET_KUBEADM_ARGS="));
+        let words = lines.next_back().unwrap_or_default().trim().trim_matches(['"', '\'']);
         let mut flags = Vec::new();
         let mut words = words.split_whitespace().peekable();
         while let Some(word) = words.next() {

@@ -73,6 +73,7 @@ impl Sighting {
 /// What came of a TLS handshake.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a node has a handful of them")]
 pub enum Handshake {
     /// The server has shown its certificate, whether or not the handshake went on from there.
     Served(Served),
@@ -245,8 +246,7 @@ impl ClusterHealth {
     /// quorum is lost already, or the others are enough.
     #[must_use]
     pub fn may_stop_this_one(&self) -> bool {
-        let others =
-            self.members.iter().filter(|(_, being)| matches!(being, WellBeing::Well)).count();
+        let others = self.members.iter().filter(|(_, being)| matches!(being, WellBeing::Well)).count();
         self.members.len() <= 1 || !self.has_quorum() || others >= self.quorum()
     }
 }

@@ -132,7 +132,9 @@ impl fmt::Display for Proof {
             Self::StartedAfter(run) => write!(f, "{run} started after the file was changed"),
             Self::StartedBefore(run) => write!(f, "{run} started before the file was written"),
             Self::ChangedSince(run) => write!(f, "the file was moved or touched after {run} started"),
-            Self::PicksUpByItself => f.write_str("picked up without a restart, which cannot be seen from outside"),
+            Self::PicksUpByItself => {
+                f.write_str("picked up without a restart, which cannot be seen from outside")
+            }
             Self::NotRunning => f.write_str("no such program was seen"),
             Self::NoTimes => f.write_str("it is not known what came first, the program or the file"),
         }

@@ -165,8 +165,10 @@ mod tests {
 
     #[test]
     fn what_is_switched_off_or_has_no_tls_is_left_out() {
-        let found =
-            of(&["kube-scheduler, '--secure-port=0'", "etcd, '--listen-client-urls=http://127.0.0.1:2379'"], "{}");
+        let found = of(
+            &["kube-scheduler, '--secure-port=0'", "etcd, '--listen-client-urls=http://127.0.0.1:2379'"],
+            "{}",
+        );
         assert_eq!(found, ["kubelet 127.0.0.1:10250", "kubelet-health 127.0.0.1:10248"]);
     }
 }
