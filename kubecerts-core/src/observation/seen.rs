@@ -236,6 +236,12 @@ impl ClusterHealth {
         self.members.iter().filter(|(_, being)| matches!(being, WellBeing::Here | WellBeing::Well)).count()
     }
 
+    /// Returns whether the member of this node is well.
+    #[must_use]
+    pub fn has_this_one(&self) -> bool {
+        self.members.iter().any(|(_, being)| matches!(being, WellBeing::Here))
+    }
+
     /// Returns whether enough members are well.
     #[must_use]
     pub fn has_quorum(&self) -> bool {

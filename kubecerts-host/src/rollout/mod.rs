@@ -1,82 +1,300 @@
 //! Restarts the programs that hold old credentials, one at a time, and proves that they came back with the new ones.
+//!
+//! [`roll_out`] goes through the components in the order of [`Component::ALL`]. A component that picks its files up by itself
+//! is waited for, and restarted only when it does not; one that is restarted must come back as another container or process,
+//! well, and with what is on disk. etcd is not stopped where that would cost the quorum. At the first component that does not
+//! come back the rollout ends: if that component was well before, the old files are put back, and what had been restarted is
+//! restarted again.
+//!
+//! Nothing here knows a runtime or a socket: it works with a [`Restarter`], a [`Probe`] and a [`Clock`].
 
+mod crew;
+mod progress;
+mod report;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kubecerts_core::catalog::Component;
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::observation::{Observations, RunSource};
 
-/// Somebody who can restart the programs of a node.
-pub trait Restarter {
-    /// Takes the running program of `component` away and sees to it that a new one comes; returns how, as soon as the old one is
-    /// gone for sure. Whether the new one is well is not looked at.
-    ///
-    /// # Errors
-    /// [`RestartError`]; when nothing was stopped, it says so.
-    fn restart(&mut self, component: Component, deadline: Duration) -> Result<Method, RestartError>;
+use crate::probe::Probe;
+use progress::{Goal, lacks};
+
+pub use crew::{Clock, Method, RestartError, Restarter, SystemClock};
+pub use report::{Outcome, Rollout, Step, Undone};
+
+/// What is to be done about a component.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub struct Task {
+    /// The component.
+    pub component: Component,
+    /// What to do.
+    pub action: Action,
 }
 
-/// How a program was restarted.
+impl Task {
+    /// Returns a task.
+    #[must_use]
+    pub const fn new(component: Component, action: Action) -> Self {
+        Self { component, action }
+    }
+}
+
+/// How a component gets to use its files.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "these are all the ways there are")]
+pub enum Action {
+    /// It picks them up by itself; it is restarted when it has not after a while.
+    Await,
+    /// It is restarted, unless it uses them already.
+    RestartIfNeeded,
+    /// It is restarted.
+    Restart,
+}
+
+/// How patient a rollout is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Patience {
+    /// How long each component may take to come back; by default six minutes, since a kubelet's back-off can take five.
+    pub restart: Duration,
+    /// How long a component may take to pick up its files by itself; by default 90 seconds, since kube-apiserver 1.20 looks once
+    /// a minute.
+    pub reload: Duration,
+    /// How long to wait between two looks; half a second by default.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            restart: Duration::from_secs(360),
+            reload: Duration::from_secs(90),
+            pause: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What happens during a rollout, for whoever watches.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Method {
-    /// Its pod was stopped and removed; the kubelet makes it anew.
-    PodRemoved {
-        /// The sandboxes that were removed.
-        sandboxes: Vec<String>,
-    },
-    /// Its manifest was moved away until the container was gone, and back.
-    ManifestMoved,
-    /// Its unit of systemd was restarted.
-    Unit(String),
-}
-
-/// Why a program could not be restarted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RestartError {
-    /// The kubelet does not run, so that nothing would come back. Nothing was stopped.
-    #[error("the kubelet does not run, so {component} would not come back: {detail}")]
-    NoKubelet {
-        /// What was to be restarted.
+pub enum Event<'a> {
+    /// A component is waited for.
+    Waiting {
+        /// The component.
         component: Component,
-        /// How that was seen.
-        detail: String,
-    },
-    /// There is nothing that could be restarted.
-    #[error("no running {component} was found to restart: {detail}")]
-    NotFound {
-        /// What was to be restarted.
-        component: Component,
-        /// Where it was looked for.
-        detail: String,
-    },
-    /// It did not stop in time.
-    #[error("{component} did not stop within {deadline:?}: {detail}")]
-    Deadline {
-        /// What was to be restarted.
-        component: Component,
-        /// How long was waited.
+        /// What is missing yet.
+        lacks: &'a str,
+        /// How long it has been waited for.
+        waited: Duration,
+        /// When the wait ends.
         deadline: Duration,
-        /// What is still there.
-        detail: String,
     },
-    /// The container runtime.
-    #[error(transparent)]
-    Runtime(#[from] crate::runtime::RuntimeError),
-    /// A command of the system, or a manifest that could not be moved.
-    #[error("cannot restart {component}: {detail}")]
-    Failed {
-        /// What was to be restarted.
+    /// A component is about to be restarted.
+    Restarting {
+        /// The component.
         component: Component,
-        /// Why not.
-        detail: String,
+    },
+    /// A component is done with.
+    Done {
+        /// The component.
+        component: Component,
+        /// What came of it.
+        outcome: &'a Outcome,
+    },
+    /// The old files are put back, because of this component.
+    Undoing {
+        /// The component that did not come back.
+        component: Component,
     },
 }
 
-/// Time as a rollout sees it.
-pub trait Clock {
-    /// Returns the time since some fixed point; it never goes back.
-    fn elapsed(&self) -> Duration;
-
-    /// Waits.
-    fn pause(&mut self, span: Duration);
+/// Those who do the work.
+#[expect(missing_debug_implementations, reason = "it holds traits")]
+#[expect(clippy::exhaustive_structs, reason = "callers put it together")]
+pub struct Crew<'a> {
+    /// Who restarts.
+    pub restarter: &'a mut dyn Restarter,
+    /// Who looks.
+    pub probe: &'a mut dyn Probe,
+    /// Who waits.
+    pub clock: &'a mut dyn Clock,
 }
+
+/// Puts the old files back and returns the inventory of the tree as it is then, or says why that cannot be.
+pub type Undo<'a> = dyn FnMut() -> Result<Inventory, String> + 'a;
+
+/// Carries out `tasks`, one at a time, in the order of [`Component::ALL`]; `inventory` is the tree whose files are to be used.
+///
+/// Nothing fails: whatever goes wrong is in the report, and ends the rollout.
+pub fn roll_out(
+    tasks: &[Task],
+    inventory: &Inventory,
+    patience: Patience,
+    crew: &mut Crew<'_>,
+    undo: &mut Undo<'_>,
+    observer: &mut dyn FnMut(Event<'_>),
+) -> Rollout {
+    let mut tasks = tasks.to_vec();
+    tasks.sort();
+    lead_with_a_dead_kubelet(&mut tasks, crew);
+    let mut steps: Vec<Step> = Vec::new();
+    let mut undone = None;
+    for (index, task) in tasks.iter().enumerate() {
+        let mut work = Work { component: task.component, inventory, patience, crew, observer };
+        let (step, was_well) = work.carry_out(task.action);
+        (work.observer)(Event::Done { component: step.component, outcome: &step.outcome });
+        let failed = step.outcome.is_failure();
+        let stopped = matches!(step.outcome, Outcome::Lost { .. });
+        steps.push(step);
+        if !failed {
+            continue;
+        }
+        let rest = tasks[index + 1..].iter().map(|task| Step::new(task.component, Outcome::NotReached));
+        if stopped && was_well {
+            undone = Some(put_back(&steps, patience, crew, undo, observer));
+        } else if stopped {
+            undone = Some(Undone::WasUnwell);
+        }
+        steps.extend(rest);
+        break;
+    }
+    Rollout { steps, undone }
+}
+
+/// Without a kubelet nothing that is stopped comes back, so one that is not well goes first and not last.
+fn lead_with_a_dead_kubelet(tasks: &mut [Task], crew: &mut Crew<'_>) {
+    let Some(last) = tasks.iter().position(|task| task.component == Component::Kubelet) else { return };
+    let seen = crew.probe.observe(&BTreeSet::from([Component::Kubelet]));
+    if !progress::is_well(Component::Kubelet, &seen) {
+        tasks[..=last].rotate_right(1);
+    }
+}
+
+/// Puts the old files back and restarts again what was restarted.
+fn put_back(
+    steps: &[Step],
+    patience: Patience,
+    crew: &mut Crew<'_>,
+    undo: &mut Undo<'_>,
+    observer: &mut dyn FnMut(Event<'_>),
+) -> Undone {
+    let culprit = steps.last().map(|step| step.component);
+    if let Some(component) = culprit {
+        observer(Event::Undoing { component });
+    }
+    let inventory = match undo() {
+        Ok(inventory) => inventory,
+        Err(reason) => return Undone::Failed { reason },
+    };
+    let restarted =
+        steps.iter().filter(|step| matches!(step.outcome, Outcome::Restarted { .. } | Outcome::Lost { .. }));
+    let mut again = Vec::new();
+    for step in restarted {
+        let component = step.component;
+        let mut work = Work { component, inventory: &inventory, patience, crew, observer };
+        let (step, _) = work.carry_out(Action::Restart);
+        (work.observer)(Event::Done { component, outcome: &step.outcome });
+        again.push(step);
+    }
+    Undone::Restored { steps: again }
+}
+
+/// The work on one component.
+struct Work<'w, 'a, 'c> {
+    component: Component,
+    inventory: &'w Inventory,
+    patience: Patience,
+    crew: &'w mut Crew<'c>,
+    observer: &'w mut (dyn FnMut(Event<'_>) + 'a),
+}
+
+impl Work<'_, '_, '_> {
+    /// Returns what came of it, and whether the component was well before.
+    fn carry_out(&mut self, action: Action) -> (Step, bool) {
+        let begun = self.crew.clock.elapsed();
+        let before = self.look();
+        let was_well = progress::is_well(self.component, &before);
+        let outcome = self.work(action, &before, begun);
+        (Step::new(self.component, outcome), was_well)
+    }
+
+    fn work(&mut self, action: Action, before: &Observations, begun: Duration) -> Outcome {
+        let in_use = Goal { component: self.component, inventory: self.inventory, replaced: None };
+        match action {
+            Action::Restart => {}
+            Action::RestartIfNeeded => {
+                if lacks(&in_use, before).is_none() {
+                    return Outcome::AlreadyInUse;
+                }
+            }
+            Action::Await => {
+                if self.wait(&in_use, self.patience.reload, begun).is_ok() {
+                    return Outcome::PickedUp { took: self.crew.clock.elapsed().saturating_sub(begun) };
+                }
+            }
+        }
+        if self.component == Component::Etcd
+            && let Some(cluster) = &before.etcd
+            && !cluster.may_stop_this_one()
+        {
+            let (well, count, quorum) = (cluster.well(), cluster.members.len(), cluster.quorum());
+            let reason = format!(
+                "{well} of {count} members of etcd are well and {quorum} are needed, so this one may not stop"
+            );
+            return Outcome::Refused { reason };
+        }
+        let old: BTreeSet<RunSource> = before.runs_of(self.component).map(|run| run.source.clone()).collect();
+        (self.observer)(Event::Restarting { component: self.component });
+        let stopping = self.crew.clock.elapsed();
+        let method = match self.crew.restarter.restart(self.component, self.patience.restart) {
+            Ok(method) => method,
+            // It has ended by itself, and the kubelet will make it anew.
+            Err(RestartError::NotFound { .. }) => Method::NothingRan,
+            Err(error) => {
+                let reason = error.to_string();
+                return if error.has_stopped() {
+                    Outcome::Lost { reason }
+                } else {
+                    Outcome::Refused { reason }
+                };
+            }
+        };
+        let goal = Goal { replaced: Some(&old), ..in_use };
+        match self.wait(&goal, self.patience.restart, stopping) {
+            Ok(()) => {
+                let took = self.crew.clock.elapsed().saturating_sub(stopping);
+                Outcome::Restarted { method, took }
+            }
+            Err(lacks) => {
+                let waited = self.patience.restart.as_secs();
+                Outcome::Lost { reason: format!("after {waited} s: {lacks}") }
+            }
+        }
+    }
+
+    /// Waits until `goal` is reached, or says what is missing when the time is over.
+    fn wait(&mut self, goal: &Goal<'_>, deadline: Duration, begun: Duration) -> Result<(), String> {
+        loop {
+            let seen = self.look();
+            let Some(lacks) = lacks(goal, &seen) else { return Ok(()) };
+            let waited = self.crew.clock.elapsed().saturating_sub(begun);
+            if waited >= deadline {
+                return Err(lacks);
+            }
+            let component = self.component;
+            (self.observer)(Event::Waiting { component, lacks: &lacks, waited, deadline });
+            self.crew.clock.pause(self.patience.pause);
+        }
+    }
+
+    fn look(&mut self) -> Observations {
+        self.crew.probe.observe(&BTreeSet::from([self.component]))
+    }
+}
+
+#[cfg(test)]
+mod tests;
