@@ -15,7 +15,7 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{Endpoint, FileContent, FileState};
 use kubecerts_core::time::Moment;
 use kubecerts_core::x509::Certificate;
-use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at};
+use kubecerts_testkit::{Fixture, MemoryTree, Seeded, at};
 
 use super::*;
 
@@ -82,7 +82,7 @@ impl World {
 
     /// Returns a moment of this world, which begins one second before the new files were written.
     fn moment(&self, since: Duration) -> Moment {
-        let zero = at("2026-06-01T12:00:00Z").unix();
+        let zero = at("2027-06-01T12:00:00Z").unix();
         Moment::from_unix(zero, i64::try_from(since.as_nanos()).unwrap())
     }
 }
@@ -159,10 +159,6 @@ impl Probe for Shared {
     }
 }
 
-fn tree() -> TreeBuilder {
-    TreeBuilder::kubeadm().made(at("2026-01-01T00:00:00Z"))
-}
-
 /// The renewed tree, its files written at the beginning of the world's time.
 fn inventory(tree: &MemoryTree, second: i64) -> Inventory {
     let mut snapshot = tree.snapshot();
@@ -171,7 +167,7 @@ fn inventory(tree: &MemoryTree, second: i64) -> Inventory {
         let mut meta = content.meta().clone();
         let renewed = matches!(file.slot(), Slot::Leaf(_) | Slot::Kubeconfig(_));
         let written = if renewed { second } else { -1_000_000 };
-        meta.modified = Some(Moment::from_unix(at("2026-06-01T12:00:00Z").unix() + written, 0));
+        meta.modified = Some(Moment::from_unix(at("2027-06-01T12:00:00Z").unix() + written, 0));
         meta.changed = meta.modified;
         let bytes = SecretBytes::new(content.secret_bytes().to_vec());
         snapshot.insert(file, FileState::Present(FileContent::new(bytes, meta)));
@@ -181,10 +177,10 @@ fn inventory(tree: &MemoryTree, second: i64) -> Inventory {
 
 /// A world one second after everything was renewed, in which the programs have these natures.
 fn world(natures: [(Component, Nature); 4]) -> Shared {
-    let old = tree().build();
+    let old = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
     let mut new = old.clone();
     let request = PlanRequest::with_selection(Selection::All);
-    new.renew(&request, at("2026-06-01T12:00:00Z"), &mut Seeded::provider(7));
+    new.renew(&request, at("2027-06-01T12:00:00Z"), &mut Seeded::provider(7));
     let mut world = World {
         now: Duration::from_secs(2),
         programs: BTreeMap::new(),
