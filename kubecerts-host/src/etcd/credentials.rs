@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use kubecerts_core::x509::PrivateKey;
+use kubecerts_core::time::Timestamp;
+use kubecerts_core::x509::{self, PrivateKey};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -10,9 +11,37 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ClientConfig, InconsistentKeys, RootCertStore};
 
 use super::{EtcdError, EtcdMember};
+use crate::system::now;
+
+/// A client as TLS needs it.
+pub(super) struct Client {
+    pub(super) config: Arc<ClientConfig>,
+    /// What is wrong with the dates of its certificate. A member refuses such a client and need not say why: the alert of
+    /// older ones is `bad_certificate`.
+    pub(super) flaw: Option<String>,
+}
+
+impl Client {
+    /// Returns the client that asks `member`.
+    pub(super) fn of(member: &EtcdMember) -> Result<Self, EtcdError> {
+        Ok(Self { config: Arc::new(client_config(member)?), flaw: flaw(&member.certificate, now()) })
+    }
+}
+
+/// Returns what is wrong with the dates of the first certificate in `pem`.
+fn flaw(pem: &[u8], now: Timestamp) -> Option<String> {
+    let certificate = x509::certificates(pem).ok()?.into_iter().next()?.ok()?;
+    if certificate.not_after() < now {
+        Some(format!("the client's own certificate expired {}", certificate.not_after()))
+    } else if certificate.not_before() > now {
+        Some(format!("the client's own certificate is not valid before {}", certificate.not_before()))
+    } else {
+        None
+    }
+}
 
 /// Returns the configuration of a client that trusts the member's authority only and shows the member's client certificate.
-pub(super) fn client_config(member: &EtcdMember) -> Result<ClientConfig, EtcdError> {
+fn client_config(member: &EtcdMember) -> Result<ClientConfig, EtcdError> {
     let EtcdMember { endpoint, authority, certificate, key } = member;
     let unusable = |what: &str, why: &dyn ToString| EtcdError::Credentials {
         endpoint: endpoint.clone(),
@@ -63,7 +92,7 @@ const KEY: &str = "the client's key";
 #[cfg(test)]
 mod tests {
     use kubecerts_core::secret::SecretBytes;
-    use kubecerts_testkit::{MemoryTree, TreeBuilder};
+    use kubecerts_testkit::{MemoryTree, TreeBuilder, at};
 
     use super::*;
 
@@ -80,6 +109,19 @@ mod tests {
         let tree = TreeBuilder::kubeadm().build();
         let files = ["ca.crt", "healthcheck-client.crt", "healthcheck-client.key"];
         assert_eq!(complaint(&tree, files), "");
+    }
+
+    #[test]
+    fn a_client_outside_its_validity_says_so() {
+        let tree = TreeBuilder::kubeadm().made(at("2026-01-01T00:00:00Z")).build();
+        let pem = tree.read_file("/etc/kubernetes/pki/etcd/healthcheck-client.crt");
+        let flaw = |moment| flaw(pem, at(moment)).unwrap_or_default();
+        assert_eq!(flaw("2026-06-01T00:00:00Z"), "");
+        assert_eq!(flaw("2027-06-01T00:00:00Z"), "the client's own certificate expired 2027-01-01T00:00:00Z");
+        assert_eq!(
+            flaw("2025-06-01T00:00:00Z"),
+            "the client's own certificate is not valid before 2025-12-31T23:55:00Z"
+        );
     }
 
     #[test]

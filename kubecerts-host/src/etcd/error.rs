@@ -1,4 +1,4 @@
-//! What can go wrong between a member of etcd and the file of its snapshot.
+//! What can go wrong with a member of etcd, and between it and the file of its snapshot.
 
 use std::fmt;
 use std::io;
@@ -42,7 +42,7 @@ pub enum NoMember {
     },
 }
 
-/// Why there is no snapshot. What reached the sink until then is not one.
+/// Why a member could not be asked. What has reached the sink of a snapshot until then is none.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EtcdError {
@@ -122,6 +122,14 @@ pub enum EtcdError {
         /// Why not.
         source: io::Error,
     },
+    /// The member names more members than a cluster has.
+    #[error("etcd at {endpoint} names {count} members, which is more than a cluster has")]
+    Members {
+        /// The member's URL.
+        endpoint: String,
+        /// How many.
+        count: usize,
+    },
     /// The operating system gives no event loop.
     #[error("cannot set up the event loop for a connection")]
     Runtime {
@@ -140,6 +148,10 @@ pub enum Wait {
     Status,
     /// The next part of the snapshot.
     Snapshot,
+    /// The list of members.
+    Members,
+    /// A read for which the member needs a quorum.
+    Read,
 }
 
 impl fmt::Display for Wait {
@@ -148,6 +160,8 @@ impl fmt::Display for Wait {
             Self::Connection => "connection",
             Self::Status => "status",
             Self::Snapshot => "next part of the snapshot",
+            Self::Members => "list of members",
+            Self::Read => "read with a quorum",
         })
     }
 }

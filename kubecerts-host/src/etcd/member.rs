@@ -99,7 +99,7 @@ fn endpoint(urls: &[String]) -> Result<String, NoMember> {
 }
 
 /// Returns `url` as a client has to write it, or `None` when it is not `https`.
-fn reachable(url: &str) -> Option<String> {
+pub(super) fn reachable(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok().filter(|uri: &Uri| uri.scheme_str() == Some("https"))?;
     // One cannot connect to every address, and no certificate names that.
     let host = match uri.host()? {

@@ -1,7 +1,8 @@
-//! Snapshots of etcd over its own maintenance API, as `etcdctl snapshot save` takes them.
+//! Snapshots and the health of etcd over its own API, as `etcdctl snapshot save` and `etcdctl endpoint health` do it.
 //!
 //! [`EtcdMember::of_node`] finds the member that runs on a node, and [`snapshot`] streams its database to a sink. What the
 //! sink has received then is a file that `etcdctl snapshot restore` and `etcdutl snapshot restore` take.
+//! [`cluster_health`] asks whether all members of its cluster are well.
 //!
 //! Nothing is retried and nothing is written by this module: where the file lies, and what becomes of one that was cut, is
 //! the caller's affair.
@@ -17,6 +18,7 @@ mod error;
 #[rustfmt::skip]
 #[path = "generated/etcdserverpb.rs"]
 mod generated;
+mod health;
 mod member;
 mod observed;
 mod stream;
@@ -28,11 +30,13 @@ use kubecerts_core::digest::Digest;
 use tokio::runtime::Builder;
 
 use connection::Connection;
+use credentials::Client;
 use generated::{HashKvRequest, SnapshotRequest, StatusRequest};
 use stream::{Assembly, Defect};
 
 pub use backup::BackupError;
 pub use error::{EtcdError, NoMember, Wait};
+pub use health::cluster_health;
 pub use member::EtcdMember;
 
 /// Streams a snapshot of `member` to `sink` and returns what it is, once it is complete and its digest is right.
@@ -79,15 +83,20 @@ fn snapshot_if(
     admit: &mut dyn FnMut(u64) -> bool,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<EtcdSnapshot, EtcdError> {
+    run(take(member, deadline, admit, sink))
+}
+
+/// Returns what comes of `work`, for which the caller waits.
+fn run<T>(work: impl Future<Output = Result<T, EtcdError>>) -> Result<T, EtcdError> {
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|source| EtcdError::Runtime { source })?;
-    let taken = runtime.block_on(take(member, deadline, admit, sink));
+    let outcome = runtime.block_on(work);
     // A name that is still being looked up may not hold the caller.
     runtime.shutdown_background();
-    taken
+    outcome
 }
 
 /// What a snapshot is and whose.
@@ -136,8 +145,8 @@ async fn take(
     admit: &mut dyn FnMut(u64) -> bool,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<EtcdSnapshot, EtcdError> {
-    let connection = Connection::open(member, deadline).await?;
-    let mut client = connection.client();
+    let connection = Connection::open(&member.endpoint, &Client::of(member)?, deadline).await?;
+    let mut client = connection.maintenance();
 
     let status = connection.wait(Wait::Status, client.status(StatusRequest {})).await?.into_inner();
     let header = status.header.unwrap_or_default();
