@@ -35,14 +35,14 @@ pub struct ScanRequest {
 pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
     let ScanRequest { arguments, kubeadm_config, hostname } = request;
     let kubelet_directory = arguments.kubelet.clone().unwrap_or_else(|| Directories::default().kubelet);
-    let kubelet_config = kubelet_directory.join("config.yaml").ok().map(|path| {
+    let mut read_kubelet = |name| {
+        let path = kubelet_directory.join(name).ok()?;
         let state = reader.read(&path);
-        (path, state)
-    });
-    let kubelet_flags = kubelet_directory.join("kubeadm-flags.env").ok().map(|path| {
-        let state = reader.read(&path);
-        (path, state)
-    });
+        Some((path, state))
+    };
+    let kubelet_config = read_kubelet("config.yaml");
+    let kubelet_flags = read_kubelet("kubeadm-flags.env");
+    let kubelet_instance = read_kubelet("instance-config.yaml");
     let manifests = manifests_directory(&arguments, kubelet_config.as_ref().map(|(_, state)| state));
     let manifests: BTreeMap<TreePath, FileState> = reader
         .list(&manifests)
@@ -53,8 +53,15 @@ pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
             (path, state)
         })
         .collect();
-    let node =
-        locate(&Sources { arguments, manifests, kubelet_config, kubelet_flags, kubeadm_config, hostname });
+    let node = locate(&Sources {
+        arguments,
+        manifests,
+        kubelet_config,
+        kubelet_flags,
+        kubelet_instance,
+        kubeadm_config,
+        hostname,
+    });
 
     let mut snapshot = Snapshot::new(node);
     let located: Vec<_> =

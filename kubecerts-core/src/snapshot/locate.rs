@@ -43,6 +43,8 @@ pub struct Sources {
     pub kubelet_config: Option<(TreePath, FileState)>,
     /// The flags of the kubelet, `kubeadm-flags.env`.
     pub kubelet_flags: Option<(TreePath, FileState)>,
+    /// What kubeadm merges into the kubelet's configuration of this node alone, `instance-config.yaml`.
+    pub kubelet_instance: Option<(TreePath, FileState)>,
     /// The kubeadm configuration, when one was given.
     pub kubeadm_config: Option<(TreePath, FileState)>,
     /// The host's own name, from which kubeadm derives the node's name.
@@ -102,6 +104,7 @@ pub struct NodeFacts {
     endpoints: Vec<Endpoint>,
     kubelet: Option<KubeletConfig>,
     kubelet_flags: KubeletFlags,
+    kubelet_instance: Option<KubeletConfig>,
     signing_duration: Option<Stated<String>>,
     problems: Vec<SourceProblem>,
 }
@@ -173,12 +176,16 @@ impl NodeFacts {
         self.kubelet.as_ref()
     }
 
-    /// Returns the socket of the container runtime: of the kubelet's flags, else of its configuration; `None` when neither says.
+    /// Returns the socket of the container runtime: of the kubelet's flags, else of its configuration, else of what kubeadm
+    /// merges into that for this node (`instance-config.yaml`, 1.32 and later); `None` when nothing says.
     #[must_use]
     pub fn runtime_endpoint(&self) -> Option<Stated<String>> {
-        let flag = self.kubelet_flags.flag("container-runtime-endpoint").filter(|text| !text.is_empty());
-        let configured = self.kubelet.as_ref().and_then(KubeletConfig::container_runtime_endpoint);
-        let stated = flag.or(configured.filter(|text| !text.is_empty()))?;
+        let flag = self.kubelet_flags.flag("container-runtime-endpoint");
+        // The kubelet itself reads the merged file only, so what was merged counts when that one is damaged or was made anew.
+        let configured = [&self.kubelet, &self.kubelet_instance].into_iter().flatten();
+        let mut stated =
+            flag.into_iter().chain(configured.filter_map(KubeletConfig::container_runtime_endpoint));
+        let stated = stated.find(|text| !text.is_empty())?;
         Some(Stated { value: stated.to_owned(), source: PathSource::KubeletConfig })
     }
 
@@ -256,17 +263,24 @@ fn manifests_of(arguments: &Arguments, kubelet: Option<&KubeletConfig>) -> TreeP
 #[must_use]
 pub fn locate(sources: &Sources) -> NodeFacts {
     let mut problems = Vec::new();
-    let Sources { arguments, manifests, kubelet_config, kubelet_flags, kubeadm_config, hostname } = sources;
+    let Sources {
+        arguments,
+        manifests,
+        kubelet_config,
+        kubelet_flags,
+        kubelet_instance,
+        kubeadm_config,
+        hostname,
+    } = sources;
 
     let (pods, paths) = parse_pods(manifests, &mut problems);
-    let kubelet = kubelet_config.as_ref().and_then(|(path, state)| {
-        parse_source(
-            path,
-            state,
-            |bytes| KubeletConfig::parse(bytes).map_err(|damage| damage.to_string()),
-            &mut problems,
-        )
-    });
+    let mut parse_kubelet = |source: &Option<(TreePath, FileState)>| {
+        let (path, state) = source.as_ref()?;
+        let parse = |bytes: &[u8]| KubeletConfig::parse(bytes).map_err(|damage| damage.to_string());
+        parse_source(path, state, parse, &mut problems)
+    };
+    let kubelet = parse_kubelet(kubelet_config);
+    let kubelet_instance = parse_kubelet(kubelet_instance);
     let kubeadm = kubeadm_config.as_ref().and_then(|(path, state)| {
         parse_source(
             path,
@@ -301,6 +315,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
             .as_ref()
             .and_then(|(_, state)| Some(KubeletFlags::parse(state.content()?.secret_bytes())))
             .unwrap_or_default(),
+        kubelet_instance,
         manifests: paths,
         components: pods.keys().copied().collect(),
         layout,
@@ -532,4 +547,41 @@ fn etcd_placement(kubeadm: Option<&KubeadmConfig>, pods: &Pods) -> EtcdPlacement
 /// Splits a flag that is a list of URLs.
 fn urls(flag: &str) -> Vec<String> {
     flag.split(',').map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::SecretBytes;
+    use crate::snapshot::{FileContent, FileMeta};
+
+    fn endpoint(flags: &str, config: &str, instance: &str) -> Option<String> {
+        let file = |text: &str| {
+            let path = TreePath::parse("/var/lib/kubelet/file").unwrap();
+            let content =
+                FileContent::new(SecretBytes::from(text.as_bytes().to_vec()), FileMeta::with_mode(0o600));
+            Some((path, FileState::Present(content)))
+        };
+        let sources = Sources {
+            kubelet_config: file(config),
+            kubelet_flags: file(flags),
+            kubelet_instance: file(instance),
+            ..Sources::default()
+        };
+        locate(&sources).runtime_endpoint().map(|stated| stated.value)
+    }
+
+    #[test]
+    fn the_kubelet_s_flags_state_the_runtime_before_its_files() {
+        let flags = "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=/run/a.sock\"";
+        let (config, instance) =
+            ("containerRuntimeEndpoint: unix:///run/b.sock", "containerRuntimeEndpoint: unix:///run/c.sock");
+        let stated = |text: &str| Some(text.to_owned());
+        assert_eq!(endpoint(flags, config, instance), stated("/run/a.sock"));
+        assert_eq!(endpoint("", config, instance), stated("unix:///run/b.sock"));
+        for silent in ["{}", "containerRuntimeEndpoint: ''", "- damaged"] {
+            assert_eq!(endpoint("", silent, instance), stated("unix:///run/c.sock"));
+            assert_eq!(endpoint("", silent, "{}"), None);
+        }
+    }
 }
