@@ -7,6 +7,11 @@ use std::time::Duration;
 use kubecerts_core::catalog::Component;
 use kubecerts_core::time::Moment;
 
+mod docker;
+mod http;
+
+pub use docker::Docker;
+
 /// A container runtime, as far as the control plane of a node is concerned.
 pub trait Runtime {
     /// Returns what it is and how it is reached, for people: `containerd 1.7.24, CRI v1 at unix:///run/containerd/containerd.sock`.
