@@ -9,8 +9,10 @@ use kubecerts_core::time::Moment;
 
 mod docker;
 mod http;
+mod select;
 
 pub use docker::Docker;
+pub use select::{Reason, RuntimeArguments, RuntimeChoice, RuntimeKind, SelectError, is_socket, select};
 
 /// A container runtime, as far as the control plane of a node is concerned.
 pub trait Runtime {
