@@ -9,9 +9,11 @@ use kubecerts_core::time::Moment;
 
 mod docker;
 mod http;
+mod manifest;
 mod select;
 
 pub use docker::Docker;
+pub use manifest::{LeftBehind, ManifestError, restart_by_manifest, restore_left_behind};
 pub use select::{Reason, RuntimeArguments, RuntimeChoice, RuntimeKind, SelectError, is_socket, select};
 
 /// A container runtime, as far as the control plane of a node is concerned.
