@@ -9,10 +9,13 @@ use kubecerts_core::time::Moment;
 
 mod docker;
 mod http;
+mod kubelet;
 mod manifest;
+mod processes;
 mod select;
 
 pub use docker::Docker;
+pub use kubelet::{KubeletCheck, KubeletHealth, KubeletProcess};
 pub use manifest::{LeftBehind, ManifestError, restart_by_manifest, restore_left_behind};
 pub use select::{Reason, RuntimeArguments, RuntimeChoice, RuntimeKind, SelectError, is_socket, select};
 
