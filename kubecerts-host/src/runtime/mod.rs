@@ -13,11 +13,13 @@ mod kubelet;
 mod manifest;
 mod processes;
 mod select;
+mod units;
 
 pub use docker::Docker;
 pub use kubelet::{KubeletCheck, KubeletHealth, KubeletProcess};
 pub use manifest::{LeftBehind, ManifestError, restart_by_manifest, restore_left_behind};
 pub use select::{Reason, RuntimeArguments, RuntimeChoice, RuntimeKind, SelectError, is_socket, select};
+pub use units::{Systemctl, UnitError, Units};
 
 /// A container runtime, as far as the control plane of a node is concerned.
 pub trait Runtime {
