@@ -12,12 +12,14 @@ mod http;
 mod kubelet;
 mod manifest;
 mod processes;
+mod restarter;
 mod select;
 mod units;
 
 pub use docker::Docker;
 pub use kubelet::{KubeletCheck, KubeletHealth, KubeletProcess};
 pub use manifest::{LeftBehind, ManifestError, restart_by_manifest, restore_left_behind};
+pub use restarter::NodeRestarter;
 pub use select::{Reason, RuntimeArguments, RuntimeChoice, RuntimeKind, SelectError, is_socket, select};
 pub use units::{Systemctl, UnitError, Units};
 
