@@ -13,6 +13,8 @@ pub mod disk;
 pub mod etcd;
 mod node;
 #[cfg(feature = "live")]
+mod plant;
+#[cfg(feature = "live")]
 pub mod probe;
 mod rivals;
 #[cfg(feature = "live")]
@@ -28,6 +30,8 @@ mod system;
 pub use apply::{ApplyError, Report, Written, apply};
 pub use disk::transaction::Event;
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
+#[cfg(feature = "live")]
+pub use plant::{Plant, PlantError, PlantOptions};
 pub use rivals::Rival;
 pub use scratch::{ScratchError, make_directories, new_scratch_directory};
 pub use session::{Session, SessionError};

@@ -166,6 +166,23 @@ impl FindingCode {
     }
 }
 
+impl FindingCode {
+    /// Returns whether it is about what runs, and not about files.
+    #[must_use]
+    pub const fn is_of_running(self) -> bool {
+        matches!(
+            self,
+            Self::EndpointBroken
+                | Self::EndpointDown
+                | Self::EtcdUnwell
+                | Self::NotObserved
+                | Self::ServedExpired
+                | Self::StaleInMemory
+                | Self::Unhealthy
+        )
+    }
+}
+
 impl fmt::Display for FindingCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

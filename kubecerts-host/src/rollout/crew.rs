@@ -55,6 +55,14 @@ pub enum RestartError {
         /// How that was seen.
         detail: String,
     },
+    /// The container runtime cannot be reached. Nothing was stopped.
+    #[error("cannot restart {component}: {detail}")]
+    NoRuntime {
+        /// What was to be restarted.
+        component: Component,
+        /// Why not.
+        detail: String,
+    },
     /// There is nothing that could be restarted.
     #[error("no running {component} was found to restart: {detail}")]
     NotFound {
@@ -91,7 +99,7 @@ impl RestartError {
     #[must_use]
     pub const fn has_stopped(&self) -> bool {
         match self {
-            Self::NoKubelet { .. } | Self::NotFound { .. } => false,
+            Self::NoKubelet { .. } | Self::NoRuntime { .. } | Self::NotFound { .. } => false,
             Self::Deadline { .. } | Self::Runtime(_) | Self::Failed { .. } => true,
         }
     }

@@ -165,6 +165,31 @@ pub fn roll_out(
     Rollout { steps, undone }
 }
 
+/// Looks at `components` until they use everything in `inventory`, or `deadline` is over, and returns what was seen last.
+///
+/// Nothing is restarted. What a program picks up by itself and shows to nobody is not waited for.
+pub fn wait(
+    components: &BTreeSet<Component>,
+    inventory: &Inventory,
+    deadline: Duration,
+    probe: &mut dyn Probe,
+    clock: &mut dyn Clock,
+    observer: &mut dyn FnMut(Event<'_>),
+) -> Observations {
+    let begun = clock.elapsed();
+    loop {
+        let seen = probe.observe(components);
+        let missing = components.iter().find_map(|component| {
+            let goal = Goal { component: *component, inventory, replaced: None };
+            Some((*component, lacks(&goal, &seen)?))
+        });
+        let waited = clock.elapsed().saturating_sub(begun);
+        let Some((component, lacks)) = missing.filter(|_| waited < deadline) else { return seen };
+        observer(Event::Waiting { component, lacks: &lacks, waited, deadline });
+        clock.pause(Patience::default().pause);
+    }
+}
+
 /// Without a kubelet nothing that is stopped comes back, so one that is not well goes first and not last.
 fn lead_with_a_dead_kubelet(tasks: &mut [Task], crew: &mut Crew<'_>) {
     let Some(last) = tasks.iter().position(|task| task.component == Component::Kubelet) else { return };
