@@ -44,7 +44,8 @@ fn a_hundred_renewals_of_a_running_etcd_break_hardly_a_handshake() {
     let mut etcd = started.remove(0);
     let node = open(root.path());
     let client = Arc::new(client(&tree));
-    let ports = [(LeafSlot::EtcdServer, etcd.port), (LeafSlot::EtcdPeer, etcd.peer_port)];
+    let [port, peer_port] = etcd.ports;
+    let ports = [(LeafSlot::EtcdServer, port), (LeafSlot::EtcdPeer, peer_port)];
     let is_over = AtomicBool::new(false);
 
     let counts = thread::scope(|scope| {

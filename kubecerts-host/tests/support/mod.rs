@@ -14,17 +14,17 @@ use kubecerts_testkit::MemoryTree;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running etcd, which ends with the value.
-pub struct Etcd {
+pub(crate) struct Etcd {
     child: Child,
     log: PathBuf,
-    pub port: u16,
-    pub peer_port: u16,
+    /// The port for clients and the one for other members.
+    pub(crate) ports: [u16; 2],
 }
 
 impl Etcd {
     /// Starts the members of a new cluster, each with a name and the directory of its certificates, in which it keeps its
     /// data too. Returns `None` where no etcd is installed.
-    pub fn start(members: &[(&str, &Path)]) -> Option<Vec<Self>> {
+    pub(crate) fn start(members: &[(&str, &Path)]) -> Option<Vec<Self>> {
         if !installed() {
             return None;
         }
@@ -69,13 +69,13 @@ impl Etcd {
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { child, log, port, peer_port }
+        Self { child, log, ports: [port, peer_port] }
     }
 
     /// Waits until the member listens for clients, which it does once it has joined.
     fn ready(mut self) -> Self {
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err() {
             assert_eq!(self.child.try_wait().unwrap(), None, "etcd has ended: {}", self.log());
             assert!(begun.elapsed() < PATIENCE, "etcd does not listen: {}", self.log());
             sleep(Duration::from_millis(20));
@@ -83,21 +83,21 @@ impl Etcd {
         self
     }
 
-    pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+    pub(crate) fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.ports[0])
     }
 
     /// Returns what the member has said.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
     /// Returns whether the process that was started still runs.
-    pub fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }
@@ -105,20 +105,22 @@ impl Etcd {
 impl Drop for Etcd {
     fn drop(&mut self) {
         // A stopped process can be killed too.
-        let _ = self.child.kill();
+        if self.runs() {
+            self.signal(Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }
 
 /// Returns the member at `url` with the authority and the client of `tree`.
-pub fn member(url: &str, tree: &MemoryTree) -> EtcdMember {
+pub(crate) fn member(url: &str, tree: &MemoryTree) -> EtcdMember {
     let file = |name: &str| tree.read_file(&format!("{ETCD_PKI}{name}")).to_vec();
     let key = SecretBytes::new(file("healthcheck-client.key"));
     EtcdMember::new(url, file("ca.crt"), file("healthcheck-client.crt"), key)
 }
 
 /// Writes all files of `tree` below `root`, and returns the directory of etcd's.
-pub fn write(tree: &MemoryTree, root: &Path) -> PathBuf {
+pub(crate) fn write(tree: &MemoryTree, root: &Path) -> PathBuf {
     for (path, content, mode) in tree.files() {
         let target = root.join(path.as_str().trim_start_matches('/'));
         fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -139,7 +141,7 @@ fn installed() -> bool {
     found
 }
 
-pub const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd/";
+pub(crate) const ETCD_PKI: &str = "/etc/kubernetes/pki/etcd/";
 
 /// Longer than anything that works takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
