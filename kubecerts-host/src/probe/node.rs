@@ -110,7 +110,7 @@ impl NodeProbe {
                 let endpoint = endpoint.clone();
                 looks.spawn(async move {
                     let handshake = shake(&endpoint, deadline).await;
-                    Answer::Sighting(Sighting::new(endpoint, handshake))
+                    Answer::Sighting(Box::new(Sighting::new(endpoint, handshake)))
                 });
             }
             for path in service.health_paths() {
@@ -124,7 +124,7 @@ impl NodeProbe {
         }
         while let Some(answer) = looks.join_next().await {
             match answer {
-                Ok(Answer::Sighting(sighting)) => seen.sightings.push(sighting),
+                Ok(Answer::Sighting(sighting)) => seen.sightings.push(*sighting),
                 Ok(Answer::Health(report)) => seen.health.push(report),
                 Err(error) => {
                     seen.gaps.push(format!("a look at an endpoint failed: {}", line(&error.to_string())))
@@ -202,7 +202,7 @@ impl fmt::Debug for NodeProbe {
 }
 
 enum Answer {
-    Sighting(Sighting),
+    Sighting(Box<Sighting>),
     Health(HealthReport),
 }
 

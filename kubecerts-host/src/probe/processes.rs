@@ -104,7 +104,8 @@ const READ_LIMIT: u64 = 8 << 10;
 mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
-    use std::time::{SystemTime, UNIX_EPOCH};
+    use std::thread::sleep;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use tempfile::TempDir;
 
@@ -175,10 +176,19 @@ mod tests {
         let mut child =
             Command::new("sleep").arg0("kube-scheduler").arg("60").stdin(Stdio::null()).spawn().unwrap();
         let after = moment(clock());
-        let runs = processes(Path::new("/proc")).unwrap();
+        // The arguments of a program are to be seen a moment after it has been started.
+        let look = |_| {
+            let runs = processes(Path::new("/proc")).unwrap();
+            let run = runs.into_iter().find(|run| run.source == RunSource::Process { pid: child.id() });
+            run.or_else(|| {
+                sleep(Duration::from_millis(10));
+                None
+            })
+        };
+        let run = (0..1000).find_map(look);
         child.kill().unwrap();
         child.wait().unwrap();
-        let run = runs.iter().find(|run| run.source == RunSource::Process { pid: child.id() }).unwrap();
+        let run = run.expect("the child is in the list");
         assert_eq!(run.component, Component::Scheduler);
         let started = run.started.unwrap();
         assert!(before <= started && started <= after, "{before} {started} {after}");
