@@ -17,7 +17,7 @@ use tonic::codegen::http::{Request, Response, Uri};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::{Code, Status};
 
-#[expect(unreachable_pub, unused_qualifications, reason = "generated code")]
+#[expect(clippy::enum_variant_names, unreachable_pub, unused_qualifications, reason = "generated code")]
 #[rustfmt::skip]
 #[path = "generated/runtime.v1.rs"]
 mod generated;

@@ -6,6 +6,7 @@
 //! the next collection; back again, it is the same pod, with its back-off. A manifest that changes is another pod.
 
 mod backoff;
+mod credential;
 mod healthz;
 mod source;
 mod worker;
@@ -15,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use kubecerts_core::time::Timestamp;
 
 use crate::cri::Cri;
 use crate::pod::Site;
@@ -76,6 +79,11 @@ impl Kubelet {
     /// # Errors
     /// The reason why a real one would exit.
     pub fn start(options: KubeletOptions) -> Result<Self, String> {
+        if let Some(kubeconfig) = &options.kubeconfig {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let now = Timestamp::from_unix(i64::try_from(now).unwrap_or(i64::MAX));
+            credential::check(kubeconfig, &options.root, now)?;
+        }
         let bind = |address| {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
