@@ -21,7 +21,7 @@ fn a_static_pod_runs_in_containerd_and_nothing_is_left_of_it() {
         let begun = Instant::now();
         let pod = pods.start(MANIFEST.as_bytes());
         eprintln!("{} runs after {:?}", pod.name, begun.elapsed());
-        assert_eq!(pods.ready(), [pod.sandbox.clone()]);
+        assert_eq!(pods.ready(), std::slice::from_ref(&pod.sandbox));
         assert_eq!(pod.containers.len(), 1);
         pods.stop(&pod.sandbox);
         assert_eq!(pods.ready(), [""; 0]);
