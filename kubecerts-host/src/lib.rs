@@ -11,6 +11,8 @@ mod apply;
 pub mod disk;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(feature = "etcd")]
+mod grpc;
 mod node;
 #[cfg(feature = "live")]
 mod plant;

@@ -1,12 +1,9 @@
 //! A connection to a member: TCP, then TLS, then HTTP/2, each with its own way to fail.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -16,8 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response, Uri};
-use tonic::codegen::{BoxFuture, Service};
+use tonic::codegen::http::Uri;
 
 use super::EtcdError;
 use super::credentials::Client;
@@ -27,6 +23,7 @@ use super::generated::kv_client::KvClient;
 use super::generated::maintenance_client::MaintenanceClient;
 use super::member::CLIENT_PORT;
 use super::observed::{Fault, Observed};
+use crate::grpc::{Requests, chain};
 
 /// An open connection, on which nothing is retried.
 pub(super) struct Connection {
@@ -122,24 +119,6 @@ impl Connection {
     }
 }
 
-/// Sends requests over one connection of HTTP/2.
-#[derive(Clone)]
-pub(super) struct Requests(http2::SendRequest<Body>);
-
-impl Service<Request<Body>> for Requests {
-    type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = BoxFuture<Self::Response, Self::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
-}
-
 /// Who is at the other end, as far as errors have to say it.
 struct Peer {
     endpoint: String,
@@ -159,10 +138,4 @@ impl Peer {
             _ => EtcdError::Unreachable { endpoint, detail: text.to_owned() },
         }
     }
-}
-
-/// Returns the messages of `error` and all its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
