@@ -7,6 +7,7 @@ use std::time::Duration;
 use kubecerts_core::catalog::Component;
 use kubecerts_core::time::Moment;
 
+pub mod cri;
 mod docker;
 mod http;
 mod kubelet;
@@ -16,6 +17,7 @@ mod restarter;
 mod select;
 mod units;
 
+pub use cri::Cri;
 pub use docker::Docker;
 pub use kubelet::{KubeletCheck, KubeletHealth, KubeletProcess};
 pub use manifest::{LeftBehind, ManifestError, restart_by_manifest, restore_left_behind};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kubecerts_core::catalog::KubernetesVersion;
 use kubecerts_core::snapshot::NodeFacts;
 
-use super::{Docker, Runtime, RuntimeError};
+use super::{Cri, Docker, Runtime, RuntimeError};
 
 /// Decides which runtime the node has. `exists` tells whether there is a socket at a path; [`is_socket`] for this host.
 ///
@@ -127,11 +127,7 @@ impl RuntimeChoice {
         Ok(match self.kind {
             RuntimeKind::Manifest => None,
             RuntimeKind::Docker => Some(Box::new(Docker::connect(endpoint, deadline)?)),
-            // CRI CLIENT GOES HERE: `Some(Box::new(super::Cri::connect(endpoint, deadline)?))`.
-            RuntimeKind::Cri => {
-                let (endpoint, detail) = (endpoint.to_owned(), "CRI is not spoken yet".to_owned());
-                return Err(RuntimeError::Endpoint { endpoint, detail });
-            }
+            RuntimeKind::Cri => Some(Box::new(Cri::connect(endpoint, deadline)?)),
         })
     }
 }
