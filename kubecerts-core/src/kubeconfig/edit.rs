@@ -1,4 +1,4 @@
-//! Replaces embedded certificates and keys, and leaves every other byte of the file as it is.
+//! Replaces certificates and keys, or refers to a file with both, and leaves every other byte as it is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,17 +8,17 @@ use granit_parser::ScalarStyle;
 use zeroize::Zeroizing;
 
 use super::{
-    CERTIFICATE_AUTHORITY_DATA, CLIENT_CERTIFICATE_DATA, CLIENT_KEY_DATA, DamagedKubeconfig, Kubeconfig,
-    entry_name,
+    CERTIFICATE_AUTHORITY_DATA, CLIENT_CERTIFICATE, CLIENT_CERTIFICATE_DATA, CLIENT_KEY, CLIENT_KEY_DATA,
+    DamagedKubeconfig, KeySource, Kubeconfig, Source, entry_name,
 };
 use crate::secret::SecretBytes;
 use crate::yaml::{self, Node, Stream};
 
 /// Returns the kubeconfig `bytes` with the values that `edit` asks for.
 ///
-/// Only the scalars that hold these values are replaced, by base64 on one line: comments, order, line ends,
-/// other users and quotes stay. A block scalar becomes a plain one. The result is parsed again, and is
-/// returned only when it differs from the original in exactly these values.
+/// Only the scalars that hold these values are replaced, by base64 on one line or by a path: comments, order,
+/// line ends, other users and quotes stay. A block scalar becomes a plain one. The result is parsed again, and
+/// is returned only when it differs from the original in exactly these values.
 ///
 /// # Errors
 /// [`EditError`] when the file is damaged, a value is not there to be replaced, or replacing it in place
@@ -26,21 +26,34 @@ use crate::yaml::{self, Node, Stream};
 pub fn edit(bytes: &[u8], edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
     Kubeconfig::parse(bytes)?;
     let stream = yaml::parse_first(bytes).map_err(DamagedKubeconfig::from)?;
-    let values = edit.values();
-    let mut patches = Vec::new();
-    let mut replaced = BTreeMap::new();
-    for value in &values {
-        let (key, node) = find(&stream, value)?;
+    let mut scalars = Vec::new();
+    for value in edit.values() {
+        let (key, node) = find(&stream, &value)?;
         if value.text.is_empty() {
             // Empty data are absent data: a file reference beside them would come into force.
             return Err(EditError::NotVerified);
         }
-        patches.extend(patch(bytes, key, node, &value.text).ok_or(EditError::NotVerified)?);
-        replaced.insert(node.index(), value.text.as_str());
+        scalars.push(NewScalar { key, node, text: value.text });
+    }
+    if let Some(Reference { user, path }) = edit.reference {
+        for (data, file) in [(CLIENT_CERTIFICATE_DATA, CLIENT_CERTIFICATE), (CLIENT_KEY_DATA, CLIENT_KEY)] {
+            scalars.extend(refer(&stream, user, data, file, path)?);
+        }
+    }
+    let mut patches = Vec::new();
+    let mut replaced = BTreeMap::new();
+    for NewScalar { key, node, text } in &scalars {
+        patches.extend(patch(bytes, *key, *node, text).ok_or(EditError::NotVerified)?);
+        replaced.insert(node.index(), text.as_str());
     }
     let result = apply(bytes, patches).ok_or(EditError::NotVerified)?;
     let reread = yaml::parse_first(result.secret_bytes()).map_err(|_| EditError::NotVerified)?;
-    if stream.says_the_same(&reread, &replaced) { Ok(result) } else { Err(EditError::NotVerified) }
+    if !stream.says_the_same(&reread, &replaced) {
+        return Err(EditError::NotVerified);
+    }
+    // Of a key that occurs twice only one was renamed.
+    let refers = edit.reference.is_none_or(|reference| reference.is_in(result.secret_bytes()));
+    if refers { Ok(result) } else { Err(EditError::NotVerified) }
 }
 
 /// The values to replace in a kubeconfig; nothing by default.
@@ -48,6 +61,7 @@ pub fn edit(bytes: &[u8], edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
 pub struct Edit<'a> {
     cluster: Option<(&'a str, &'a [u8])>,
     user: Option<UserEdit<'a>>,
+    reference: Option<Reference<'a>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +88,18 @@ impl<'a> Edit<'a> {
     /// if a key is given.
     #[must_use]
     pub fn client(self, certificate: &'a [u8], key: Option<&'a SecretBytes>, user: &'a str) -> Self {
-        Self { user: Some(UserEdit { name: user, certificate, key }), ..self }
+        Self { user: Some(UserEdit { name: user, certificate, key }), reference: None, ..self }
+    }
+
+    /// Also makes `user` refer to the file `path` for its certificate and its key, instead of embedding them or referring
+    /// elsewhere. It takes the place of an earlier [`client`](Self::client).
+    #[must_use]
+    pub fn reference(self, path: &'a str, user: &'a str) -> Self {
+        Self { user: None, reference: Some(Reference { user, path }), ..self }
     }
 
     fn values(&self) -> Vec<NewValue<'a>> {
-        let Self { cluster, user } = *self;
+        let Self { cluster, user, reference: _ } = *self;
         let mut values = Vec::new();
         if let Some((name, certificates)) = cluster {
             values.push(NewValue::new(Entry::Cluster, name, CERTIFICATE_AUTHORITY_DATA, certificates));
@@ -137,10 +158,51 @@ pub enum EditError {
     NotVerified,
 }
 
+/// A file that holds certificate and key of a user.
+#[derive(Clone, Copy, Debug)]
+struct Reference<'a> {
+    user: &'a str,
+    path: &'a str,
+}
+
+impl Reference<'_> {
+    fn is_in(self, kubeconfig: &[u8]) -> bool {
+        let Self { user, path } = self;
+        let parsed = Kubeconfig::parse(kubeconfig).ok();
+        parsed.as_ref().and_then(|kubeconfig| kubeconfig.user(user)).is_some_and(|user| {
+            *user.client_certificate() == Source::File(path.to_owned())
+                && *user.client_key() == KeySource::File(path.to_owned())
+        })
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Entry {
     Cluster,
     User,
+}
+
+impl Entry {
+    const fn list(self) -> &'static str {
+        match self {
+            Self::Cluster => "clusters",
+            Self::User => "users",
+        }
+    }
+
+    const fn body(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::User => "user",
+        }
+    }
+}
+
+/// A scalar of the file, the key that stands before it (or the scalar itself, when it is a key), and what it is to say.
+struct NewScalar<'a> {
+    key: Node<'a>,
+    node: Node<'a>,
+    text: Zeroizing<String>,
 }
 
 /// A value to write, found by the kind and name of its entry and its key.
@@ -160,28 +222,73 @@ impl<'a> NewValue<'a> {
 /// Returns the key and the value as they stand in the file.
 fn find<'a>(stream: &'a Stream, value: &NewValue<'_>) -> Result<(Node<'a>, Node<'a>), EditError> {
     let NewValue { entry, name, key, text: _ } = *value;
-    let owned = || name.to_owned();
-    let (list, body) = match entry {
-        Entry::Cluster => ("clusters", "cluster"),
-        Entry::User => ("users", "user"),
-    };
-    let absent = || match entry {
-        Entry::Cluster => EditError::NoCluster { name: owned() },
-        Entry::User => EditError::NoUser { name: owned() },
-    };
-    let missing = || EditError::Missing { entry: body, name: owned(), key };
-    let root = stream.first_mapping().map_err(DamagedKubeconfig::from)?;
-    let entries = root.get(list).ok_or_else(absent)?;
-    let entry = entries.items().find(|entry| entry_name(*entry) == name).ok_or_else(absent)?;
-    let mapping = entry.get(body).ok_or_else(missing)?;
+    let mapping = body(stream, entry, name, key)?;
+    let missing = || EditError::Missing { entry: entry.body(), name: name.to_owned(), key };
     let (key_node, node) = mapping.entry(key).ok_or_else(missing)?;
     if node.as_str().is_none_or(|text| text.trim().is_empty()) {
         return Err(missing());
     }
-    if [root, entries, entry, mapping, key_node, node].into_iter().any(Node::is_shared) {
-        return Err(EditError::Shared { entry: body, name: owned(), key });
+    if [key_node, node].into_iter().any(Node::is_shared) {
+        return Err(EditError::Shared { entry: entry.body(), name: name.to_owned(), key });
     }
     Ok((key_node, node))
+}
+
+/// Returns the scalars with which `user` refers to `path` under the key `file`, and no longer embeds anything under `data`.
+fn refer<'a>(
+    stream: &'a Stream,
+    user: &str,
+    data: &'static str,
+    file: &'static str,
+    path: &str,
+) -> Result<Vec<NewScalar<'a>>, EditError> {
+    let entry = Entry::User;
+    let mapping = body(stream, entry, user, data)?;
+    let owned = |key| (entry.body(), user.to_owned(), key);
+    let scalar = |key: &'static str| match mapping.entry(key) {
+        None => Ok(None),
+        Some((key_node, node)) if key_node.is_shared() || node.is_shared() => {
+            let (entry, name, key) = owned(key);
+            Err(EditError::Shared { entry, name, key })
+        }
+        // What has no text has no place for one.
+        Some((_, node)) if node.as_str().is_none() => {
+            let (entry, name, key) = owned(key);
+            Err(EditError::Missing { entry, name, key })
+        }
+        Some(found) => Ok(Some(found)),
+    };
+    let say = |key, node, text: &str| NewScalar { key, node, text: Zeroizing::new(text.to_owned()) };
+    match (scalar(data)?, scalar(file)?) {
+        (None, None) => {
+            let (entry, name, key) = owned(file);
+            Err(EditError::Missing { entry, name, key })
+        }
+        (Some((key, node)), None) => Ok(vec![say(key, key, file), say(key, node, path)]),
+        (None, Some((key, node))) => Ok(vec![say(key, node, path)]),
+        // Empty data are absent data, so the file comes into force.
+        (Some((key, node)), Some((file_key, file_node))) => {
+            Ok(vec![say(key, node, ""), say(file_key, file_node, path)])
+        }
+    }
+}
+
+/// Returns the mapping with the fields of the entry `name`, in which `key` is to be changed.
+fn body<'a>(stream: &'a Stream, entry: Entry, name: &str, key: &'static str) -> Result<Node<'a>, EditError> {
+    let owned = || name.to_owned();
+    let (list, kind) = (entry.list(), entry.body());
+    let absent = || match entry {
+        Entry::Cluster => EditError::NoCluster { name: owned() },
+        Entry::User => EditError::NoUser { name: owned() },
+    };
+    let root = stream.first_mapping().map_err(DamagedKubeconfig::from)?;
+    let entries = root.get(list).ok_or_else(absent)?;
+    let item = entries.items().find(|item| entry_name(*item) == name).ok_or_else(absent)?;
+    let mapping = item.get(kind).ok_or_else(|| EditError::Missing { entry: kind, name: owned(), key })?;
+    if [root, entries, item, mapping].into_iter().any(Node::is_shared) {
+        return Err(EditError::Shared { entry: kind, name: owned(), key });
+    }
+    Ok(mapping)
 }
 
 /// A range of the file and what takes its place.
@@ -190,8 +297,11 @@ struct Patch {
     text: Zeroizing<String>,
 }
 
-/// Returns what has to change so that the scalar `node` says `text`.
+/// Returns what has to change so that the scalar `node` says `text`, or `None` when quotes would have to be escaped.
 fn patch(bytes: &[u8], key: Node<'_>, node: Node<'_>, text: &str) -> Option<Vec<Patch>> {
+    if text.contains(['\'', '"', '\\']) {
+        return None;
+    }
     let quoted = |quote: &str| Zeroizing::new([quote, text, quote].concat());
     let plain = || if reads_as_text(text) { Zeroizing::new(text.to_owned()) } else { quoted("\"") };
     let span = node.span();
@@ -232,8 +342,12 @@ fn block_header(bytes: &[u8], key_end: usize) -> Option<Range<usize>> {
     Some(at..at + 1 + modifiers)
 }
 
-/// Returns whether no YAML reader takes the plain base64 `text` for a null, a boolean or a number.
-fn reads_as_text(text: &str) -> bool {
+/// Returns whether every YAML reader takes the plain `text`, which is base64, a path or a key, for a text: not for a null, a
+/// boolean or a number, and all of it.
+pub(crate) fn reads_as_text(text: &str) -> bool {
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=._-".contains(&byte)) {
+        return false;
+    }
     let word = ["", "null", "Null", "NULL", "true", "True", "TRUE"].contains(&text);
     let numeric = text.starts_with(|c: char| c.is_ascii_digit() || c == '+')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+');
@@ -260,7 +374,7 @@ fn apply(bytes: &[u8], mut patches: Vec<Patch>) -> Option<SecretBytes> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{KeySource, Source, user_key};
+    use super::super::user_key;
     use super::*;
 
     /// `-----BEGIN` and more, as every PEM file has it.
@@ -383,6 +497,63 @@ mod tests {
         ));
     }
 
+    const PEM: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
+    fn referring(text: &str) -> Result<String, EditError> {
+        let done = edit(text.as_bytes(), &Edit::new().reference(PEM, "me"))?;
+        Ok(String::from_utf8(done.secret_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn embedded_credentials_become_a_reference() {
+        let text = format!(
+            "# mine\nusers:\n- name: other\n  user: {{client-key-data: {OLD}}}\n- name: me\n  user:\n    \
+             client-key-data: |\n      LS0t\n      LS0t\n    'client-certificate-data': \"{OLD}\" # until May\n"
+        );
+        let expected = text
+            .replace("client-key-data: |\n      LS0t\n      LS0t\n", &format!("client-key: {PEM}\n"))
+            .replace(
+                &format!("'client-certificate-data': \"{OLD}\""),
+                &format!("'client-certificate': \"{PEM}\""),
+            );
+        assert_eq!(referring(&text), Ok(expected));
+    }
+
+    #[test]
+    fn a_reference_elsewhere_is_turned_round_and_data_beside_it_are_emptied() {
+        let text = "users: [{name: me, user: {client-certificate: old.pem, client-key: old.key}}]";
+        let expected =
+            format!("users: [{{name: me, user: {{client-certificate: {PEM}, client-key: {PEM}}}}}]");
+        assert_eq!(referring(text), Ok(expected.clone()));
+        let text = text.replace("}}]", &format!(", client-key-data: {OLD}}}}}]"));
+        assert_eq!(referring(&text), Ok(expected.replace("}}]", ", client-key-data: \"\"}}]")));
+    }
+
+    #[test]
+    fn a_reference_needs_a_place_for_certificate_and_key() {
+        for (user, key) in [
+            ("{token: x}", CLIENT_CERTIFICATE),
+            ("{client-certificate: x}", CLIENT_KEY),
+            ("{client-certificate: x, client-key: }", CLIENT_KEY),
+            ("{client-certificate: x, client-key-data: []}", CLIENT_KEY_DATA),
+        ] {
+            let missing = EditError::Missing { entry: "user", name: "me".to_owned(), key };
+            assert_eq!(referring(&format!("users: [{{name: me, user: {user}}}]")), Err(missing), "{user}");
+        }
+        let twice = format!(
+            "users: [{{name: me, user: {{client-key: a, client-certificate-data: {OLD}, \
+             client-certificate-data: {OLD}}}}}]"
+        );
+        assert_eq!(referring(&twice), Err(EditError::NotVerified));
+        let odd = edit(b"users: [{name: me, user: {client-certificate: x, client-key: y}}]", &{
+            Edit::new().reference("/a \"b\"", "me")
+        });
+        assert_eq!(odd.err(), Some(EditError::NotVerified));
+        let blank = "users: [{name: me, user: {client-certificate: x, client-key: y}}]";
+        let done = edit(blank.as_bytes(), &Edit::new().reference("/a, b", "me")).unwrap();
+        assert!(done.secret_bytes().ends_with(b"{client-certificate: \"/a, b\", client-key: \"/a, b\"}}]"));
+    }
+
     /// A kubeconfig cut where the three values stand, and how each of them is written.
     fn sample() -> impl Strategy<Value = ([String; 4], [&'static str; 3], bool)> {
         let quote = || prop_oneof![Just(""), Just("'"), Just("\"")];
@@ -457,6 +628,35 @@ mod tests {
         }
 
         #[test]
+        fn all_bytes_outside_the_credentials_stay_when_they_become_a_reference(
+            (pieces, quotes, key_first) in sample()
+        ) {
+            let text = join(&pieces, quotes.map(|quote| format!("{quote}{OLD}{quote}")));
+            let (first, second) =
+                if key_first { (CLIENT_KEY, CLIENT_CERTIFICATE) } else { (CLIENT_CERTIFICATE, CLIENT_KEY) };
+            let renamed = |piece: &String, name: &str| {
+                let (before, after) = piece.rsplit_once(&format!("{name}-data:")).unwrap();
+                format!("{before}{name}:{after}")
+            };
+            let [a, b, c, d] = &pieces;
+            let pieces = [a.clone(), renamed(b, first), renamed(c, second), d.clone()];
+            let quoted = |i: usize, text: &str| [quotes[i], text, quotes[i]].concat();
+            let expected = join(&pieces, [quoted(0, OLD), quoted(1, PEM), quoted(2, PEM)]);
+            let done = referring(&text).unwrap();
+            prop_assert_eq!(&done, &expected);
+
+            let (old, new) = (Kubeconfig::parse(text.as_bytes()).unwrap(), Kubeconfig::parse(done.as_bytes()).unwrap());
+            prop_assert_eq!(new.user("me").unwrap().client_certificate(), &Source::File(PEM.to_owned()));
+            prop_assert_eq!(new.user("me").unwrap().client_key(), &KeySource::File(PEM.to_owned()));
+            prop_assert_eq!(old.clusters(), new.clusters());
+            let others = |config: &Kubeconfig| -> Vec<_> {
+                config.users().iter().filter(|user| user.name() != "me").cloned().collect()
+            };
+            prop_assert_eq!(others(&old), others(&new));
+            prop_assert_eq!(referring(&done), Ok(done));
+        }
+
+        #[test]
         fn damaged_files_are_edited_rightly_or_not_at_all(
             (pieces, quotes, _) in sample(),
             at in any::<prop::sample::Index>(),
@@ -471,6 +671,10 @@ mod tests {
             if let Ok(done) = edit(text.as_bytes(), &Edit::new().client(NEW_CERTIFICATE, Some(&key), "me")) {
                 let key = user_key(done.secret_bytes(), "me").unwrap();
                 prop_assert_eq!(key.secret_bytes(), NEW_KEY);
+            }
+            if let Ok(done) = referring(&text) {
+                let refers = Reference { user: "me", path: PEM }.is_in(done.as_bytes());
+                prop_assert!(refers);
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`Kubeconfig::parse`] gives public data; a private key is never in it, only the fact that there is one.
 //! The key itself comes from [`user_key`], as a secret. [`edit`](fn@edit) replaces embedded certificates and
-//! keys and leaves every other byte as it is. What the certificates say is not judged here.
+//! keys, or makes them references, and leaves every other byte as it is. What the certificates say is not judged here.
 //!
 //! Fields are those of client-go (`tools/clientcmd/api/v1/types.go`). Two entries of the same name are an
 //! error there; here the first one counts, in every function of this module.
@@ -16,6 +16,7 @@ use crate::secret::SecretBytes;
 use crate::yaml::{self, Node, YamlError};
 
 mod edit;
+pub(crate) use edit::reads_as_text;
 pub use edit::{Edit, EditError, edit};
 
 /// A kubeconfig without its secrets.
@@ -262,7 +263,7 @@ impl User {
         let user = body(entry, "user")?;
         Ok(Self {
             name: name(entry)?,
-            client_certificate: Source::parse(user, CLIENT_CERTIFICATE_DATA, "client-certificate")?,
+            client_certificate: Source::parse(user, CLIENT_CERTIFICATE_DATA, CLIENT_CERTIFICATE)?,
             client_key: KeySource::parse(user)?,
             other_credential: user.and_then(|user| {
                 OtherCredential::ALL.into_iter().find(|credential| {
@@ -340,7 +341,7 @@ pub enum KeySource {
 impl KeySource {
     fn parse(mapping: Option<Node<'_>>) -> Result<Self, YamlError> {
         let Some(mapping) = mapping else { return Ok(Self::Absent) };
-        let file = mapping.text("client-key")?;
+        let file = mapping.text(CLIENT_KEY)?;
         Ok(match embedded(mapping, CLIENT_KEY_DATA) {
             Some(Ok(_)) => Self::Data,
             Some(Err(reason)) => Self::Damaged(reason.to_owned()),
@@ -439,7 +440,9 @@ pub enum DanglingContext {
 
 const CERTIFICATE_AUTHORITY_DATA: &str = "certificate-authority-data";
 const CLIENT_CERTIFICATE_DATA: &str = "client-certificate-data";
+const CLIENT_CERTIFICATE: &str = "client-certificate";
 const CLIENT_KEY_DATA: &str = "client-key-data";
+const CLIENT_KEY: &str = "client-key";
 
 /// Returns the mapping `key` of a named entry.
 fn body<'a>(entry: Node<'a>, key: &str) -> Result<Option<Node<'a>>, YamlError> {
