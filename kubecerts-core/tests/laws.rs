@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn only_leaves_and_kubeconfigs_are_written_and_where_the_layout_has_them(
+    fn only_leaves_and_clients_are_written_and_where_the_layout_has_them(
         case in any_case(),
         selection in any_selection(),
     ) {
@@ -95,7 +95,8 @@ proptest! {
         let (_, changes) = case.run(selection, 1);
         for change in changes.changes() {
             prop_assert_eq!(snapshot.layout().path(change.file()), change.path());
-            let renewable = matches!(change.file().slot(), Slot::Leaf(_) | Slot::Kubeconfig(_));
+            let slot = change.file().slot();
+            let renewable = matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_) | Slot::KubeletClient);
             prop_assert!(renewable, "{}", change.path());
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kubecerts_core::catalog::Reload;
+use kubecerts_core::catalog::{FileSlot, Reload};
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inspection::{Inspection, KubeconfigInspection, inspect};
 use kubecerts_core::inventory::{Inventory, KeyFacts};
@@ -193,7 +193,7 @@ impl Text {
     }
 
     fn step(&mut self, step: &Step, inventory: &Inventory) {
-        let Some(spec) = step.certificate() else { return };
+        let Some(spec) = step.certificate() else { return self.reference(step, inventory) };
         let end = spec.validity.not_after();
         let before =
             step.replaced().map(|replaced| format!("{} -> ", replaced.not_after)).unwrap_or_default();
@@ -215,6 +215,22 @@ impl Text {
         let paths: Vec<String> =
             step.writes().iter().map(|write| layout.path(write.file()).to_string()).collect();
         self.line(format!("    writes {}", paths.join(", ")));
+        for note in step.notes() {
+            self.line(format!("    note: {note}"));
+        }
+    }
+
+    /// A kubeconfig that will refer to a certificate elsewhere.
+    fn reference(&mut self, step: &Step, inventory: &Inventory) {
+        if !step.is_repair() {
+            return;
+        }
+        let layout = inventory.node().layout();
+        self.line(format!("  {}", step.slot().name()));
+        self.line(format!("    will refer to {}", layout.path(FileSlot::KubeletClient)));
+        for write in step.writes() {
+            self.line(format!("    writes {}", layout.path(write.file())));
+        }
         for note in step.notes() {
             self.line(format!("    note: {note}"));
         }

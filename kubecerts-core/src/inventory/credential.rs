@@ -37,6 +37,8 @@ pub struct KubeconfigFacts {
     pub embeds_authority: bool,
     /// Why the embedded values cannot be replaced in place, if they cannot: one is absent, or shared by an anchor.
     pub obstacle: Option<EditError>,
+    /// Why the current user cannot be made to refer to a file with certificate and key, if that cannot be done.
+    pub reference_obstacle: Option<EditError>,
 }
 
 impl KubeconfigFacts {
@@ -109,6 +111,7 @@ impl Credential {
         let mut authority = Reading::Absent;
         let mut embeds_authority = false;
         let mut obstacle = None;
+        let mut reference_obstacle = None;
         match &file {
             Err(damage) => {
                 let damage = Damage::der("kubeconfig", damage);
@@ -144,11 +147,19 @@ impl Credential {
                             && !matches!(current.user.client_key(), KeySource::File(_));
                     obstacle =
                         if is_embedded { find_obstacle(bytes, current, embeds_authority) } else { None };
+                    reference_obstacle = find_reference_obstacle(snapshot, bytes, current, embeds_authority);
                 }
             },
         }
-        credential.kubeconfig =
-            Some(KubeconfigFacts { file, dangling, is_embedded, authority, embeds_authority, obstacle });
+        credential.kubeconfig = Some(KubeconfigFacts {
+            file,
+            dangling,
+            is_embedded,
+            authority,
+            embeds_authority,
+            obstacle,
+            reference_obstacle,
+        });
         credential
     }
 
@@ -222,6 +233,21 @@ fn find_obstacle(bytes: &[u8], current: Current<'_>, embeds_authority: bool) -> 
     let mut edit = Edit::new().client(stand_in.secret_bytes(), Some(&stand_in), current.user.name());
     if embeds_authority {
         edit = edit.authority(stand_in.secret_bytes(), current.cluster.name());
+    }
+    kubeconfig::edit(bytes, &edit).err()
+}
+
+/// Makes the current context refer to a file, to see whether a repair could.
+fn find_reference_obstacle(
+    snapshot: &Snapshot,
+    bytes: &[u8],
+    current: Current<'_>,
+    embeds_authority: bool,
+) -> Option<EditError> {
+    let path = snapshot.layout().path(FileSlot::KubeletClient).as_str();
+    let mut edit = Edit::new().reference(path, current.user.name());
+    if embeds_authority {
+        edit = edit.authority(b"stand-in", current.cluster.name());
     }
     kubeconfig::edit(bytes, &edit).err()
 }

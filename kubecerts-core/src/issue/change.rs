@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
 
-/// What a write expects to find at its path. Anything else means that the plan is stale.
+/// What a write expects to find at its path, links followed. Anything else means that the plan is stale.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[expect(clippy::exhaustive_enums, reason = "a write replaces something or nothing")]
 pub enum Expected {
@@ -34,6 +34,7 @@ pub struct Change {
     path: TreePath,
     expected: Expected,
     mode: u32,
+    dated: Option<String>,
     contents: SecretBytes,
 }
 
@@ -47,7 +48,14 @@ impl Change {
         mode: u32,
         contents: SecretBytes,
     ) -> Self {
-        Self { file, path, expected, mode, contents }
+        Self { file, path, expected, mode, dated: None, contents }
+    }
+
+    /// Returns the same write, but to a new file `name` beside the path, which becomes a link to it; with `None` to the path
+    /// itself.
+    #[must_use]
+    pub fn with_dated(self, name: Option<String>) -> Self {
+        Self { dated: name, ..self }
     }
 
     /// Returns the slot of the file.
@@ -72,6 +80,13 @@ impl Change {
     #[must_use]
     pub const fn mode(&self) -> u32 {
         self.mode
+    }
+
+    /// Returns the name of the new file beside the path, when the path itself becomes a link to it: what is expected is then
+    /// what lies behind the link.
+    #[must_use]
+    pub fn dated(&self) -> Option<&str> {
+        self.dated.as_deref()
     }
 
     /// Returns the new content.

@@ -27,7 +27,8 @@ impl Material<'_> {
             FileKind::PublicKey => {
                 SecretBytes::new(encode_public_key(self.key.public_key().as_der()).into_bytes())
             }
-            FileKind::Certificate | FileKind::CertificateAndKey | FileKind::Kubeconfig => {
+            FileKind::CertificateAndKey => certificate_and_key(&self.certificate_pem(), self.key),
+            FileKind::Certificate | FileKind::Kubeconfig => {
                 SecretBytes::new(self.certificate_pem().into_bytes())
             }
         }
@@ -60,6 +61,9 @@ impl Material<'_> {
                 }
                 kubeconfig::edit(old, &edit).map_err(failed)
             }
+            KubeconfigSpec::Refer { .. } | KubeconfigSpec::CreateReferring { .. } => {
+                unreachable!("a kubeconfig that refers to a certificate needs none of its own")
+            }
         }
     }
 
@@ -68,30 +72,92 @@ impl Material<'_> {
     }
 
     fn authority_pem(&self) -> String {
-        self.authority.iter().map(|der| encode_certificate(der)).collect()
+        encode_all(self.authority)
     }
 
-    /// Writes a kubeconfig as kubeadm 1.34 and later do (`cmd/kubeadm/app/util/kubeconfig/kubeconfig.go`).
     fn new_kubeconfig(&self, cluster: &str, server: &str, user: &str) -> SecretBytes {
         let authority = Base64::encode_string(self.authority_pem().as_bytes());
         let certificate = Base64::encode_string(self.certificate_pem().as_bytes());
         let key = Zeroizing::new(Base64::encode_string(self.key.secret_pem().secret_bytes()));
-        let mut text = format!(
-            "apiVersion: v1\n\
-             clusters:\n\
-             - cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  name: {cluster}\n\
-             contexts:\n\
-             - context:\n    cluster: {cluster}\n    user: {user}\n  name: {user}@{cluster}\n\
-             current-context: {user}@{cluster}\n\
-             kind: Config\n\
-             users:\n\
-             - name: {user}\n  user:\n    client-certificate-data: {certificate}\n    client-key-data: {}\n",
+        let credentials = Zeroizing::new(format!(
+            "    client-certificate-data: {certificate}\n    client-key-data: {}\n",
             key.as_str()
-        );
+        ));
+        let mut text = frame(&authority, cluster, server, user, &credentials);
         let content = SecretBytes::new(text.as_bytes().to_vec());
         text.zeroize();
         content
     }
+}
+
+/// A kubeconfig that takes certificate and key from the file `client`.
+pub(super) struct Referring<'a> {
+    pub(super) path: &'a TreePath,
+    pub(super) old: &'a [u8],
+    pub(super) client: &'a TreePath,
+    /// The certificates in the authority's file, in DER.
+    pub(super) authority: &'a [Vec<u8>],
+}
+
+impl Referring<'_> {
+    /// Returns the old content with a reference to the client certificate.
+    pub(super) fn edited(&self, replace_authority: bool) -> Result<SecretBytes, IssueError> {
+        let Self { path, old, client, authority } = self;
+        let failed = |source| IssueError::Kubeconfig { path: (*path).clone(), source };
+        let parsed = Kubeconfig::parse(old).map_err(|damage| failed(damage.into()))?;
+        let Ok(current) = parsed.current() else {
+            let name = parsed.current_context().unwrap_or_default().to_owned();
+            return Err(failed(kubeconfig::EditError::NoUser { name }));
+        };
+        let authority = encode_all(authority);
+        let mut edit = Edit::new().reference(client.as_str(), current.user.name());
+        if replace_authority {
+            edit = edit.authority(authority.as_bytes(), current.cluster.name());
+        }
+        kubeconfig::edit(old, &edit).map_err(failed)
+    }
+
+    /// Returns a new file as kubeadm leaves it once the kubelet has its own certificate
+    /// (`cmd/kubeadm/app/phases/kubelet`, `kubelet-finalize`).
+    pub(super) fn whole(&self, cluster: &str, server: &str, user: &str) -> SecretBytes {
+        let path = self.client.as_str();
+        // A path of the caller's may hold what YAML would not take for a text.
+        let path = if kubeconfig::reads_as_text(path) { path.to_owned() } else { format!("{path:?}") };
+        let authority = Base64::encode_string(encode_all(self.authority).as_bytes());
+        let credentials = format!("    client-certificate: {path}\n    client-key: {path}\n");
+        SecretBytes::new(frame(&authority, cluster, server, user, &credentials).into_bytes())
+    }
+}
+
+/// Returns a kubeconfig as kubeadm 1.34 and later write it (`cmd/kubeadm/app/util/kubeconfig/kubeconfig.go`), with the lines
+/// `credentials` for its user.
+pub(super) fn frame(authority: &str, cluster: &str, server: &str, user: &str, credentials: &str) -> String {
+    format!(
+        "apiVersion: v1\n\
+         clusters:\n\
+         - cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  name: {cluster}\n\
+         contexts:\n\
+         - context:\n    cluster: {cluster}\n    user: {user}\n  name: {user}@{cluster}\n\
+         current-context: {user}@{cluster}\n\
+         kind: Config\n\
+         users:\n\
+         - name: {user}\n  user:\n{credentials}"
+    )
+}
+
+/// Returns certificate and key in one file, in the order of the kubelet's certificate store
+/// (`k8s.io/client-go/util/certificate/certificate_store.go`).
+pub(super) fn certificate_and_key(certificate: &str, key: &PrivateKey) -> SecretBytes {
+    let key = key.secret_pem();
+    // Allocated once at full length: growing would leave a copy of the key behind.
+    let mut bytes = Vec::with_capacity(certificate.len() + key.len());
+    bytes.extend_from_slice(certificate.as_bytes());
+    bytes.extend_from_slice(key.secret_bytes());
+    SecretBytes::new(bytes)
+}
+
+fn encode_all(certificates: &[Vec<u8>]) -> String {
+    certificates.iter().map(|der| encode_certificate(der)).collect()
 }
 
 /// Returns the bytes of every certificate, in order.

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::contents::{Material, ders};
+use super::contents::{Material, Referring, ders};
 use super::{
     Change, ChangeSet, Expected, IssueError, IssuerKey, KeyReply, KeyRequest, Signature, SigningRequest,
 };
 use crate::catalog::{CaSlot, FileSlot, Slot};
 use crate::inventory::Authority;
 use crate::kubeconfig::{self, Kubeconfig};
-use crate::plan::{CertificateSpec, IssuerRef, KeyPolicy, Plan, Step};
-use crate::snapshot::{FileState, Snapshot};
+use crate::plan::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Placement, Plan, Step, Write};
+use crate::secret::SecretBytes;
+use crate::snapshot::{FileState, ReadProblem, Snapshot};
 use crate::x509::{
     Certificate, DistinguishedName, KeyType, PrivateKey, PublicKey, SignatureVerdict, ToBeSigned, assemble,
     verify,
@@ -46,7 +47,7 @@ struct Unsigned {
 }
 
 /// An authority as far as signing needs it.
-struct Issuer {
+pub(super) struct Issuer {
     name: DistinguishedName,
     key_identifier: Option<Vec<u8>>,
     public_key: PublicKey,
@@ -77,6 +78,13 @@ pub fn begin<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> Result<Issuance<'a, 
         expect_what_was_planned(step, snapshot)?;
         if let KeyPolicy::Generate(algorithm) = step.key() {
             requests.push(KeyRequest { slot: step.slot(), algorithm });
+        }
+        if let Some(
+            KubeconfigSpec::Refer { replace_authority: true } | KubeconfigSpec::CreateReferring { .. },
+        ) = step.kubeconfig()
+        {
+            // Nothing is signed, so it need not be the authority of anybody's key.
+            authorities.entry(CaSlot::Cluster).or_insert(Issuer::from_snapshot(snapshot, CaSlot::Cluster)?);
         }
         if let Some(CertificateSpec { issuer: IssuerRef::Existing { ca, public_key }, .. }) =
             step.certificate()
@@ -117,10 +125,10 @@ impl<'a> Issuance<'a, NeedsKeys> {
         let mut unsigned = Vec::new();
         for step in plan.steps() {
             let slot = step.slot();
+            let Some(spec) = step.certificate() else { continue };
             if step.key() == KeyPolicy::Reuse {
                 keys.insert(slot, kept_key(step, snapshot)?);
             }
-            let Some(spec) = step.certificate() else { continue };
             let key = keys.get(&slot).expect("every step has a key by now");
             if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer) {
                 authorities.insert(ca, Issuer::new_authority(spec, key));
@@ -188,6 +196,15 @@ impl Issuance<'_, NeedsSignatures> {
         let mut changes = Vec::new();
         for step in plan.steps() {
             let slot = step.slot();
+            if step.is_repair() && step.certificate().is_none() {
+                let authority =
+                    authorities.get(&CaSlot::Cluster).map_or(&[][..], |issuer| &issuer.certificates);
+                for write in step.writes() {
+                    let content = referring(snapshot, step, write, authority)?;
+                    changes.push(change(plan, snapshot, write, content));
+                }
+                continue;
+            }
             let material = Material {
                 key: keys.get(&slot).expect("every step has a key"),
                 certificate: signed.get(&slot).map(Vec::as_slice),
@@ -205,13 +222,7 @@ impl Issuance<'_, NeedsSignatures> {
                     }
                     None => material.whole_file(write),
                 };
-                changes.push(Change::new(
-                    write.file(),
-                    path.clone(),
-                    write.expected(),
-                    write.mode(),
-                    contents,
-                ));
+                changes.push(change(plan, snapshot, write, contents));
             }
         }
         Ok(ChangeSet::from(changes))
@@ -222,8 +233,7 @@ impl Issuance<'_, NeedsSignatures> {
     pub fn signing_requests(&self) -> Vec<SigningRequest<'_>> {
         let mut requests = Vec::with_capacity(self.stage.unsigned.len());
         for Unsigned { slot, issuer: ca, spec, tbs } in &self.stage.unsigned {
-            let Issuer { public_key, private_key, .. } = &self.authorities[ca];
-            let issuer = IssuerKey { ca: *ca, public_key, private_key: private_key.as_ref() };
+            let issuer = self.authorities[ca].key(*ca);
             requests.push(SigningRequest { slot: *slot, issuer, algorithm: spec.signature, message: tbs });
         }
         requests
@@ -231,7 +241,7 @@ impl Issuance<'_, NeedsSignatures> {
 }
 
 impl Issuer {
-    fn from_snapshot(snapshot: &Snapshot, ca: CaSlot) -> Result<Self, IssueError> {
+    pub(super) fn from_snapshot(snapshot: &Snapshot, ca: CaSlot) -> Result<Self, IssueError> {
         let changed = || IssueError::IssuerChanged(ca);
         // The rule for which certificate of a bundle signs is the inventory's, as the plan was made by it.
         let authority = Authority::parse(snapshot, ca);
@@ -250,6 +260,10 @@ impl Issuer {
             private_key,
             certificates: ders(bundle.certificates()),
         })
+    }
+
+    pub(super) const fn key(&self, ca: CaSlot) -> IssuerKey<'_> {
+        IssuerKey { ca, public_key: &self.public_key, private_key: self.private_key.as_ref() }
     }
 
     /// Returns an authority that is about to sign itself; its certificate follows.
@@ -272,6 +286,12 @@ fn expect_what_was_planned(step: &Step, snapshot: &Snapshot) -> Result<(), Issue
         let found = match snapshot.file(write.file()) {
             FileState::Absent => Some(Expected::Absent),
             FileState::Present(content) => Some(Expected::Content(content.digest())),
+            // Where only the link is written, one that leads nowhere is as good as none.
+            FileState::Unreadable(ReadProblem::DanglingLink { .. })
+                if write.placement() == Placement::DatedBehindLink =>
+            {
+                Some(Expected::Absent)
+            }
             FileState::Unreadable(_) => None,
         };
         if found != Some(write.expected()) {
@@ -287,6 +307,32 @@ fn expect_what_was_planned(step: &Step, snapshot: &Snapshot) -> Result<(), Issue
         }
     }
     Ok(())
+}
+
+fn change(plan: &Plan, snapshot: &Snapshot, write: &Write, contents: SecretBytes) -> Change {
+    let path = snapshot.layout().path(write.file()).clone();
+    Change::new(write.file(), path, write.expected(), write.mode(), contents)
+        .with_dated(write.placement().dated(plan.now()))
+}
+
+/// Returns the kubeconfig of `step`, which refers to the kubelet's client certificate.
+fn referring(
+    snapshot: &Snapshot,
+    step: &Step,
+    write: &Write,
+    authority: &[Vec<u8>],
+) -> Result<SecretBytes, IssueError> {
+    let old = snapshot.file(write.file()).content().map_or(&[][..], |content| content.secret_bytes());
+    let layout = snapshot.layout();
+    let (path, client) = (layout.path(write.file()), layout.path(FileSlot::KubeletClient));
+    let referring = Referring { path, old, client, authority };
+    match step.kubeconfig() {
+        Some(KubeconfigSpec::CreateReferring { cluster, server, user }) => {
+            Ok(referring.whole(cluster, server, user))
+        }
+        Some(KubeconfigSpec::Refer { replace_authority }) => referring.edited(*replace_authority),
+        Some(KubeconfigSpec::Edit { .. } | KubeconfigSpec::Create { .. }) | None => referring.edited(false),
+    }
 }
 
 /// Returns the key that a step keeps.
@@ -307,13 +353,14 @@ fn kept_key(step: &Step, snapshot: &Snapshot) -> Result<PrivateKey, IssueError> 
             let key = kubeconfig::user_key(bytes, current.user.name());
             parse(key.ok_or_else(|| unusable("the kubeconfig embeds none".to_owned()))?.secret_bytes())
         }
-        Slot::Ca(_) | Slot::ServiceAccount | Slot::KubeletClient | Slot::KubeletServing => {
-            Err(unusable("only leaves and kubeconfigs can keep theirs".to_owned()))
+        Slot::KubeletClient => parse(content(FileSlot::KubeletClient)?.secret_bytes()),
+        Slot::Ca(_) | Slot::ServiceAccount | Slot::KubeletServing => {
+            Err(unusable("only leaves and clients can keep theirs".to_owned()))
         }
     }
 }
 
-fn to_be_signed(
+pub(super) fn to_be_signed(
     slot: Slot,
     spec: &CertificateSpec,
     public_key: &PublicKey,

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Step, Write};
+use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Placement, Step, Write};
 use super::{BACKDATE, DEFAULT_LIFETIME, Plan, PlanError, serial};
 use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, LeafSlot, NameRule, SanRule, Slot};
 use crate::issue::Expected;
@@ -243,11 +243,11 @@ impl Creation<'_> {
 }
 
 const fn new_file(file: FileSlot) -> Write {
-    Write { file, expected: Expected::Absent, mode: file.mode() }
+    Write { file, expected: Expected::Absent, mode: file.mode(), placement: Placement::AtPath }
 }
 
 /// Returns `address` with the API server's default port, as a URL writes it.
-fn authority_of(address: IpAddr) -> String {
+pub(super) fn authority_of(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => format!("{address}:6443"),
         IpAddr::V6(address) => format!("[{address}]:6443"),

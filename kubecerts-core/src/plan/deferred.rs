@@ -67,6 +67,10 @@ pub enum Reason {
     NotRenewable,
     /// Another slot is served by the same files and is renewed.
     SameFilesAs(Slot),
+    /// Nothing states the name of the node, which is the identity of its kubelet.
+    NodeNameUnknown,
+    /// Nothing states where the API server is, which a new kubeconfig has to say.
+    ServerUnknown,
 }
 
 impl Reason {
@@ -84,7 +88,9 @@ impl Reason {
             | Self::Referenced(_)
             | Self::UnsupportedKey(_)
             | Self::NoKeyToReuse(_)
-            | Self::NotRenewable => true,
+            | Self::NotRenewable
+            | Self::NodeNameUnknown
+            | Self::ServerUnknown => true,
         }
     }
 
@@ -105,6 +111,8 @@ impl Reason {
             Self::KubeletOwned => "kubelet-owned",
             Self::NotRenewable => "not-renewable",
             Self::SameFilesAs(_) => "same-files",
+            Self::NodeNameUnknown => "node-name-unknown",
+            Self::ServerUnknown => "server-unknown",
         }
     }
 }
@@ -127,6 +135,8 @@ impl fmt::Display for Reason {
             Self::KubeletOwned => f.write_str("is left to the kubelet, as kubeadm leaves it"),
             Self::NotRenewable => f.write_str("is not signed by an authority of the tree"),
             Self::SameFilesAs(slot) => write!(f, "lies in the same files as {slot}"),
+            Self::NodeNameUnknown => f.write_str("nothing states the name of the node"),
+            Self::ServerUnknown => f.write_str("nothing states where the API server is"),
         }
     }
 }

@@ -36,8 +36,8 @@ mod wire;
 
 use std::collections::BTreeSet;
 
-use super::{IssuerRef, KeyPolicy, KubeconfigSpec, Plan, Step};
-use crate::catalog::{CaSlot, Component, FileSlot, Slot};
+use super::{IssuerRef, KeyPolicy, KubeconfigSpec, Placement, Plan, Step};
+use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Slot};
 use crate::issue::Expected;
 
 /// The version of the format.
@@ -164,6 +164,12 @@ pub enum DocumentError {
         /// The mode.
         mode: u32,
     },
+    /// A file would come to lie elsewhere than the catalogue has it.
+    #[error("{file} would come to lie elsewhere than at its place")]
+    Placement {
+        /// The file.
+        file: FileSlot,
+    },
     /// A file with a private key would be open to others.
     #[error("the mode {mode:04o} of {file} would open a private key to others")]
     OpenSecret {
@@ -275,6 +281,9 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
         if file.is_secret() && mode & 0o007 != 0 {
             return Err(DocumentError::OpenSecret { file, mode });
         }
+        if write.placement != Placement::of(file) {
+            return Err(DocumentError::Placement { file });
+        }
     }
     let expected = match (slot, step.key) {
         (Slot::Ca(ca), _) => vec![FileSlot::CaKey(ca), FileSlot::CaCertificate(ca)],
@@ -284,7 +293,8 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
         (Slot::Leaf(leaf), KeyPolicy::Reuse) => vec![FileSlot::LeafCertificate(leaf)],
         (Slot::Kubeconfig(kubeconfig), _) => vec![FileSlot::Kubeconfig(kubeconfig)],
         (Slot::ServiceAccount, _) => vec![FileSlot::ServiceAccountKey, FileSlot::ServiceAccountPublicKey],
-        (Slot::KubeletClient | Slot::KubeletServing, _) => return Err(DocumentError::NotIssued { slot }),
+        (Slot::KubeletClient, _) => vec![FileSlot::KubeletClient],
+        (Slot::KubeletServing, _) => return Err(DocumentError::NotIssued { slot }),
     };
     if step.writes.iter().map(|write| write.file).ne(expected.iter().copied()) {
         return Err(DocumentError::Files { slot, expected });
@@ -296,18 +306,31 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
 fn check_parts(step: &Step) -> Result<(), DocumentError> {
     let Step { slot, key, certificate, kubeconfig, writes, replaced, notes: _ } = step;
     let wrong = |reason| Err(DocumentError::Step { slot: *slot, reason });
-    let keeps_files = matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_));
-    if certificate.is_none() != matches!(slot, Slot::ServiceAccount) {
-        return wrong("must have a certificate unless it is for the service account pair");
+    let keeps_files = matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_) | Slot::KubeletClient);
+    let refers = step.is_repair() && *slot != Slot::KubeletClient;
+    if certificate.is_none() != (refers || matches!(slot, Slot::ServiceAccount)) {
+        return wrong("must have a certificate unless it is for the service account pair or refers to one");
+    }
+    if refers && *slot != Slot::Kubeconfig(KubeconfigSlot::Kubelet) {
+        return wrong("refers to the kubelet's client certificate, which is for the kubelet alone");
     }
     if kubeconfig.is_some() != matches!(slot, Slot::Kubeconfig(_)) {
         return wrong("must have a kubeconfig when it is for one, and only then");
     }
-    if replaced.is_none() {
+    if refers {
+        if *key != KeyPolicy::Reuse || replaced.is_some() {
+            return wrong("refers to a certificate, so there is neither a key nor a certificate to replace");
+        }
+        let edits = matches!(kubeconfig, Some(KubeconfigSpec::Refer { .. }));
+        if edits && writes.iter().any(|write| write.expected == Expected::Absent) {
+            return wrong("edits, so there must be a kubeconfig");
+        }
+    } else if replaced.is_none() {
         if *key == KeyPolicy::Reuse {
             return wrong("creates, so there is no key to reuse");
         }
-        if writes.iter().any(|write| write.expected != Expected::Absent) {
+        // What a kubelet's file holds may be no certificate any more.
+        if !step.is_repair() && writes.iter().any(|write| write.expected != Expected::Absent) {
             return wrong("creates, so it cannot replace a file");
         }
         if matches!(kubeconfig, Some(KubeconfigSpec::Edit { .. })) {
@@ -325,7 +348,10 @@ fn check_parts(step: &Step) -> Result<(), DocumentError> {
             return wrong("renews, so the kubeconfig must be edited");
         }
     }
-    if let Some(KubeconfigSpec::Create { cluster, server, user }) = kubeconfig
+    if let Some(
+        KubeconfigSpec::Create { cluster, server, user }
+        | KubeconfigSpec::CreateReferring { cluster, server, user },
+    ) = kubeconfig
         && [cluster, server, user].into_iter().any(|text| text.contains(breaks_a_line))
     {
         // They are put into YAML, where a line of its own would be a setting of its own.
@@ -348,7 +374,8 @@ fn check_certificate(step: &Step, created: &BTreeSet<CaSlot>) -> Result<(), Docu
     {
         return Err(DocumentError::IssuerNotCreated { slot, issuer });
     }
-    if matches!(certificate.issuer, IssuerRef::Existing { .. }) != step.replaced.is_some() {
+    let renews = step.replaced.is_some() || step.is_repair();
+    if matches!(certificate.issuer, IssuerRef::Existing { .. }) != renews {
         // A new certificate of an authority that is there would be a new identity, and no plan makes one.
         let reason = "must be signed by an authority that exists when it renews, and only then";
         return Err(DocumentError::Step { slot, reason });

@@ -11,6 +11,7 @@ mod create;
 mod deferred;
 #[cfg(feature = "serde")]
 pub mod document;
+mod kubelet;
 mod renew;
 mod review;
 mod serial;
@@ -18,7 +19,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{CaSlot, Component, FileSlot, Reload, Slot};
+use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
 use crate::inventory::{ChainFact, Inventory};
 use crate::manifest::KubeadmConfig;
@@ -27,11 +28,18 @@ use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{NodeFacts, ReadProblem};
 use crate::time::{Seconds, Timestamp};
 
+pub(crate) use kubelet::{
+    KEY as KUBELET_KEY, purposes as kubelet_purposes, subject as kubelet_subject, usages_of as kubelet_usages,
+};
+pub(crate) use renew::signer as usable_signer;
+
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::{ClusterIntent, create};
 pub use deferred::{AuthorityProblem, Deferred, Reason};
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
-pub use step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
+pub use step::{
+    CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write,
+};
 
 /// How long a certificate is valid unless something else is asked for: 365 days, kubeadm's
 /// `CertificateValidityPeriod` (`cmd/kubeadm/app/constants/constants.go`).
@@ -56,13 +64,19 @@ pub fn plan(
     if request.lifetime.0 <= 0 {
         return Err(PlanError::Lifetime(request.lifetime));
     }
-    refuse_links_out_of_the_root(inventory, &request.selection)?;
+    refuse_links_out_of_the_root(inventory, request)?;
     let serials = serial::Serials::draw(entropy)?;
     let renewal = renew::Renewal { inventory, request, now, serials: &serials };
     let mut steps: Vec<Step> = Vec::new();
     let mut deferred = Vec::new();
+    let mut repair = request.repairs_kubelet().then(|| kubelet::Repair { renewal: &renewal }.consider());
     for slot in Slot::ALL {
-        let Some(outcome) = renewal.consider(slot) else { continue };
+        let outcome = match (slot, &mut repair) {
+            (Slot::KubeletClient, Some(repair)) => repair.client.take(),
+            (Slot::Kubeconfig(KubeconfigSlot::Kubelet), Some(repair)) => repair.kubeconfig.take(),
+            _ => renewal.consider(slot),
+        };
+        let Some(outcome) = outcome else { continue };
         match outcome {
             Ok(step) => match steps.iter().find(|earlier| shares_a_file(inventory, earlier, &step)) {
                 Some(earlier) => deferred.push(Deferred::new(slot, Reason::SameFilesAs(earlier.slot()))),
@@ -88,6 +102,8 @@ pub struct PlanRequest {
     pub lifetime: Seconds,
     /// Whether to make new keys, which is the default.
     pub keys: KeyChoice,
+    /// What to do about the kubelet's own credential; nothing by default.
+    pub kubelet: KubeletChoice,
     /// Authorities whose keys are not on this node, but with the signer that will be used; none by default.
     pub remote_authorities: BTreeSet<CaSlot>,
 }
@@ -99,6 +115,7 @@ impl Default for PlanRequest {
             window: DEFAULT_WINDOW,
             lifetime: DEFAULT_LIFETIME,
             keys: KeyChoice::Generate,
+            kubelet: KubeletChoice::Leave,
             remote_authorities: BTreeSet::new(),
         }
     }
@@ -116,6 +133,15 @@ impl PlanRequest {
     #[must_use]
     pub fn with_selection(selection: Selection) -> Self {
         Self { selection, ..Self::default() }
+    }
+
+    /// Returns whether the kubelet's own credential is to be looked after: by choice, or because it is named.
+    fn repairs_kubelet(&self) -> bool {
+        self.kubelet == KubeletChoice::Repair || self.names(Slot::KubeletClient)
+    }
+
+    fn names(&self, slot: Slot) -> bool {
+        matches!(&self.selection, Selection::Named(slots) if slots.contains(&slot))
     }
 }
 
@@ -139,6 +165,18 @@ pub enum KeyChoice {
     Generate,
     /// The key that is there.
     Reuse,
+}
+
+/// What to do about the credential with which the kubelet speaks to the API server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum KubeletChoice {
+    /// Nothing, as kubeadm: the kubelet rotates what it refers to. What kubelet.conf embeds is renewed in place when due.
+    Leave,
+    /// Whatever makes it whole, and nothing when it is: kubelet.conf refers to `kubelet-client-current.pem`, and that is valid
+    /// and this node's. A certificate that is due, damaged, missing or somebody else's gets a successor, with a key as kubelets
+    /// make them, in a new file; the link moves there. A kubeconfig that cannot be mended is written anew.
+    Repair,
 }
 
 /// What to do, decided. Public data.
@@ -187,6 +225,10 @@ impl Plan {
     #[must_use]
     pub fn shortfalls(&self, inventory: &Inventory) -> BTreeSet<Slot> {
         let holds = |step: &Step| {
+            if step.is_repair() && step.certificate().is_none() {
+                return kubelet::refers_to_client(inventory)
+                    && inventory.credential(step.slot()).is_some_and(kubelet::is_intact);
+            }
             let (Some(spec), Some(credential)) = (step.certificate(), inventory.credential(step.slot()))
             else {
                 // Authorities and the service account pair are no credentials of their own.
@@ -227,6 +269,11 @@ pub fn restarts(node: &NodeFacts, files: &BTreeSet<FileSlot>) -> Vec<Restart> {
             *need = (*need).max(reload);
         }
     }
+    if files.contains(&FileSlot::KubeletClient) {
+        // The kubelet knows what it wrote itself, and reads what others wrote when it starts
+        // (`k8s.io/client-go/util/certificate/certificate_manager.go`).
+        needs.insert(Component::Kubelet, Reload::NeedsRestart);
+    }
     needs.into_iter().map(|(component, reload)| Restart { component, reload }).collect()
 }
 
@@ -259,8 +306,13 @@ pub enum PlanError {
 }
 
 /// A link out of the root makes the tree another one than it seems, so nothing is planned over it.
-fn refuse_links_out_of_the_root(inventory: &Inventory, selection: &Selection) -> Result<(), PlanError> {
-    let selected = |slot: &Slot| match selection {
+fn refuse_links_out_of_the_root(inventory: &Inventory, request: &PlanRequest) -> Result<(), PlanError> {
+    let selected = |slot: &Slot| match &request.selection {
+        _ if matches!(slot, Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet))
+            && request.repairs_kubelet() =>
+        {
+            true
+        }
         Selection::Due | Selection::All => slot.renewed_by_kubeadm(),
         Selection::Named(slots) => slots.contains(slot),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::step::{
-    CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write, found,
+    CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write, found,
 };
 use super::{AuthorityProblem, BACKDATE, KeyChoice, PlanRequest, Reason, Selection, is_foreign, serial};
 use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, Slot};
@@ -132,7 +132,8 @@ impl Renewal<'_> {
         })
     }
 
-    fn is_due(&self, credential: &Credential, leaf: &Certificate) -> bool {
+    /// Returns whether the certificate ends soon, has not begun, or lacks its key.
+    pub(super) fn is_due(&self, credential: &Credential, leaf: &Certificate) -> bool {
         leaf.not_after() <= self.now.plus(self.request.window)
             || leaf.not_before() > self.now
             // A certificate without its key stops its component at the next start.
@@ -161,7 +162,7 @@ impl Renewal<'_> {
 }
 
 /// Returns the certificate that signs for `ca` at `now`, and the algorithm.
-pub(super) fn signer<'i>(
+pub(crate) fn signer<'i>(
     ca: CaSlot,
     authority: &'i Authority,
     remote: &BTreeSet<CaSlot>,
@@ -265,36 +266,38 @@ fn writes(
     key: KeyPolicy,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Write>, Reason> {
-    let mut write = |file: FileSlot, facts: &FileFacts| {
-        let expected = found(facts)
-            .ok_or_else(|| Reason::Unreadable(facts.path.clone(), "its content is not known".to_owned()))?;
-        let current = facts.meta.as_ref().map(|meta| meta.mode & 0o777);
-        let mode = match current {
-            // A secret never stays open to everybody.
-            Some(_) if file.is_secret() && facts.is_open_to_others() => {
-                let mode = facts.private_mode();
-                notes.push(Note::ModeTightened(mode));
-                mode
-            }
-            Some(mode) => mode,
-            None => file.mode(),
-        };
-        Ok(Write { file, expected, mode })
-    };
     match slot {
         Slot::Leaf(leaf) => {
             let mut writes = Vec::new();
             if matches!(key, KeyPolicy::Generate(_)) {
-                writes.push(write(FileSlot::LeafKey(leaf), credential.key_file())?);
+                writes.push(write(FileSlot::LeafKey(leaf), credential.key_file(), notes)?);
             }
-            writes.push(write(FileSlot::LeafCertificate(leaf), credential.certificate_file())?);
+            writes.push(write(FileSlot::LeafCertificate(leaf), credential.certificate_file(), notes)?);
             Ok(writes)
         }
         Slot::Kubeconfig(kubeconfig) => {
-            Ok(vec![write(FileSlot::Kubeconfig(kubeconfig), credential.certificate_file())?])
+            Ok(vec![write(FileSlot::Kubeconfig(kubeconfig), credential.certificate_file(), notes)?])
         }
         Slot::Ca(_) | Slot::ServiceAccount | Slot::KubeletClient | Slot::KubeletServing => {
             Err(Reason::NotRenewable)
         }
     }
+}
+
+/// Returns the write of `file`, at which `facts` were found; it keeps the mode.
+pub(super) fn write(file: FileSlot, facts: &FileFacts, notes: &mut Vec<Note>) -> Result<Write, Reason> {
+    let expected = found(facts)
+        .ok_or_else(|| Reason::Unreadable(facts.path.clone(), "its content is not known".to_owned()))?;
+    let current = facts.meta.as_ref().map(|meta| meta.mode & 0o777);
+    let mode = match current {
+        // A secret never stays open to everybody.
+        Some(_) if file.is_secret() && facts.is_open_to_others() => {
+            let mode = facts.private_mode();
+            notes.push(Note::ModeTightened(mode));
+            mode
+        }
+        Some(mode) => mode,
+        None => file.mode(),
+    };
+    Ok(Write { file, expected, mode, placement: Placement::of(file) })
 }

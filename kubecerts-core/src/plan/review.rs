@@ -12,11 +12,12 @@
 mod bounds;
 mod deviation;
 mod error;
+mod kubelet;
 
 use std::collections::BTreeSet;
 
 use super::renew::{renewable, signer};
-use super::step::found;
+use super::step::found_at;
 use super::{BACKDATE, CertificateSpec, IssuerRef, KeyPolicy, Plan, Reason, Replaced, Step, Write, restarts};
 use crate::catalog::{CaSlot, Slot};
 use crate::inventory::Inventory;
@@ -51,7 +52,12 @@ impl Plan {
         let mut deviations = Vec::new();
         for step in &self.steps {
             let slot = step.slot;
-            let Some(certificate) = &step.certificate else { continue };
+            let Some(certificate) = &step.certificate else {
+                if step.is_repair() {
+                    review.reference(step)?;
+                }
+                continue;
+            };
             let issued_by = slot.issuer().map_or(slot, Slot::Ca);
             if !serials.insert((issued_by, &certificate.serial)) {
                 return Err(ReviewError::RepeatedSerial { slot, serial: certificate.serial.clone() });
@@ -59,6 +65,7 @@ impl Plan {
             let issuer = review.issuer(slot, certificate)?;
             review.check_dates(slot, certificate.validity, &issuer)?;
             let changes = match &step.replaced {
+                _ if step.is_repair() => review.kubelet(step, certificate, &issuer)?,
                 Some(replaced) => review.renewal(step, certificate, replaced, &issuer)?,
                 None => {
                     if let Some(found) = bounds::check_creation(slot, certificate)? {
@@ -82,7 +89,7 @@ impl Plan {
 
     /// Nobody may be led to leave a component with the old certificates. What is new runs nowhere yet.
     fn check_restarts(&self, inventory: &Inventory) -> Result<(), ReviewError> {
-        let renewed = self.steps.iter().filter(|step| step.replaced.is_some());
+        let renewed = self.steps.iter().filter(|step| step.replaced.is_some() || step.is_repair());
         let files = renewed.flat_map(Step::writes).map(Write::file).collect();
         let expected = restarts(inventory.node(), &files);
         if self.restarts == expected {
@@ -96,7 +103,7 @@ impl Plan {
 fn check_facts(inventory: &Inventory, write: &Write) -> Result<(), ReviewError> {
     let facts = inventory.file(write.file);
     let path = || facts.path.clone();
-    let found = found(facts).ok_or_else(|| ReviewError::Unreadable { path: path() })?;
+    let found = found_at(inventory, write.file).ok_or_else(|| ReviewError::Unreadable { path: path() })?;
     if found != write.expected {
         return Err(ReviewError::Stale { path: path(), expected: write.expected, found });
     }

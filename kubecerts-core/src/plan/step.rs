@@ -4,9 +4,10 @@ use std::fmt;
 
 use crate::catalog::{CaSlot, FileSlot, Slot};
 use crate::digest::Digest;
-use crate::inventory::FileFacts;
+use crate::inventory::{FileFacts, Inventory};
 use crate::issue::Expected;
-use crate::time::{Seconds, Timestamp};
+use crate::snapshot::ReadProblem;
+use crate::time::{CivilTime, Seconds, Timestamp};
 use crate::x509::{
     AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyAlgorithm, KeyType, KeyUsages, SerialNumber,
     SignatureAlgorithm, Validity,
@@ -32,13 +33,14 @@ impl Step {
         self.slot
     }
 
-    /// Returns which key the certificate gets.
+    /// Returns which key the certificate gets; without a certificate, the key that is there is kept.
     #[must_use]
     pub const fn key(&self) -> KeyPolicy {
         self.key
     }
 
-    /// Returns the certificate to be issued; `None` for the service account pair.
+    /// Returns the certificate to be issued; `None` for the service account pair, and for a kubeconfig that will refer to a
+    /// file with one.
     #[must_use]
     pub const fn certificate(&self) -> Option<&CertificateSpec> {
         self.certificate.as_ref()
@@ -60,6 +62,16 @@ impl Step {
     #[must_use]
     pub const fn replaced(&self) -> Option<&Replaced> {
         self.replaced.as_ref()
+    }
+
+    /// Returns whether the step mends a kubelet's own credential, which no kubeadm renews.
+    #[must_use]
+    pub const fn is_repair(&self) -> bool {
+        matches!(self.slot, Slot::KubeletClient)
+            || matches!(
+                self.kubeconfig,
+                Some(KubeconfigSpec::Refer { .. } | KubeconfigSpec::CreateReferring { .. })
+            )
     }
 
     /// Returns what is worth knowing about the step.
@@ -147,6 +159,20 @@ pub enum KubeconfigSpec {
         /// The name of the user, which is the common name of the certificate.
         user: String,
     },
+    /// The user of the current context refers to the kubelet's client certificate, every other byte stays.
+    Refer {
+        /// Whether the authority's certificates are replaced too, because they are not those of the tree.
+        replace_authority: bool,
+    },
+    /// A new file as kubeadm writes it, which refers to the kubelet's client certificate.
+    CreateReferring {
+        /// The name of the cluster.
+        cluster: String,
+        /// The URL of the API server.
+        server: String,
+        /// The name of the user, which is the common name of the certificate.
+        user: String,
+    },
 }
 
 /// A file to write.
@@ -155,6 +181,7 @@ pub struct Write {
     pub(crate) file: FileSlot,
     pub(crate) expected: Expected,
     pub(crate) mode: u32,
+    pub(crate) placement: Placement,
 }
 
 impl Write {
@@ -175,6 +202,53 @@ impl Write {
     pub const fn mode(&self) -> u32 {
         self.mode
     }
+
+    /// Returns where the new file comes to lie.
+    #[must_use]
+    pub const fn placement(&self) -> Placement {
+        self.placement
+    }
+}
+
+/// Where a new file comes to lie.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a path is a file or a link to one")]
+pub enum Placement {
+    /// At its path.
+    AtPath,
+    /// Beside its path, under a name with the date of the plan; the path becomes a link to it.
+    DatedBehindLink,
+}
+
+impl Placement {
+    /// Returns how `file` is written: the kubelet keeps its old client certificates and moves a link to the newest one.
+    #[must_use]
+    pub const fn of(file: FileSlot) -> Self {
+        match file {
+            FileSlot::KubeletClient => Self::DatedBehindLink,
+            FileSlot::CaCertificate(_)
+            | FileSlot::CaKey(_)
+            | FileSlot::LeafCertificate(_)
+            | FileSlot::LeafKey(_)
+            | FileSlot::Kubeconfig(_)
+            | FileSlot::ServiceAccountKey
+            | FileSlot::ServiceAccountPublicKey
+            | FileSlot::KubeletServingCertificate
+            | FileSlot::KubeletServingKey => Self::AtPath,
+        }
+    }
+
+    /// Returns the name of the new file when it is not that of the path: `kubelet-client-2026-11-22-08-00-00.pem`, with the
+    /// moment `now` in UTC.
+    ///
+    /// The kubelet names its own files so, by its local time (`k8s.io/client-go/util/certificate/certificate_store.go`).
+    #[must_use]
+    pub fn dated(self, now: Timestamp) -> Option<String> {
+        let CivilTime { year, month, day, hour, minute, second, .. } = now.civil();
+        let name =
+            || format!("kubelet-client-{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}.pem");
+        (self == Self::DatedBehindLink).then(name)
+    }
 }
 
 /// Returns what a write of the file would have to expect, or `None` when there is a file of unknown content.
@@ -184,6 +258,19 @@ pub(super) fn found(facts: &FileFacts) -> Option<Expected> {
         (true, Some(digest)) => Some(Expected::Content(digest)),
         (true, None) => None,
     }
+}
+
+/// Returns what a write of `file` would have to expect; a link that leads nowhere is as good as no file where only the link is
+/// written.
+pub(super) fn found_at(inventory: &Inventory, file: FileSlot) -> Option<Expected> {
+    let reading =
+        inventory.credential(file.slot()).and_then(|credential| credential.certificate().unreadable());
+    if Placement::of(file) == Placement::DatedBehindLink
+        && matches!(reading, Some(ReadProblem::DanglingLink { .. }))
+    {
+        return Some(Expected::Absent);
+    }
+    found(inventory.file(file))
 }
 
 /// The certificate that a step replaces.
@@ -226,6 +313,8 @@ pub enum Note {
     ExtensionsDropped(Vec<String>),
     /// The file was open to others; its mode becomes this one.
     ModeTightened(u32),
+    /// The old certificate was somebody else's, who is named as its subject was.
+    SubjectChanged(String),
 }
 
 impl fmt::Display for Note {
@@ -243,6 +332,7 @@ impl fmt::Display for Note {
             Self::ChainDropped(count) => write!(f, "{count} further certificates in its file are dropped"),
             Self::ExtensionsDropped(names) => write!(f, "the extensions {} are dropped", names.join(", ")),
             Self::ModeTightened(mode) => write!(f, "mode becomes {mode:04o}"),
+            Self::SubjectChanged(from) => write!(f, "was the certificate of {from}"),
         }
     }
 }

@@ -33,6 +33,10 @@ impl KeyUsages {
     /// `digitalSignature` and `keyEncipherment`: kubeadm's leaves, whatever their key (`pkiutil/pki_helpers.go`).
     pub const LEAF: Self = Self(1 << 0 | 1 << 2);
 
+    /// `digitalSignature` alone: what a kubelet with an ECDSA key asks for, which cannot encipher
+    /// (`k8s.io/client-go/util/certificate/certificate_manager.go`, `GetUsages`).
+    pub const SIGNATURE: Self = Self(1 << 0);
+
     /// The usages of a leaf and `keyCertSign`: kubeadm's authorities; `cRLSign` is not among them.
     pub const AUTHORITY: Self = Self(1 << 0 | 1 << 2 | 1 << 5);
 

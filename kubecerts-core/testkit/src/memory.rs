@@ -115,7 +115,7 @@ impl MemoryTree {
         PrivateKey::parse(self.read_file(at)).expect("the file holds a private key")
     }
 
-    /// Writes `changes`, after checking what each expects to replace.
+    /// Writes `changes`, after checking what each expects to replace. What is to become a link has the new content too.
     pub fn apply(&mut self, changes: &ChangeSet) {
         for change in changes.changes() {
             let found = match self.files.get(change.path()) {
@@ -124,6 +124,11 @@ impl MemoryTree {
             };
             assert_eq!(found, change.expected(), "{} is not what the plan was made for", change.path());
             self.write(change.path(), change.secret_bytes(), change.mode());
+            if let Some(name) = change.dated() {
+                let beside = change.path().parent().join(name).expect("a dated name has no dots of its own");
+                assert!(!self.files.contains_key(&beside), "{beside} is new");
+                self.write(&beside, change.secret_bytes(), change.mode());
+            }
         }
     }
 }

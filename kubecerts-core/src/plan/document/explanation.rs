@@ -20,6 +20,7 @@ pub(super) enum Note {
     ChainDropped { count: usize, text: String },
     ExtensionsDropped { names: Vec<String>, text: String },
     ModeTightened { mode: String, text: String },
+    SubjectChanged { from: String, text: String },
 }
 
 impl Note {
@@ -38,6 +39,7 @@ impl Note {
             plan::Note::ChainDropped(count) => Self::ChainDropped { count: *count, text },
             plan::Note::ExtensionsDropped(names) => Self::ExtensionsDropped { names: names.clone(), text },
             plan::Note::ModeTightened(mode) => Self::ModeTightened { mode: value::mode_text(*mode), text },
+            plan::Note::SubjectChanged(from) => Self::SubjectChanged { from: from.clone(), text },
         }
     }
 
@@ -59,6 +61,7 @@ impl Note {
             Self::ModeTightened { mode, text: _ } => {
                 plan::Note::ModeTightened(value::mode("notes.mode", &mode)?)
             }
+            Self::SubjectChanged { from, text: _ } => plan::Note::SubjectChanged(from),
         })
     }
 }
@@ -142,6 +145,8 @@ pub(super) enum Reason {
     SameFilesAs {
         slot: String,
     },
+    NodeNameUnknown {},
+    ServerUnknown {},
 }
 
 impl Reason {
@@ -167,6 +172,8 @@ impl Reason {
             plan::Reason::KubeletOwned => Self::KubeletOwned {},
             plan::Reason::NotRenewable => Self::NotRenewable {},
             plan::Reason::SameFilesAs(slot) => Self::SameFilesAs { slot: slot.name().to_owned() },
+            plan::Reason::NodeNameUnknown => Self::NodeNameUnknown {},
+            plan::Reason::ServerUnknown => Self::ServerUnknown {},
         }
     }
 
@@ -192,6 +199,8 @@ impl Reason {
             Self::KubeletOwned {} => plan::Reason::KubeletOwned,
             Self::NotRenewable {} => plan::Reason::NotRenewable,
             Self::SameFilesAs { slot } => plan::Reason::SameFilesAs(value::slot("reason.slot", &slot)?),
+            Self::NodeNameUnknown {} => plan::Reason::NodeNameUnknown,
+            Self::ServerUnknown {} => plan::Reason::ServerUnknown,
         })
     }
 }

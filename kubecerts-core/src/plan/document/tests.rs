@@ -118,6 +118,7 @@ fn every_note_round_trips() {
         Note::ChainDropped(usize::MAX),
         Note::ExtensionsDropped(vec!["certificatePolicies".to_owned(), "1.2.3.4".to_owned()]),
         Note::ModeTightened(0o640),
+        Note::SubjectChanged("CN = a".to_owned()),
     ];
     let mut plan = renewal();
     for note in &notes {
@@ -130,7 +131,8 @@ fn every_note_round_trips() {
             | Note::AuthorityDataReplaced
             | Note::ChainDropped(_)
             | Note::ExtensionsDropped(_)
-            | Note::ModeTightened(_) => {}
+            | Note::ModeTightened(_)
+            | Note::SubjectChanged(_) => {}
         }
     }
     plan.steps[0].notes = notes.to_vec();
@@ -164,6 +166,8 @@ fn every_reason_round_trips_under_its_own_name() {
         Reason::KubeletOwned,
         Reason::NotRenewable,
         Reason::SameFilesAs(API_SERVER),
+        Reason::NodeNameUnknown,
+        Reason::ServerUnknown,
     ];
     reasons.extend(problems.map(|problem| Reason::AuthorityUnusable(ca, problem)));
     for reason in reasons {
@@ -396,10 +400,10 @@ fn a_new_key_that_is_not_written_and_a_kept_one_that_is_are_refused() {
 #[test]
 fn a_slot_that_no_plan_issues_is_refused() {
     let error = refusal(&renewal(), |document| {
-        document["steps"][0]["slot"] = json!("kubelet-client");
+        document["steps"][0]["slot"] = json!("kubelet-serving");
         document["steps"][0]["writes"] = json!([]);
     });
-    assert_eq!(error, DocumentError::NotIssued { slot: Slot::KubeletClient });
+    assert_eq!(error, DocumentError::NotIssued { slot: Slot::KubeletServing });
 }
 
 #[test]
@@ -493,7 +497,7 @@ fn mismatch(mut plan: Plan, slot: Slot, edit: impl FnOnce(&mut Step)) -> &'stati
 #[test]
 fn a_step_without_its_certificate_is_refused() {
     let reason = mismatch(renewal(), API_SERVER, |step| step.certificate = None);
-    assert_eq!(reason, "must have a certificate unless it is for the service account pair");
+    assert_eq!(reason, "must have a certificate unless it is for the service account pair or refers to one");
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Step {
         let plan::Step { slot, key, certificate, kubeconfig, writes, replaced, notes } = step;
         Self {
             slot: slot.name().to_owned(),
-            action: if replaced.is_some() { Action::Renew } else { Action::Create },
+            action: Action::of(step),
             key: match key {
                 plan::KeyPolicy::Generate(algorithm) => Key::Generate(algorithm.name().to_owned()),
                 plan::KeyPolicy::Reuse => Key::Reuse,
@@ -98,10 +98,7 @@ impl Step {
 
     fn parse(self) -> Result<plan::Step, Invalid> {
         let Self { slot, action, key, certificate, kubeconfig, writes, replaced, notes } = self;
-        if (action == Action::Renew) != replaced.is_some() {
-            return Err(Invalid::new("action", "is renew when something is replaced, else create"));
-        }
-        Ok(plan::Step {
+        let step = plan::Step {
             slot: value::slot("slot", &slot)?,
             key: match key {
                 Key::Generate(name) => plan::KeyPolicy::Generate(value::algorithm("key.generate", &name)?),
@@ -112,16 +109,34 @@ impl Step {
             writes: writes.into_iter().map(Write::parse).collect::<Result<_, _>>()?,
             replaced: replaced.map(Replaced::parse).transpose()?,
             notes: notes.into_iter().map(Note::parse).collect::<Result<_, _>>()?,
-        })
+        };
+        if action != Action::of(&step) {
+            let reason = "is renew when a certificate is replaced, repair when a kubelet's credential is mended, else create";
+            return Err(Invalid::new("action", reason));
+        }
+        Ok(step)
     }
 }
 
-/// What a step does to its slot; it follows from whether something is replaced.
+/// What a step does to its slot; it follows from the rest of the step.
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Action {
     Renew,
     Create,
+    Repair,
+}
+
+impl Action {
+    const fn of(step: &plan::Step) -> Self {
+        if step.replaced.is_some() {
+            Self::Renew
+        } else if step.is_repair() {
+            Self::Repair
+        } else {
+            Self::Create
+        }
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -293,6 +308,8 @@ impl Subject {
 enum Kubeconfig {
     Edit { replace_authority: bool },
     Create { cluster: String, server: String, user: String },
+    Refer { replace_authority: bool },
+    CreateReferring { cluster: String, server: String, user: String },
 }
 
 impl Kubeconfig {
@@ -300,6 +317,10 @@ impl Kubeconfig {
         match spec.clone() {
             plan::KubeconfigSpec::Edit { replace_authority } => Self::Edit { replace_authority },
             plan::KubeconfigSpec::Create { cluster, server, user } => Self::Create { cluster, server, user },
+            plan::KubeconfigSpec::Refer { replace_authority } => Self::Refer { replace_authority },
+            plan::KubeconfigSpec::CreateReferring { cluster, server, user } => {
+                Self::CreateReferring { cluster, server, user }
+            }
         }
     }
 
@@ -307,6 +328,10 @@ impl Kubeconfig {
         match self {
             Self::Edit { replace_authority } => plan::KubeconfigSpec::Edit { replace_authority },
             Self::Create { cluster, server, user } => plan::KubeconfigSpec::Create { cluster, server, user },
+            Self::Refer { replace_authority } => plan::KubeconfigSpec::Refer { replace_authority },
+            Self::CreateReferring { cluster, server, user } => {
+                plan::KubeconfigSpec::CreateReferring { cluster, server, user }
+            }
         }
     }
 }
@@ -317,11 +342,20 @@ struct Write {
     file: String,
     expected: String,
     mode: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placement: Option<PlacementName>,
+}
+
+/// Where the file comes to lie, unless that is its path.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum PlacementName {
+    DatedBehindLink,
 }
 
 impl Write {
     fn of(write: &plan::Write) -> Self {
-        let plan::Write { file, expected, mode } = write;
+        let plan::Write { file, expected, mode, placement } = write;
         Self {
             file: file.to_string(),
             expected: match expected {
@@ -329,11 +363,15 @@ impl Write {
                 Expected::Content(digest) => digest.to_string(),
             },
             mode: value::mode_text(*mode),
+            placement: match placement {
+                plan::Placement::AtPath => None,
+                plan::Placement::DatedBehindLink => Some(PlacementName::DatedBehindLink),
+            },
         }
     }
 
     fn parse(self) -> Result<plan::Write, Invalid> {
-        let Self { file, expected, mode } = self;
+        let Self { file, expected, mode, placement } = self;
         Ok(plan::Write {
             file: value::parsed::<FileSlot>("writes.file", &file)?,
             expected: if expected == ABSENT {
@@ -342,6 +380,10 @@ impl Write {
                 Expected::Content(value::parsed("writes.expected", &expected)?)
             },
             mode: value::mode("writes.mode", &mode)?,
+            placement: match placement {
+                None => plan::Placement::AtPath,
+                Some(PlacementName::DatedBehindLink) => plan::Placement::DatedBehindLink,
+            },
         })
     }
 }

@@ -191,6 +191,16 @@ pub enum ReviewError {
         /// What is not.
         field: &'static str,
     },
+    /// A dated file would not have the date of its certificate.
+    #[error("{slot} would be named {found}, and its certificate is made for {expected}")]
+    DatedName {
+        /// The slot.
+        slot: Slot,
+        /// The name that goes with the certificate.
+        expected: String,
+        /// The name that goes with the plan.
+        found: String,
+    },
     /// The certificates of a new tree name different nodes.
     #[error("{slot} would be for the node {found:?}, other certificates for {expected:?}")]
     OtherNode {

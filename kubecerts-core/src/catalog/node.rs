@@ -1,0 +1,98 @@
+//! The name of a node, and the identity of its kubelet.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of a node in Kubernetes: a DNS subdomain ([RFC 1123]) in lower case, of at most 253 characters.
+///
+/// [RFC 1123]: https://www.rfc-editor.org/rfc/rfc1123#section-2.1
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct NodeName(String);
+
+impl NodeName {
+    /// The group of all kubelets, which the Node authorizer demands.
+    pub const GROUP: &'static str = "system:nodes";
+
+    /// Parses a name; as kubeadm does, a host's name in capitals becomes one in lower case.
+    ///
+    /// # Errors
+    /// [`InvalidNodeName`] when `text` is not a DNS subdomain.
+    pub fn parse(text: &str) -> Result<Self, InvalidNodeName> {
+        let name = text.to_ascii_lowercase();
+        if is_subdomain(&name) { Ok(Self(name)) } else { Err(InvalidNodeName(text.to_owned())) }
+    }
+
+    /// Returns the node whose kubelet is the user `user`, such as `system:node:cp-1`.
+    #[must_use]
+    pub fn of_user(user: &str) -> Option<Self> {
+        // The Node authorizer compares names exactly, so capitals make another user.
+        let name = user.strip_prefix(PREFIX)?;
+        is_subdomain(name).then(|| Self(name.to_owned()))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the user that the node's kubelet is: `system:node:` and the name.
+    #[must_use]
+    pub fn user(&self) -> String {
+        format!("{PREFIX}{self}")
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = InvalidNodeName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+/// A text that cannot be the name of a node.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not the name of a node: a DNS name of at most 253 characters")]
+pub struct InvalidNodeName(String);
+
+/// What comes before the name of a node in the user of its kubelet.
+const PREFIX: &str = "system:node:";
+
+fn is_subdomain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        bytes.first().is_some_and(plain)
+            && bytes.last().is_some_and(plain)
+            && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_in_capitals_are_nodes_in_lower_case() {
+        assert_eq!(NodeName::parse("CP-1.Example.com").unwrap().user(), "system:node:cp-1.example.com");
+        for text in ["", "-a", "a-", "a..b", "a_b", "ü", "a\nb", "a/b", &"a".repeat(254)] {
+            assert!(NodeName::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_a_kubelet_only_with_the_exact_prefix_and_case() {
+        assert_eq!(NodeName::of_user("system:node:cp-1"), NodeName::parse("cp-1").ok());
+        for user in ["system:node:", "system:node:CP-1", "system:nodes:a", "cp-1"] {
+            assert_eq!(NodeName::of_user(user), None, "{user:?}");
+        }
+    }
+}
