@@ -14,6 +14,7 @@
 
 mod change;
 mod contents;
+mod copies;
 mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
@@ -29,6 +30,7 @@ use crate::snapshot::Snapshot;
 use crate::x509::Damage;
 
 pub use change::{Change, ChangeSet, Expected};
+pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh};
 pub use provider::{IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer, SigningRequest};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
