@@ -10,11 +10,16 @@
 //! phase all signatures are one flat batch, and whoever signs may loop, split, pipeline or group it. [`issue`] does it
 //! all for the ordinary caller.
 //!
+//! What is issued outside a plan has functions of its own: [`node_credential`] and its kin for a kubelet elsewhere,
+//! [`bootstrap_kubeconfig`] for one that has to begin again, [`refresh`] for copies of admin.conf.
+//!
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
+mod bootstrap;
 mod change;
 mod contents;
 mod copies;
+mod node;
 mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
@@ -29,8 +34,12 @@ use crate::provider::ProviderError;
 use crate::snapshot::Snapshot;
 use crate::x509::Damage;
 
+pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
 pub use change::{Change, ChangeSet, Expected};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh};
+pub use node::{
+    NodeCredential, NodeError, NodeRequest, Term, node_certificate, node_credential, node_file, node_request,
+};
 pub use provider::{IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer, SigningRequest};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;

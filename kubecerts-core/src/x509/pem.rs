@@ -88,6 +88,12 @@ pub fn encode_certificate(der: &[u8]) -> String {
     encode_public("CERTIFICATE", der)
 }
 
+/// Returns `der` as a `CERTIFICATE REQUEST` block.
+#[must_use]
+pub fn encode_request(der: &[u8]) -> String {
+    encode_public("CERTIFICATE REQUEST", der)
+}
+
 /// Returns `der`, a subject public key info, as a `PUBLIC KEY` block.
 #[must_use]
 pub fn encode_public_key(der: &[u8]) -> String {

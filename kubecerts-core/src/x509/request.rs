@@ -1,4 +1,4 @@
-//! Certificate signing requests ([RFC 2986]), as far as inspection needs them.
+//! Certificate signing requests ([RFC 2986]), as far as inspection and kubelets need them.
 //!
 //! [RFC 2986]: https://www.rfc-editor.org/rfc/rfc2986
 
@@ -103,6 +103,25 @@ impl CertificateRequest {
     pub const fn verdict(&self) -> &SignatureVerdict {
         &self.verdict
     }
+}
+
+/// Returns the bytes that a request for `subject` with the key `public_key` consists of before its signature; it asks for no
+/// extension. With [`assemble`](super::assemble) they become the request.
+///
+/// # Errors
+/// [`Damage::Der`] when a field cannot be encoded.
+pub fn request_to_be_signed(subject: &DistinguishedName, public_key: &PublicKey) -> Result<Vec<u8>, Damage> {
+    let encode = || {
+        RawInfo {
+            version: 0,
+            subject: AnyRef::from_der(subject.as_der())?,
+            public_key: AnyRef::from_der(public_key.as_der())?,
+            // The set may be empty but not absent (RFC 2986 §4.1).
+            attributes: Some(SetOfVec::new()),
+        }
+        .to_der()
+    };
+    encode().map_err(|error| Damage::der("certificate request", error))
 }
 
 fn is_request(label: &str) -> bool {
