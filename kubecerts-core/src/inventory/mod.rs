@@ -7,6 +7,7 @@ mod chain;
 mod credential;
 mod expiration;
 mod reading;
+mod rotation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ pub use chain::ChainFact;
 pub use credential::{Credential, KubeconfigFacts};
 pub use expiration::{ExpirationRow, RowState};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
+pub use rotation::{Rotation, Setting, SettingSource, rotation};
 
 /// Everything that is known of one node's certificates. Public data.
 #[derive(Clone, Debug, PartialEq)]

@@ -88,6 +88,11 @@ impl KubeletConfig {
         self.rotate_certificates
     }
 
+    /// Returns the same configuration with the rotation of the client certificate switched on.
+    pub(super) fn rotating(self) -> Self {
+        Self { rotate_certificates: Some(true), ..self }
+    }
+
     /// Returns `serverTLSBootstrap`: whether the kubelet asks the cluster for its serving certificate.
     #[must_use]
     pub fn server_tls_bootstrap(&self) -> Option<bool> {

@@ -7,11 +7,13 @@
 
 mod kubeadm;
 mod kubelet;
+mod kubelet_edit;
 mod kubelet_flags;
 mod pod;
 
 pub use kubeadm::{ExternalEtcd, KubeadmConfig};
 pub use kubelet::KubeletConfig;
+pub use kubelet_edit::{RotationEditError, rotate_certificates};
 pub use kubelet_flags::KubeletFlags;
 pub use pod::StaticPod;
 
