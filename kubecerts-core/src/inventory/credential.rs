@@ -1,7 +1,7 @@
 //! A certificate with its key, wherever the two lie.
 
 use super::{Authority, CertificateBundle, ChainFact, FileFacts, KeyFacts, Reading};
-use crate::catalog::{CaSlot, FileSlot, LeafSlot};
+use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot};
 use crate::kubeconfig::{
     self, Current, DamagedKubeconfig, DanglingContext, Edit, EditError, KeySource, Kubeconfig, Source,
 };
@@ -37,7 +37,8 @@ pub struct KubeconfigFacts {
     pub embeds_authority: bool,
     /// Why the embedded values cannot be replaced in place, if they cannot: one is absent, or shared by an anchor.
     pub obstacle: Option<EditError>,
-    /// Why the current user cannot be made to refer to a file with certificate and key, if that cannot be done.
+    /// Why the current user of kubelet.conf cannot be made to refer to the kubelet's client certificate, if that cannot be
+    /// done; `None` for other kubeconfigs.
     pub reference_obstacle: Option<EditError>,
 }
 
@@ -88,6 +89,8 @@ impl Credential {
     }
 
     pub(super) fn from_kubeconfig(snapshot: &Snapshot, facts: FileFacts, state: &FileState) -> Self {
+        let is_kubelets =
+            facts.path == *snapshot.layout().path(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet));
         let mut credential = Self {
             certificate: Reading::Absent,
             key: Reading::Absent,
@@ -147,7 +150,10 @@ impl Credential {
                             && !matches!(current.user.client_key(), KeySource::File(_));
                     obstacle =
                         if is_embedded { find_obstacle(bytes, current, embeds_authority) } else { None };
-                    reference_obstacle = find_reference_obstacle(snapshot, bytes, current, embeds_authority);
+                    if is_kubelets {
+                        reference_obstacle =
+                            find_reference_obstacle(snapshot, bytes, current, embeds_authority);
+                    }
                 }
             },
         }
