@@ -108,8 +108,8 @@ fn a_request_for_anybody_else_is_refused() {
         "the subject is O = system:nodes, CN = system:node:worker-1, not O = system:nodes, CN = system:node:worker-2"
     );
     // kubeadm's own requests: an administrator's, and a kubelet's with an RSA key.
-    let fixture = Fixture::named("kubeadm-v136-rsa2048").directory().join("csr/etc/kubernetes");
-    let read = |file: &str| std::fs::read(fixture.join(file)).unwrap();
+    let fixture = Fixture::named("kubeadm-v136-rsa2048");
+    let read = |file: &str| fixture.request(file).unwrap();
     assert!(matches!(sign(&tree, &read("admin.conf.csr"), "cp-1"), Err(NodeError::Subject { .. })));
     let certificate = sign(&tree, &read("kubelet.conf.csr"), "cp-1").unwrap();
     assert_eq!(certificate.key_usages(), Some(KeyUsages::LEAF));

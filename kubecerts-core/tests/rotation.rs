@@ -1,7 +1,5 @@
 //! What a node says about the rotation of its kubelet's certificates.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use kubecerts_core::inventory::{Rotation, SettingSource, rotation};
 use kubecerts_core::manifest::rotate_certificates;
 use kubecerts_testkit::{Fixture, MemoryTree, path};

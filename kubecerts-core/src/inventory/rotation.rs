@@ -10,7 +10,7 @@ use crate::snapshot::{NodeFacts, Stated};
 #[must_use]
 pub fn rotation(node: &NodeFacts) -> Rotation {
     let (config, flags) = (node.kubelet(), node.kubelet_flags());
-    let configured = |field: fn(&KubeletConfig) -> Option<bool>| config.map(|config| field(config));
+    let configured = |field: fn(&KubeletConfig) -> Option<bool>| config.map(field);
     Rotation {
         client: setting(flags, "rotate-certificates", configured(KubeletConfig::rotate_certificates)),
         serving: setting(

@@ -21,7 +21,6 @@ use crate::x509::{Certificate, PrivateKey, PublicKey, SignatureVerdict, encode_c
 ///
 /// A user of a copy is the tree's when its certificate has the same key, or the same subject and a signature of the
 /// cluster's authority. `inventory` is that of `snapshot`.
-#[must_use]
 pub fn refresh(snapshot: &Snapshot, inventory: &Inventory) -> Refresh {
     let originals: Vec<Original<'_>> = [KubeconfigSlot::Admin, KubeconfigSlot::SuperAdmin]
         .into_iter()

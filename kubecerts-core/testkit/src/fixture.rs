@@ -62,6 +62,12 @@ impl Fixture {
         fs::read_to_string(self.directory.join("expected").join(name)).ok()
     }
 
+    /// Returns a certificate request that kubeadm made, from the file `name` below `/etc/kubernetes`.
+    #[must_use]
+    pub fn request(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.directory.join("csr/etc/kubernetes").join(name)).ok()
+    }
+
     /// Returns a request that hands over the kubeadm configuration, as `--config` does.
     #[must_use]
     pub fn with_config(&self) -> ScanRequest {
