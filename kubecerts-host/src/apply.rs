@@ -3,13 +3,14 @@
 use kubecerts_core::catalog::FileSlot;
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::ChangeSet;
+use kubecerts_core::issue::{Change, ChangeSet};
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::ClockProblem;
 use kubecerts_core::provider::{Entropy, ProviderError};
+use kubecerts_core::snapshot::ReadProblem;
 
 use crate::disk::DiskError;
-use crate::disk::transaction::{Event, Purpose};
+use crate::disk::transaction::{Event, Item, Purpose};
 use crate::node::{Node, NodeError};
 use crate::session::{Session, SessionError};
 
@@ -83,4 +84,80 @@ pub enum ApplyError {
     /// The random source failed, before anything was written.
     #[error("no random bytes for the names of temporary files")]
     Entropy(#[source] ProviderError),
+}
+
+/// Returns the name of the file to which the path of `change` becomes a link.
+pub(crate) fn dated(_change: &Change) -> Option<&str> {
+    None
+}
+
+/// Returns the dated file of each change that has one.
+pub(crate) fn dated_files(
+    changes: &ChangeSet,
+    dated: impl Fn(&Change) -> Option<&str>,
+) -> Result<Vec<Option<TreePath>>, DiskError> {
+    let beside = |change: &Change, name: &str| {
+        let refused = |problem| DiskError::Refused { path: change.path().clone(), problem };
+        let directory = change.path().parent();
+        match directory.join(name) {
+            Ok(file) if file.parent() == directory && file != *change.path() => Ok(file),
+            _ => Err(refused(ReadProblem::Failed(format!("{name:?} is no name of a file beside it")))),
+        }
+    };
+    let files = changes.changes().iter();
+    files.map(|change| dated(change).map(|name| beside(change, name)).transpose()).collect()
+}
+
+/// Returns the items of all changes, in their order.
+pub(crate) fn items<'c>(changes: &'c ChangeSet, dated: &'c [Option<TreePath>]) -> Vec<Item<'c>> {
+    let items = changes.changes().iter().zip(dated).flat_map(|(change, dated)| match dated {
+        None => vec![Item::of(change)],
+        Some(file) => {
+            let (path, expected, content) = (change.path(), change.expected(), change.secret_bytes());
+            Item::behind_link(path, expected, file, content, change.mode()).into()
+        }
+    });
+    items.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kubecerts_core::issue::Expected;
+    use kubecerts_core::secret::SecretBytes;
+
+    use super::*;
+    use crate::disk::transaction::{Becomes, Reach};
+
+    const CURRENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
+    fn changes() -> ChangeSet {
+        let file = FileSlot::all().next().unwrap();
+        let path = TreePath::parse(CURRENT).unwrap();
+        vec![Change::new(file, path, Expected::Absent, 0o600, SecretBytes::new(b"pem".to_vec()))].into()
+    }
+
+    #[test]
+    fn a_dated_change_is_a_new_file_and_then_a_link_to_it() {
+        let changes = changes();
+        let name = "kubelet-client-2026-11-22-07-49-09.pem";
+        let dated = dated_files(&changes, |_| Some(name)).unwrap();
+        let items = items(&changes, &dated);
+        let whole = format!("/var/lib/kubelet/pki/{name}");
+        let [file, link] = items.as_slice() else { panic!("{items:?}") };
+        assert_eq!((file.path.as_str(), file.expected), (whole.as_str(), Expected::Absent));
+        assert!(matches!(file.becomes, Becomes::File { content: b"pem", mode: 0o600, facts: None }));
+        assert_eq!((link.path.as_str(), link.reach), (CURRENT, Reach::Entry));
+        assert!(matches!(link.becomes, Becomes::Link { target } if target == whole));
+    }
+
+    #[test]
+    fn a_dated_file_lies_beside_its_link_and_is_another_one() {
+        let changes = changes();
+        for name in ["", ".", "..", "../x.pem", "a/x.pem", "/etc/x.pem", "kubelet-client-current.pem"] {
+            assert!(
+                matches!(dated_files(&changes, |_| Some(name)), Err(DiskError::Refused { .. })),
+                "{name:?}"
+            );
+        }
+    }
 }

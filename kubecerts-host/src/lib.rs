@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod apply;
+mod copies;
 pub mod disk;
 #[cfg(feature = "etcd")]
 pub mod etcd;
@@ -30,6 +31,7 @@ pub mod sim;
 mod system;
 
 pub use apply::{ApplyError, Report, Written, apply};
+pub use copies::{Copies, CopyWrite};
 pub use disk::transaction::Event;
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
 #[cfg(feature = "live")]

@@ -11,7 +11,7 @@ use kubecerts_core::plan::check_clock;
 use kubecerts_core::provider::Entropy;
 use kubecerts_core::snapshot::{FileState, Snapshot};
 
-use crate::apply::{ApplyError, Report, Written};
+use crate::apply::{ApplyError, Report, Written, dated, dated_files, items};
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::recovery::{self, Interrupted, Recovered};
 use crate::disk::transaction::{self, Done, Event, Item, Purpose, Request};
@@ -27,6 +27,8 @@ use crate::system::now;
 #[must_use = "the right is given back when the session is dropped"]
 pub struct Session<'n> {
     node: &'n Node,
+    /// The scan that showed what there is to lock, as long as nothing was written since.
+    scan: Option<Snapshot>,
     _lock: Lock,
 }
 
@@ -46,7 +48,7 @@ impl<'n> Session<'n> {
         let snapshot = node.scan().map_err(SessionError::Scan)?;
         must_not_be_misplaced(state, &snapshot, node.root())?;
         let lock = Lock::take(command, &directories(&snapshot, node.root()), state)?;
-        Ok(Self { node, _lock: lock })
+        Ok(Self { node, scan: Some(snapshot), _lock: lock })
     }
 
     /// Looks for a run that was interrupted, and returns what is to be done about it.
@@ -62,6 +64,7 @@ impl<'n> Session<'n> {
     /// # Errors
     /// As [`recovery::recover`].
     pub fn recover(&mut self, interrupted: &Interrupted) -> Result<Recovered, DiskError> {
+        self.scan = None;
         recovery::recover(interrupted, self.node.root(), self.state(), &mut RealDisk)
     }
 
@@ -84,16 +87,23 @@ impl<'n> Session<'n> {
         entropy: &mut dyn Entropy,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Report, ApplyError> {
-        let inventory = Inventory::parse(&self.node.scan().map_err(ApplyError::Scan)?);
+        let scan = |node: &Node| node.scan().map_err(ApplyError::Scan);
         if changes.is_empty() {
+            let inventory = Inventory::parse(&scan(self.node)?);
             return Ok(Report { written: Vec::new(), backup: None, leftovers: Vec::new(), inventory });
         }
-        check_clock(&inventory, now())?;
-        let items = changes.changes().iter().map(Item::of).collect();
-        let Done { id, replaced, leftovers } = self.replace(items, purpose, entropy, observer)?;
+        // What others wrote since the session began makes the clock no worse, and the digests of the targets are compared.
+        let found = self.scan.take().map_or_else(|| scan(self.node), Ok)?;
+        check_clock(&Inventory::parse(&found), now())?;
+        drop(found);
+        let dated = dated_files(changes, dated)?;
+        let Done { id, mut replaced, leftovers } =
+            self.replace(items(changes, &dated), purpose, entropy, observer)?;
+        // The link to a dated file says nothing that its change does not.
+        replaced.retain(|replaced| !replaced.is_link);
         let written = changes.changes().iter().zip(replaced).map(|(change, replaced)| Written {
             file: change.file(),
-            path: replaced.path,
+            path: change.path().clone(),
             target: replaced.target,
             digest: change.digest(),
         });
@@ -217,13 +227,14 @@ impl<'n> Session<'n> {
         backup::prune(keep, self.state(), &mut RealDisk)
     }
 
-    fn replace(
+    pub(crate) fn replace(
         &mut self,
         items: Vec<Item<'_>>,
         purpose: Purpose,
         entropy: &mut dyn Entropy,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Done, ApplyError> {
+        self.scan = None;
         let mut token = [0; 8];
         entropy.fill(&mut token).map_err(ApplyError::Entropy)?;
         let request = Request { items, purpose, now: now(), token: u64::from_le_bytes(token) };

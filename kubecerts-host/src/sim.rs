@@ -16,6 +16,7 @@
 //!   its name empty, torn, or full of zeros.
 //! * The steps in directories survive independently of each other, each for itself. A rename whose file's creation was
 //!   lost still leaves the new name; what has no name is gone, and so is everything in a directory without one.
+//! * A symbolic link has its text from its first moment: what survives of it is the whole link or nothing.
 //! * A rename is one step even between two directories. Flushing either of them therefore confirms it.
 //! * A file that is written further keeps the bytes that were flushed before.
 //! * A flush that failed cannot be repeated: Linux forgets what it could not write, and the next flush succeeds without
@@ -187,7 +188,7 @@ impl SimDisk {
     }
 
     /// Returns how many operations there were that only look: `stat`, `read_link`, `list`, `read`, `digest`, `labels`,
-    /// `space` and `owner`.
+    /// `space`, `hold` and `owner`.
     #[must_use]
     pub fn reads(&self) -> usize {
         self.script.reads()

@@ -8,7 +8,7 @@ use kubecerts_core::digest::Digest;
 use kubecerts_core::issue::Expected;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::disk::transaction::{Becomes, Event, Item, Purpose, Request, replace};
+use kubecerts_host::disk::transaction::{Becomes, Event, Item, Purpose, Reach, Request, replace};
 use kubecerts_host::disk::{Disk as _, RealDisk, Root, State};
 use rustix::fs::Mode;
 
@@ -30,6 +30,7 @@ fn nothing_is_open_to_others_for_an_instant_even_with_umask_000() {
     let path = TreePath::parse("/pki/ca.key").unwrap();
     let item = Item {
         path: &path,
+        reach: Reach::Links,
         expected: Expected::Content(Digest::of(b"old")),
         becomes: Becomes::File { content: b"new", mode: 0o600, facts: None },
     };

@@ -14,6 +14,8 @@ use kubecerts_core::secret::SecretBytes;
 use super::state::parts_of_id;
 use super::{Disk, DiskError, Kind, Operation, State};
 
+mod compare;
+
 mod manifest;
 pub use manifest::{Entry, EtcdEntry, Manifest, Node, Scope, Skipped};
 
@@ -92,7 +94,7 @@ pub fn read(
     state: &State,
     disk: &impl Disk,
 ) -> Result<SecretBytes, DiskError> {
-    let Entry { path, node } = entry;
+    let Entry { path, node, .. } = entry;
     let wrong = |problem: String| DiskError::Backup { id: manifest.id.clone(), problem };
     let Node::File { sha256, .. } = node else {
         return Err(wrong(format!("{path} is no file in it")));

@@ -40,6 +40,24 @@ pub enum DiskError {
         /// Its mode.
         mode: u32,
     },
+    /// A file of a user is reached over a link, which its owner may turn elsewhere.
+    #[error("refused to write to {path}: {link} is a link")]
+    LinkOnTheWay {
+        /// The path that was to be written.
+        path: TreePath,
+        /// The link.
+        link: TreePath,
+    },
+    /// A file of a user lies in a directory of another user.
+    #[error("refused to write to {path}: {directory} belongs to another user, whose number is {uid}")]
+    OthersDirectory {
+        /// The path that was to be written.
+        path: TreePath,
+        /// The directory: the one that holds the path, or one above.
+        directory: TreePath,
+        /// The number of its owner.
+        uid: u32,
+    },
     /// The file is to be created in a directory that does not exist.
     #[error("{path} lies in a directory that does not exist")]
     NoDirectory {
@@ -210,6 +228,8 @@ pub enum Operation {
     Inspect,
     /// Reads a file.
     Read,
+    /// Reads where a link points.
+    ReadLink,
     /// Reads the labels of the file.
     ReadLabels,
     /// Lists a directory.
@@ -218,6 +238,8 @@ pub enum Operation {
     CreateDirectory,
     /// Creates the temporary file beside the target.
     Create,
+    /// Makes the new link beside the target.
+    MakeLink,
     /// Opens a file to write at its end.
     Open,
     /// Gives the temporary file its owner and group.
@@ -245,10 +267,12 @@ impl fmt::Display for Operation {
         f.write_str(match self {
             Self::Inspect => "inspecting the file",
             Self::Read => "reading the file",
+            Self::ReadLink => "reading the link",
             Self::ReadLabels => "reading the labels",
             Self::List => "listing the directory",
             Self::CreateDirectory => "creating the directory",
             Self::Create => "creating the file",
+            Self::MakeLink => "making the link",
             Self::Open => "opening the file",
             Self::SetOwner => "setting the owner",
             Self::SetLabels => "setting the labels",

@@ -22,11 +22,17 @@ use kubecerts_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::parts_of_id;
+use super::thing::Thing;
 use super::transaction::Purpose;
 use super::{Disk, DiskError, Operation, State, wire};
 
 /// The version of the format.
 const VERSION: &str = "kubecerts.dev/v1";
+
+/// The version of a journal that names links, which are all that it adds: `link:` and the text in the place of a digest.
+const VERSION_WITH_LINKS: &str = "kubecerts.dev/v2";
+
+const VERSIONS: [&str; 2] = [VERSION, VERSION_WITH_LINKS];
 
 /// The largest journal that is read, in bytes: 64 MiB.
 ///
@@ -99,12 +105,12 @@ pub(super) struct Entry {
     /// The second name of the old file, until the run is over.
     #[serde(with = "wire::text")]
     pub(super) kept: TreePath,
-    /// The old content; `None` for a file that is created.
+    /// What was there; `None` for a file or link that is created.
     #[serde(with = "wire::optional_text")]
-    pub(super) before: Option<Digest>,
-    /// The new content; `None` for a file that is removed.
+    pub(super) before: Option<Thing>,
+    /// What is to be there; `None` for a file or link that is removed.
     #[serde(with = "wire::optional_text")]
-    pub(super) after: Option<Digest>,
+    pub(super) after: Option<Thing>,
 }
 
 /// The journal of the run that is under way.
@@ -279,14 +285,14 @@ fn parse(text: &str) -> Result<Found, String> {
     let mut records = records.into_iter();
     match records.next() {
         None => Ok(Found { begin: None, records: Vec::new() }),
-        Some(Record::Begin(begin)) if begin.version == VERSION => {
+        Some(Record::Begin(begin)) if VERSIONS.contains(&begin.version.as_str()) => {
             if parts_of_id(&begin.id).is_none() {
                 return Err(format!("{:?} is no identifier of a run", begin.id));
             }
             begin.entries.iter().try_for_each(check)?;
             Ok(Found { begin: Some(begin), records: records.collect() })
         }
-        Some(Record::Begin(begin)) => Err(format!("its version is {:?}, not {VERSION}", begin.version)),
+        Some(Record::Begin(begin)) => Err(of_version(&begin.version)),
         Some(_) => Err("its first record is damaged, and others follow".to_owned()),
     }
 }
@@ -298,9 +304,13 @@ fn of_another_version(json: &str, error: &serde_json::Error) -> String {
         version: String,
     }
     match serde_json::from_str::<Header>(json) {
-        Ok(Header { version }) if version != VERSION => format!("its version is {version:?}, not {VERSION}"),
+        Ok(Header { version }) if !VERSIONS.contains(&version.as_str()) => of_version(&version),
         _ => format!("a record of another kind: {error}"),
     }
+}
+
+fn of_version(version: &str) -> String {
+    format!("its version is {version:?}, not {}", VERSIONS.join(" or "))
 }
 
 /// A journal on a foreign disk is foreign input: it may only name temporary files of ours, beside their targets.
@@ -319,7 +329,13 @@ pub(super) const PREFIX: &str = ".kubecerts-";
 
 impl Begin {
     pub(super) fn new(id: String, at: Timestamp, purpose: Purpose, entries: Vec<Entry>) -> Self {
-        Self { version: VERSION.to_owned(), id, at, process: std::process::id(), purpose, entries }
+        let things = entries.iter().flat_map(|entry| [&entry.before, &entry.after]);
+        // What an earlier version of this program can recover, it may.
+        let version = match things.flatten().any(Thing::is_link) {
+            true => VERSION_WITH_LINKS,
+            false => VERSION,
+        };
+        Self { version: version.to_owned(), id, at, process: std::process::id(), purpose, entries }
     }
 }
 
@@ -355,7 +371,7 @@ mod tests {
             temporary: path("/etc/ssl/.kubecerts-0.new"),
             kept: path("/etc/ssl/.kubecerts-0.old"),
             before: None,
-            after: Some(Digest::of(b"a")),
+            after: Some(Thing::File(Digest::of(b"a"))),
         };
         Begin::new("20261122T042559Z".to_owned(), Timestamp::from_unix(0), Purpose::new("renew"), vec![entry])
     }
@@ -407,10 +423,22 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_with_links_has_a_version_of_its_own_and_reads_back() {
+        assert_eq!(begin().version, VERSION);
+        let mut entries = begin().entries;
+        entries[0].before = Some(Thing::Link("/var/lib/kubelet/pki/old one.pem".to_owned()));
+        let begin = Begin { entries, ..begin() };
+        let Begin { id, at, purpose, entries, .. } = begin;
+        let begin = Begin::new(id, at, purpose, entries);
+        assert_eq!(begin.version, VERSION_WITH_LINKS);
+        assert_eq!(parse(&line(&Record::Begin(begin.clone()))).unwrap().begin, Some(begin));
+    }
+
+    #[test]
     fn another_version_and_foreign_paths_are_refused() {
         let mut other = begin();
-        other.version = "kubecerts.dev/v2".to_owned();
-        assert!(parse(&line(&Record::Begin(other))).unwrap_err().contains("kubecerts.dev/v2"));
+        other.version = "kubecerts.dev/v3".to_owned();
+        assert!(parse(&line(&Record::Begin(other))).unwrap_err().contains("kubecerts.dev/v3"));
         for wrong in ["/etc/ssl/shadow", "/etc/other/.kubecerts-0.new", "/etc/ssl/.kubecerts-0.old"] {
             let mut other = begin();
             other.entries[0].temporary = TreePath::parse(wrong).unwrap();
@@ -421,8 +449,11 @@ mod tests {
             other.id = wrong.to_owned();
             assert!(parse(&line(&Record::Begin(other))).is_err(), "{wrong}");
         }
-        let newer = r#"{"record":"begin","version":"kubecerts.dev/v2","runs":[]}"#;
+        let newer = r#"{"record":"begin","version":"kubecerts.dev/v3","runs":[]}"#;
         let newer = format!("{} {newer}\n", checksum(newer));
-        assert_eq!(parse(&newer).unwrap_err(), "its version is \"kubecerts.dev/v2\", not kubecerts.dev/v1");
+        assert_eq!(
+            parse(&newer).unwrap_err(),
+            "its version is \"kubecerts.dev/v3\", not kubecerts.dev/v1 or kubecerts.dev/v2"
+        );
     }
 }

@@ -16,12 +16,17 @@
 //!
 //! Every directory on the way is trusted once it was seen to be writable by its owner alone: whoever can rename
 //! `/etc/kubernetes` has already won. Links are therefore resolved once, by name, and only the last component is protected
-//! against a swap.
+//! against a swap. Homes are another matter, because their owners are not trusted: see [`transaction::Reach::Home`].
 
 pub mod backup;
 
 mod error;
 pub use error::{DiskError, Operation, Unit};
+
+mod held;
+pub use held::Held;
+
+mod home;
 
 mod journal;
 pub(crate) use journal::must_be_closed;
@@ -47,6 +52,8 @@ mod safety;
 
 mod state;
 pub use state::State;
+
+mod thing;
 
 pub mod transaction;
 

@@ -14,6 +14,8 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileMeta, ReadProblem};
 use kubecerts_core::time::Moment;
 
+use super::Held;
+
 /// A disk. Every path is absolute and a path of this machine; the last component is never followed when it is a link.
 pub trait Disk {
     /// A file that was opened for writing.
@@ -65,6 +67,13 @@ pub trait Disk {
     /// # Errors
     /// What the operating system says.
     fn space(&self, directory: &Path) -> io::Result<Space>;
+
+    /// Opens every directory from `/` to `directory`, each from the one above it, and keeps the last one open.
+    ///
+    /// # Errors
+    /// When there is a link or nothing on the way, or what the operating system says; [`io::ErrorKind::Unsupported`] where a
+    /// directory that is open has no path, for want of `/proc`.
+    fn hold(&self, directory: &Path) -> io::Result<Held>;
 
     /// Creates an empty file that nobody else can open: mode 0600 or less, whatever the umask.
     ///
@@ -120,11 +129,17 @@ pub trait Disk {
     /// What the operating system says.
     fn sync(&mut self, file: &Self::File) -> io::Result<()>;
 
-    /// Gives the file `from` the second name `to`.
+    /// Gives the file or link `from` the second name `to`.
     ///
     /// # Errors
     /// When `to` exists, or what the operating system says.
     fn link(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the symbolic link `path`, which points to `target`; its text comes and goes with its name.
+    ///
+    /// # Errors
+    /// When `path` exists, be it as a link, or what the operating system says.
+    fn symlink(&mut self, target: &Path, path: &Path) -> io::Result<()>;
 
     /// Renames `from` to `to` in one step, replacing what is there.
     ///

@@ -4,23 +4,25 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{
     DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
-    PermissionsExt as _, fchown,
+    PermissionsExt as _, fchown, symlink,
 };
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use kubecerts_core::digest::Digest;
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::ReadProblem;
 use rustix::fs::{
-    CWD, OFlags, RenameFlags, XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, renameat_with,
+    CWD, Mode, OFlags, RenameFlags, XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, openat,
+    renameat_with,
 };
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::root::problem;
-use super::{Disk, Found, Kind, Labels, Owner, Space, Stat};
+use super::{Disk, Found, Held, Kind, Labels, Owner, Space, Stat};
 
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,6 +100,32 @@ impl Disk for RealDisk {
         })
     }
 
+    fn hold(&self, directory: &Path) -> io::Result<Held> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut path = PathBuf::from("/");
+        let mut at = File::from(openat(CWD, &path, flags, Mode::empty())?);
+        let mut way = vec![(path.clone(), Stat::of(&at.metadata()?))];
+        for component in directory.components() {
+            let name = match component {
+                Component::RootDir => continue,
+                Component::Normal(name) => name,
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            };
+            at = File::from(openat(&at, name, flags, Mode::empty())?);
+            path.push(name);
+            way.push((path.clone(), Stat::of(&at.metadata()?)));
+        }
+        // The kernel leads this path to what is open, whatever the directory is called by then.
+        let path = PathBuf::from(format!("/proc/self/fd/{}", at.as_raw_fd()));
+        let opened = Stat::of(&at.metadata()?);
+        match fs::metadata(&path).map(|meta| Stat::of(&meta)) {
+            Ok(found) if (found.device, found.inode) == (opened.device, opened.inode) => {
+                Ok(Held::open(path, way, OwnedFd::from(at)))
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     fn create(&mut self, path: &Path) -> io::Result<File> {
         let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // `create_new` is `O_CREAT|O_EXCL`.
@@ -160,6 +188,10 @@ impl Disk for RealDisk {
     fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         // Like `linkat` without a flag, this does not follow links.
         fs::hard_link(from, to)
+    }
+
+    fn symlink(&mut self, target: &Path, path: &Path) -> io::Result<()> {
+        symlink(target, path)
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {

@@ -14,21 +14,20 @@
 //! all old. When neither does — somebody else has changed a file meanwhile — nothing is touched and the file is
 //! named; [`abandon`] then leaves every file as it is.
 //!
+//! A link is known by its text, a file by its content; what a link leads to is an entry of its own, if the run touches it.
+//!
 //! Recovery can be interrupted itself: it is done again from the start.
 
-use std::io;
-use std::path::PathBuf;
-
-use kubecerts_core::digest::Digest;
-use kubecerts_core::issue::Expected;
 use kubecerts_core::path::TreePath;
-use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_core::time::Timestamp;
 
-use super::backup::BACKUP_FILE_LIMIT;
 use super::journal::{Begin, Entry, Found, Journal, Record};
-use super::transaction::{Purpose, vanish};
-use super::{Disk, DiskError, Operation, Resolved, Root, State, backup, journal};
+use super::thing::Thing;
+use super::transaction::Purpose;
+use super::{Disk, DiskError, Root, State, backup, journal};
+
+mod steps;
+use steps::{Condition, Hosts, finish_all, flush, roll_back_all, tidy};
 
 pub use super::journal::Outcome;
 
@@ -154,7 +153,7 @@ pub struct Recovered {
 /// rolled back.
 pub fn examine(root: &Root, state: &State, disk: &impl Disk) -> Result<Option<Interrupted>, DiskError> {
     let Some(found) = journal::read(state, disk)? else { return Ok(None) };
-    let verdict = decide(&found, root, state, disk)?;
+    let verdict = decide(&found, root, disk)?;
     Ok(Some(Interrupted { begin: found.begin, verdict }))
 }
 
@@ -190,15 +189,10 @@ pub fn recover<D: Disk>(
         {
             journal.append(&Record::Undo { reason: reason.to_string() }, state, disk)?;
         }
-        for entry in &begin.entries {
-            let has_changed = match outcome {
-                Outcome::Finished => finish(entry, root, state, disk)?,
-                Outcome::RolledBack | Outcome::Abandoned => roll_back(entry, root, state, disk)?,
-            };
-            if has_changed {
-                changed.push(entry.path.clone());
-            }
-        }
+        changed = match outcome {
+            Outcome::Finished => finish_all(&begin.entries, root, disk)?,
+            Outcome::RolledBack | Outcome::Abandoned => roll_back_all(&begin.entries, root, disk)?,
+        };
         flush(&begin.entries, root, disk)?;
         if outcome == Outcome::Finished {
             // It says what is on disk anyway, and a full disk may have no room for it.
@@ -241,7 +235,7 @@ pub fn abandon<D: Disk>(root: &Root, state: &State, disk: &mut D) -> Result<Vec<
 }
 
 /// The rule of this module.
-fn decide(found: &Found, root: &Root, state: &State, disk: &impl Disk) -> Result<Verdict, DiskError> {
+fn decide(found: &Found, root: &Root, disk: &impl Disk) -> Result<Verdict, DiskError> {
     let Some(begin) = &found.begin else { return Ok(Verdict::RollBack(Reason::NotBegun)) };
     if let Some(outcome) = found.end() {
         return Ok(match outcome {
@@ -254,7 +248,7 @@ fn decide(found: &Found, root: &Root, state: &State, disk: &impl Disk) -> Result
     }
     let mut states = Vec::with_capacity(begin.entries.len());
     for entry in &begin.entries {
-        states.push((entry, Condition::of(&Hosts::of(entry, root, disk)?, state, disk)?));
+        states.push((entry, Condition::of(entry, &Hosts::of(entry, root, disk)?, disk)?));
     }
     let committed = found.holds(&Record::Committed);
     let unfinishable = states.iter().find(|(entry, now)| !now.can_finish(entry, committed));
@@ -267,166 +261,9 @@ fn decide(found: &Found, root: &Root, state: &State, disk: &impl Disk) -> Result
         (Some(_), None, Some((entry, _))) => Ok(Verdict::Finish(Reason::OldFileGone(entry.path.clone()))),
         (_, Some(_), Some((entry, now))) => Err(match now.is_old(entry) || now.is_new(entry) {
             true => DiskError::Lost { path: entry.path.clone(), kept: entry.kept.clone() },
-            false => DiskError::Foreign { path: entry.path.clone(), found: expected(now.target) },
-        }),
-    }
-}
-
-/// What is on disk of an entry.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Condition {
-    target: Option<Digest>,
-    temporary: Option<Digest>,
-    kept: Option<Digest>,
-}
-
-impl Condition {
-    fn of(hosts: &Hosts, state: &State, disk: &impl Disk) -> Result<Self, DiskError> {
-        let digest = |host: &PathBuf| match disk.read(host, BACKUP_FILE_LIMIT) {
-            Ok(found) => Ok(found.map(|found| Digest::of(found.content.secret_bytes()))),
-            // Something that is no file of ours is as good as another content.
-            Err(ReadProblem::NotAFile(_) | ReadProblem::TooLarge { .. }) => Ok(Some(Digest::of(b""))),
-            Err(problem) => Err(DiskError::Recover {
-                path: state.tree(host),
-                operation: Operation::Read,
-                source: io::Error::other(problem.to_string()),
-            }),
-        };
-        Ok(Self {
-            target: digest(&hosts.target)?,
-            temporary: digest(&hosts.temporary)?,
-            kept: digest(&hosts.kept)?,
-        })
-    }
-
-    fn is_new(&self, entry: &Entry) -> bool {
-        self.target == entry.after
-    }
-
-    fn is_old(&self, entry: &Entry) -> bool {
-        self.target == entry.before
-    }
-
-    /// What was committed is done, even if somebody has changed a file since.
-    fn can_finish(&self, entry: &Entry, committed: bool) -> bool {
-        let can_switch = entry.after.is_none() || self.temporary == entry.after;
-        self.is_new(entry) || (self.is_old(entry) && can_switch) || (committed && !self.is_old(entry))
-    }
-
-    fn can_roll_back(&self, entry: &Entry) -> bool {
-        let can_restore = entry.before.is_none() || self.kept == entry.before;
-        self.is_old(entry) || (self.is_new(entry) && can_restore)
-    }
-}
-
-/// Where the files of an entry lie on this machine.
-struct Hosts {
-    directory: PathBuf,
-    target: PathBuf,
-    temporary: PathBuf,
-    kept: PathBuf,
-}
-
-impl Hosts {
-    /// The journal of a foreign disk may not lead out of its root: no directory on the way may have become a link.
-    fn of(entry: &Entry, root: &Root, disk: &impl Disk) -> Result<Self, DiskError> {
-        let parent = entry.target.parent();
-        let refused = |problem| DiskError::Refused { path: entry.path.clone(), problem };
-        let Resolved { tree, host, .. } = root.resolve(&parent, disk).map_err(refused)?;
-        if tree != parent {
-            return Err(refused(ReadProblem::Failed(format!("{parent} has become a link to {tree}"))));
-        }
-        let at = |path: &TreePath| host.join(path.file_name());
-        Ok(Self {
-            target: at(&entry.target),
-            temporary: at(&entry.temporary),
-            kept: at(&entry.kept),
-            directory: host,
-        })
-    }
-}
-
-/// Switches an entry to its new file, unless it is that already; returns whether there was anything to do.
-fn finish(entry: &Entry, root: &Root, state: &State, disk: &mut impl Disk) -> Result<bool, DiskError> {
-    let hosts = Hosts::of(entry, root, disk)?;
-    let now = Condition::of(&hosts, state, disk)?;
-    let Hosts { target, temporary, .. } = hosts;
-    let has_new_file = entry.after.is_some() && now.temporary == entry.after;
-    // With equal contents only the temporary file tells whether mode and owner are the new ones already.
-    if !now.is_old(entry) || (entry.after.is_some() && !has_new_file) {
-        return Ok(false);
-    }
-    let switched = match (entry.after, entry.before) {
-        (Some(_), Some(_)) => disk.rename(&temporary, &target),
-        (Some(_), None) => disk.rename_new(&temporary, &target),
-        (None, Some(_)) => disk.remove(&target),
-        (None, None) => return Ok(false),
-    };
-    switched.map_err(|source| failed(&entry.path, Operation::Rename, source))?;
-    Ok(true)
-}
-
-/// Switches an entry back to its old file, unless it is that already; returns whether there was anything to do.
-fn roll_back(entry: &Entry, root: &Root, state: &State, disk: &mut impl Disk) -> Result<bool, DiskError> {
-    let hosts = Hosts::of(entry, root, disk)?;
-    let now = Condition::of(&hosts, state, disk)?;
-    let Hosts { target, kept, .. } = hosts;
-    if entry.before.is_none() {
-        if now.target.is_none() {
-            return Ok(false);
-        }
-        disk.remove(&target).map_err(|source| failed(&entry.path, Operation::Remove, source))?;
-        return Ok(true);
-    }
-    if now.kept != entry.before {
-        return Ok(false);
-    }
-    let inode = |host| disk.stat(host).map_err(|source| failed(&entry.path, Operation::Inspect, source));
-    let (at_target, at_kept) = (inode(&target)?, inode(&kept)?);
-    // Two names of one file: a rename would do nothing, and there is nothing to put back.
-    if at_target.map(|stat| stat.inode) == at_kept.map(|stat| stat.inode) {
-        return Ok(false);
-    }
-    disk.rename(&kept, &target).map_err(|source| failed(&entry.path, Operation::Rename, source))?;
-    Ok(true)
-}
-
-fn tidy(entries: &[Entry], root: &Root, disk: &mut impl Disk) -> Result<(), DiskError> {
-    for entry in entries {
-        let Hosts { temporary, kept, .. } = Hosts::of(entry, root, disk)?;
-        for (name, host) in [(&entry.temporary, temporary), (&entry.kept, kept)] {
-            vanish(&host, disk).map_err(|source| failed(name, Operation::Remove, source))?;
-        }
-    }
-    flush(entries, root, disk)
-}
-
-fn flush(entries: &[Entry], root: &Root, disk: &mut impl Disk) -> Result<(), DiskError> {
-    let mut flushed = Vec::new();
-    for entry in entries {
-        let Hosts { directory, .. } = Hosts::of(entry, root, disk)?;
-        if flushed.contains(&directory) {
-            continue;
-        }
-        match disk.sync_directory(&directory) {
-            // With the directory, whatever the run had made in it is gone.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            synced => {
-                synced.map_err(|source| failed(&entry.target.parent(), Operation::FlushDirectory, source))?;
+            false => {
+                DiskError::Foreign { path: entry.path.clone(), found: Thing::found(now.target.as_ref()) }
             }
-        }
-        flushed.push(directory);
-    }
-    Ok(())
-}
-
-fn failed(path: &TreePath, operation: Operation, source: io::Error) -> DiskError {
-    DiskError::Recover { path: path.clone(), operation, source }
-}
-
-const fn expected(found: Option<Digest>) -> Expected {
-    match found {
-        Some(digest) => Expected::Content(digest),
-        None => Expected::Absent,
+        }),
     }
 }

@@ -111,6 +111,23 @@ impl Root {
         Ok(Resolved { host: self.host(&at), tree: at, existence: Existence::Present })
     }
 
+    /// Returns the entry `path` itself, in the directory behind all links.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve), for the directory.
+    pub(super) fn entry(&self, path: &TreePath, disk: &impl Disk) -> Result<Resolved, ReadProblem> {
+        if path.parts().next().is_none() {
+            return Err(ReadProblem::NotAFile("directory".to_owned()));
+        }
+        let Resolved { host, tree, existence } = self.resolve(&path.parent(), disk)?;
+        let tree = tree.join(path.file_name()).map_err(|error| ReadProblem::Failed(error.to_string()))?;
+        let existence = match existence {
+            Existence::Present => Existence::Present,
+            Existence::Absent | Existence::NoDirectory => Existence::NoDirectory,
+        };
+        Ok(Resolved { host: host.join(path.file_name()), tree, existence })
+    }
+
     /// Returns what is wrong when a name does not exist that these links, innermost last, lead to.
     fn nowhere(&self, links: &[Link]) -> Option<ReadProblem> {
         let innermost = links.last()?;

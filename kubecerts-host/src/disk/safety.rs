@@ -53,8 +53,10 @@ pub(super) fn room(
     for target in targets {
         let need =
             needs.entry(target.device).or_insert_with(|| Need::new(target.directory(), target.tree.parent()));
-        if let Becomes::File { content, .. } = &target.item.becomes {
-            need.add(content.len() as u64);
+        match &target.item.becomes {
+            Becomes::File { content, .. } => need.add(content.len() as u64),
+            Becomes::Link { target } => need.add(target.len() as u64),
+            Becomes::Nothing => {}
         }
         // The second name of the old file: some file systems count names.
         need.files += u64::from(target.before.is_some());
@@ -65,7 +67,7 @@ pub(super) fn room(
     let need =
         needs.entry(device.map_or(0, |stat| stat.device)).or_insert_with(|| Need::new(&directory, tree));
     for old in targets.iter().filter_map(|target| target.before.as_ref()) {
-        need.add(old.content.secret_bytes().len() as u64);
+        need.add(old.size());
     }
     need.add(RECORDS + RECORD * targets.len() as u64);
     need.files += RECORD_FILES;

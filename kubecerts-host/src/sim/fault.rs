@@ -163,6 +163,7 @@ pub(super) enum Change {
     Write,
     Sync,
     Link,
+    Symlink,
     Rename { is_new: bool },
     RenameNew,
     SyncDirectory,
@@ -183,6 +184,7 @@ impl Change {
             Self::Write => "write_all",
             Self::Sync => "sync",
             Self::Link => "link",
+            Self::Symlink => "symlink",
             Self::Rename { .. } => "rename",
             Self::RenameNew => "rename_new",
             Self::SyncDirectory => "sync_directory",
@@ -200,6 +202,7 @@ impl Change {
             | Self::SetLabels
             | Self::Write
             | Self::Link
+            | Self::Symlink
             | Self::Rename { is_new: true }
             | Self::RenameNew => true,
             Self::Append

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use kubecerts_core::digest::Digest;
@@ -13,7 +13,7 @@ use kubecerts_core::snapshot::ReadProblem;
 use super::fault::{Change, Struck};
 use super::tree::{Body, Facts, Inode, Node, Place, Step};
 use super::{Errno, SimDisk};
-use crate::disk::{Disk, Found, Kind, Labels, Owner, Space, Stat};
+use crate::disk::{Disk, Found, Held, Kind, Labels, Owner, Space, Stat};
 
 /// A file that was opened for writing; void after a crash.
 #[derive(Debug)]
@@ -80,6 +80,23 @@ impl Disk for SimDisk {
         self.script.read()?;
         self.existing(directory)?;
         Ok(Space { bytes: self.room().unwrap_or(self.space.bytes), ..self.space })
+    }
+
+    fn hold(&self, directory: &Path) -> io::Result<Held> {
+        self.script.read()?;
+        let mut path = PathBuf::new();
+        let mut way = Vec::new();
+        for component in directory.components() {
+            path.push(component);
+            let (inode, node) = self.existing(&path)?;
+            if node.kind() != Kind::Directory
+                || !matches!(component, Component::RootDir | Component::Normal(_))
+            {
+                return Err(Errno::NotADirectory.into());
+            }
+            way.push((path.clone(), node.stat(inode)));
+        }
+        Ok(Held::plain(path, way))
     }
 
     fn create(&mut self, path: &Path) -> io::Result<SimFile> {
@@ -176,6 +193,12 @@ impl Disk for SimDisk {
             return Err(Errno::NotPermitted.into());
         }
         self.step(Step::Enter { directory, name, inode });
+        Ok(())
+    }
+
+    fn symlink(&mut self, target: &Path, path: &Path) -> io::Result<()> {
+        self.script.change(Change::Symlink, path)?;
+        self.make(path, Body::Link(target.to_owned()), 0o777)?;
         Ok(())
     }
 

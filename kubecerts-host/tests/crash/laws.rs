@@ -34,6 +34,7 @@ impl<'w> Laws<'w> {
         let world = self.world;
         let image = world.image(disk);
         let before = self.sides(&image, context);
+        assert_eq!(world.broken_link(&image), None, "{}", context());
         let all = |wanted| before.iter().flatten().all(|side| *side == wanted);
         let interrupted = world.examine(disk).unwrap_or_else(|error| panic!("{}: {error}", context()));
         let recovered = interrupted.map(|interrupted| {
@@ -149,6 +150,10 @@ impl<'w> Laws<'w> {
                     );
                 }
                 Node::Absent => assert_eq!(write.expected, Expected::Absent, "{}", context()),
+                Node::Link { target: text } => {
+                    let old = world.disk.read_link(target).unwrap();
+                    assert_eq!(old.to_str(), Some(text.as_str()), "{}: {}", context(), write.path);
+                }
                 other => panic!("{}: {other:?}", context()),
             }
         }

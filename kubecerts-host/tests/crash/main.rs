@@ -1,6 +1,7 @@
 //! Every point of a run at which the power can go, and every operation that can fail.
 //!
-//! Each fixture of kubeadm is renewed on a disk in memory, as is a tree with links, and with files that come and go. The run
+//! Each fixture of kubeadm is renewed on a disk in memory, as is a tree with links, and with files that come and go, and one
+//! in which files become links, beside a copy in a home. The run
 //! is stopped at each of its operations, with several outcomes of each crash, and the laws of [`laws`] are asserted; then
 //! each operation fails, once or from then on. [`recovery`] has the cases of a recovery one by one.
 
@@ -66,7 +67,7 @@ fn a_disk_that_fails_from_some_operation_on_can_be_recovered_when_it_is_well_aga
 
 #[test]
 fn a_failure_does_not_weaken_the_next_run() {
-    for world in [World::pair(), World::odd()] {
+    for world in [World::pair(), World::odd(), World::linked()] {
         let laws = Laws::of(&world);
         for at in 0..world.points.changes {
             for number in 0..8 {
@@ -247,7 +248,8 @@ fn in_every_world(test: impl Fn(&World) -> Count + Sync) -> Count {
         let test = &test;
         let fixtures = FIXTURES.map(|name| scope.spawn(move || test(&World::fixture(name))));
         let odd = scope.spawn(move || test(&World::odd()));
-        for thread in fixtures.into_iter().chain([odd]) {
+        let linked = scope.spawn(move || test(&World::linked()));
+        for thread in fixtures.into_iter().chain([odd, linked]) {
             count += thread.join().unwrap();
         }
     });

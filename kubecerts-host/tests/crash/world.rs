@@ -13,41 +13,62 @@ use kubecerts_core::plan::{Plan, PlanRequest, Selection, Step, plan};
 use kubecerts_core::snapshot::{ScanRequest, Snapshot, collect};
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::disk::recovery::{self, Interrupted, Recovered};
-use kubecerts_host::disk::transaction::{self, Becomes, Done, Item, Purpose, Request};
+use kubecerts_host::disk::transaction::{self, Becomes, Done, Item, Purpose, Reach, Request};
 use kubecerts_host::disk::{Disk, DiskError, Kind, Labels, Owner, Root, Stat, State, Tree};
 use kubecerts_host::sim::SimDisk;
 use kubecerts_testkit::{BorrowedKeys, Fixture, Seeded, at, path};
 
-/// A file to write.
+/// A path to write.
 pub(crate) struct Write {
     pub(crate) path: TreePath,
+    pub(crate) reach: Reach,
     pub(crate) expected: Expected,
-    pub(crate) becomes: Option<(Vec<u8>, u32)>,
+    pub(crate) becomes: Option<New>,
+}
+
+/// What is to be at a path.
+pub(crate) enum New {
+    File(Vec<u8>, u32),
+    Link(String),
 }
 
 impl Write {
     pub(crate) fn new(at: &str, before: Option<&str>, after: Option<(&str, u32)>) -> Self {
         Self {
             path: path(at),
+            reach: Reach::Links,
             expected: before.map_or(Expected::Absent, |text| Expected::Content(Digest::of(text.as_bytes()))),
-            becomes: after.map(|(text, mode)| (text.as_bytes().to_vec(), mode)),
+            becomes: after.map(|(text, mode)| New::File(text.as_bytes().to_vec(), mode)),
         }
+    }
+
+    /// Returns the new file `target`, and the link `at` to it.
+    pub(crate) fn behind_link(at: &str, before: Option<&str>, target: &str, text: &str) -> [Self; 2] {
+        let file = Self::new(target, None, Some((text, 0o600)));
+        let link = Self { becomes: Some(New::Link(target.to_owned())), ..Self::new(at, before, None) };
+        [file, link].map(|write| Self { reach: Reach::Entry, ..write })
+    }
+
+    pub(crate) fn in_home(at: &str, before: &str, after: &str) -> Self {
+        Self { reach: Reach::Home, ..Self::new(at, Some(before), Some((after, 0o600))) }
     }
 
     fn of(change: &Change) -> Self {
         Self {
             path: change.path().clone(),
             expected: change.expected(),
-            becomes: Some((change.secret_bytes().to_vec(), change.mode())),
+            reach: Reach::Links,
+            becomes: Some(New::File(change.secret_bytes().to_vec(), change.mode())),
         }
     }
 
     fn item(&self) -> Item<'_> {
         let becomes = match &self.becomes {
-            Some((content, mode)) => Becomes::File { content, mode: *mode, facts: None },
+            Some(New::File(content, mode)) => Becomes::File { content, mode: *mode, facts: None },
+            Some(New::Link(target)) => Becomes::Link { target },
             None => Becomes::Nothing,
         };
-        Item { path: &self.path, expected: self.expected, becomes }
+        Item { path: &self.path, reach: self.reach, expected: self.expected, becomes }
     }
 }
 
@@ -169,6 +190,43 @@ impl World {
         Self::new("odd", disk, writes, next, at("2026-11-22T00:06:00Z"))
     }
 
+    /// Returns the kubelet's credential behind its link, as it is and as it may have come to be, and a copy in a home.
+    pub(crate) fn linked() -> Self {
+        let mut disk = SimDisk::new();
+        let pki = |name: &str| format!("/var/lib/kubelet/pki/{name}");
+        disk.put_file(pki("one.pem"), "old one", 0o600);
+        disk.put_link(pki("current.pem"), pki("one.pem"));
+        disk.put_file("/etc/plain/current.pem", "old plain", 0o640);
+        disk.put_link("/etc/plain/dangling.pem", "gone.pem");
+        disk.put_file("/home/user/.kube/config", "old config", 0o600);
+        let label = b"unconfined_u:object_r:user_home_t:s0\0".to_vec();
+        for path in ["/home/user", "/home/user/.kube", "/home/user/.kube/config"] {
+            disk.put_owner(path, Owner { uid: 1000, gid: 1000 });
+        }
+        disk.put_directory("/home/user/.kube", 0o775);
+        disk.put_labels("/home/user/.kube/config", Labels([("security.selinux".to_owned(), label)].into()));
+        let config = "/home/user/.kube/config";
+        let dangling = "/etc/plain/dangling.pem";
+        let mut writes: Vec<Write> =
+            Write::behind_link(&pki("current.pem"), Some("old one"), &pki("two.pem"), "new two").into();
+        writes.extend(Write::behind_link(
+            "/etc/plain/current.pem",
+            Some("old plain"),
+            "/etc/plain/dated.pem",
+            "new plain",
+        ));
+        writes.push(Write::in_home(config, "old config", "new config"));
+        writes.extend(Write::behind_link(dangling, None, "/etc/plain/found.pem", "new found"));
+        writes.extend(Write::behind_link("/etc/plain/fresh.pem", None, "/etc/plain/first.pem", "new first"));
+        let mut next: Vec<Write> =
+            Write::behind_link(&pki("current.pem"), Some("new two"), &pki("three.pem"), "newer three").into();
+        next.push(Write::in_home(config, "new config", "newer config"));
+        let plain = Write::new("/etc/plain/current.pem", Some("new plain"), Some(("plain again", 0o600)));
+        next.push(Write { reach: Reach::Entry, ..plain });
+        next.push(Write { reach: Reach::Entry, ..Write::new(dangling, Some("new found"), None) });
+        Self::new("linked", disk, writes, next, at("2026-11-22T00:06:00Z"))
+    }
+
     /// Returns a key and its certificate, which are replaced in this order.
     pub(crate) fn pair() -> Self {
         let mut disk = SimDisk::new();
@@ -192,7 +250,10 @@ impl World {
         let new = Image::of(&finished, &state);
         let _ = run(&next, now, &mut finished).expect("nothing disturbs the run");
         let newer = Image::of(&finished, &state);
-        let host = |write: &Write| root.resolve(&write.path, &disk).expect("the path leads somewhere").host;
+        let host = |write: &Write| match write.reach {
+            Reach::Links => root.resolve(&write.path, &disk).expect("the path leads somewhere").host,
+            Reach::Entry | Reach::Home => PathBuf::from(write.path.as_str()),
+        };
         let targets: Vec<PathBuf> = writes.iter().map(host).collect();
         let old = Image::of(&disk, &state);
         for (write, target) in writes.iter().zip(&targets) {
@@ -248,6 +309,21 @@ impl World {
             }
         };
         self.targets.iter().map(side).collect()
+    }
+
+    /// Returns a link that the run makes and that leads to nothing. The kubelet starts without waiting for a recovery.
+    pub(crate) fn broken_link(&self, found: &Image) -> Option<&TreePath> {
+        let made = self.writes.iter().zip(&self.targets).find(|(write, target)| match &write.becomes {
+            Some(New::Link(text)) => {
+                let is_made = found
+                    .0
+                    .get(*target)
+                    .is_some_and(|thing| thing.content.as_deref() == Some(text.as_bytes()));
+                is_made && found.0.get(Path::new(text)).is_none()
+            }
+            _ => false,
+        });
+        made.map(|(write, _)| &write.path)
     }
 
     pub(crate) fn image(&self, disk: &SimDisk) -> Image {
@@ -337,7 +413,13 @@ impl Image {
                 Kind::File => disk.labels(&path).expect("no fault is set"),
                 _ => Labels::default(),
             };
-            let content = files.remove(&path).map(|(_, content)| content);
+            let content = match stat.kind {
+                Kind::Link => {
+                    let text = disk.read_link(&path).expect("no fault is set");
+                    Some(text.as_os_str().as_encoded_bytes().into())
+                }
+                _ => files.remove(&path).map(|(_, content)| content),
+            };
             (path, Thing { stat, labels, content })
         };
         let leads_there =
@@ -387,9 +469,17 @@ pub(crate) fn state() -> State {
 /// Asserts that an undisturbed run has written what it should: `new` is what others are compared with.
 fn must_be_written(write: &Write, target: &Path, old: &Image, new: &Image, name: &str) {
     let (before, after) = (old.0.get(target), new.0.get(target));
-    let Some((content, mode)) = &write.becomes else {
-        assert_eq!(after, None, "{name}: {}", write.path);
-        return;
+    let (content, mode) = match &write.becomes {
+        Some(New::File(content, mode)) => (content, mode),
+        Some(New::Link(text)) => {
+            let found = after.map(|thing| (thing.stat.kind, thing.content.as_deref()));
+            assert_eq!(found, Some((Kind::Link, Some(text.as_bytes()))), "{name}: {}", write.path);
+            return;
+        }
+        None => {
+            assert_eq!(after, None, "{name}: {}", write.path);
+            return;
+        }
     };
     let directory = || old.0.get(target.parent().expect("a file lies in a directory"));
     let owner = before.or_else(directory).expect("the directory exists").stat.owner;

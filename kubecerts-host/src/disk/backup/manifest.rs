@@ -7,6 +7,7 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::super::transaction::Reach;
 use super::super::{Labels, Owner, wire};
 
 /// The name of the file.
@@ -14,6 +15,8 @@ pub(super) const NAME: &str = "manifest.json";
 
 /// The version of the format.
 const VERSION: &str = "kubecerts.dev/v1";
+/// The version of a manifest with entries that are not reached through links, which are all that it adds.
+const VERSION_WITH_REACH: &str = "kubecerts.dev/v2";
 /// The kind of document.
 const KIND: &str = "Backup";
 
@@ -54,10 +57,20 @@ impl Manifest {
         let manifest: Self =
             serde_json::from_slice(bytes).map_err(|error| format!("its manifest is damaged: {error}"))?;
         let (version, kind) = (&manifest.api_version, &manifest.kind);
-        match version == VERSION && kind == KIND {
+        match [VERSION, VERSION_WITH_REACH].contains(&version.as_str()) && kind == KIND {
             true => Ok(manifest),
-            false => Err(format!("its manifest is {kind:?} of {version:?}, not {KIND:?} of {VERSION:?}")),
+            false => Err(format!(
+                "its manifest is {kind:?} of {version:?}, not {KIND:?} of {VERSION:?} or {VERSION_WITH_REACH:?}"
+            )),
         }
+    }
+
+    /// Says that the entry that was added last was reached in that way.
+    pub(super) fn reached_by(&mut self, reach: Reach) {
+        let Some(entry) = self.files.last_mut().filter(|_| reach != Reach::Links) else { return };
+        entry.reach = reach;
+        // An earlier version of this program would write through the links.
+        VERSION_WITH_REACH.clone_into(&mut self.api_version);
     }
 
     /// Returns the manifest as JSON.
@@ -91,9 +104,16 @@ pub struct Entry {
     /// The path, as the node itself would write it.
     #[serde(with = "wire::text")]
     pub path: TreePath,
+    /// Which entry of the tree that is, and is written to by going back. A link that is reached through links is only noted.
+    #[serde(default, skip_serializing_if = "is_through_links")]
+    pub reach: Reach,
     /// What was there.
     #[serde(flatten)]
     pub node: Node,
+}
+
+fn is_through_links(reach: &Reach) -> bool {
+    *reach == Reach::Links
 }
 
 /// What was at a path.

@@ -9,11 +9,11 @@ use kubecerts_core::digest::Digest;
 use kubecerts_core::issue::Expected;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::secret::SecretBytes;
-use kubecerts_core::snapshot::FileState;
 
-use super::super::transaction::{Becomes, Item};
+use super::super::transaction::{Becomes, Item, Reach};
 use super::super::{Disk, DiskError, Existence, Labels, Operation, Owner, RealDisk, Root, State};
-use super::{BACKUP_FILE_LIMIT, Entry, Manifest, Node, read};
+use super::compare::compare;
+use super::{Manifest, Node};
 
 /// What it takes to make the files of a backup those of the node again.
 #[derive(Debug)]
@@ -24,20 +24,21 @@ pub struct Restoration {
     links: Vec<TreePath>,
 }
 
-/// One file that differs from the backup.
+/// One path that differs from the backup.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Restored {
     /// The path.
     pub path: TreePath,
+    pub(super) reach: Reach,
     /// How it differs.
     pub difference: Difference,
     /// What is there now; secret, so not printed.
-    current: Option<SecretBytes>,
-    expected: Expected,
-    target: Option<Then>,
-    /// The file behind all links.
-    host: PathBuf,
+    pub(super) current: Option<SecretBytes>,
+    pub(super) expected: Expected,
+    pub(super) target: Option<Then>,
+    /// What is written to.
+    pub(super) host: PathBuf,
 }
 
 /// How a file differs from the backup.
@@ -50,30 +51,42 @@ pub enum Difference {
     Facts,
     /// It is gone, and comes back.
     Missing,
-    /// There was no such file, and it is removed.
+    /// There was no such file or link, and it is removed.
     Extra,
+    /// It is a link where there was another one or a file, or was a link where there is a file.
+    Link,
 }
 
-/// A file as the backup has it.
+/// What was at a path, as the backup has it.
 #[derive(Debug)]
-struct Then {
-    content: SecretBytes,
-    mode: u32,
-    owner: Owner,
-    labels: Labels,
+pub(super) enum Then {
+    File { content: SecretBytes, mode: u32, owner: Owner, labels: Labels },
+    Link { target: String },
 }
 
 impl Restored {
-    /// Returns the content now; `None` when there is no file.
+    /// Returns the content now; `None` when there is no file, or a link that is to be replaced.
     #[must_use]
     pub fn current_secret_bytes(&self) -> Option<&[u8]> {
         self.current.as_ref().map(SecretBytes::secret_bytes)
     }
 
-    /// Returns the content in the backup; `None` when there was no file.
+    /// Returns the content in the backup; `None` when there was no file, or a link.
     #[must_use]
     pub fn restored_secret_bytes(&self) -> Option<&[u8]> {
-        self.target.as_ref().map(|then| then.content.secret_bytes())
+        match &self.target {
+            Some(Then::File { content, .. }) => Some(content.secret_bytes()),
+            Some(Then::Link { .. }) | None => None,
+        }
+    }
+
+    /// Returns where the link in the backup points; `None` when there was none.
+    #[must_use]
+    pub fn restored_link(&self) -> Option<&str> {
+        match &self.target {
+            Some(Then::Link { target }) => Some(target),
+            Some(Then::File { .. }) | None => None,
+        }
     }
 
     /// Returns the digest of the content in the backup; `None` when there was no file.
@@ -95,13 +108,14 @@ impl Restoration {
         let mut links = Vec::new();
         for entry in &manifest.files {
             match &entry.node {
-                Node::Link { target } => {
+                // Only noted, because no run had replaced it.
+                Node::Link { target } if entry.reach == Reach::Links => {
                     if !is_link_to(&entry.path, target, root, disk) {
                         links.push(entry.path.clone());
                     }
                 }
                 Node::Directory { .. } => {}
-                Node::File { .. } | Node::Absent => {
+                Node::File { .. } | Node::Absent | Node::Link { .. } => {
                     let Some(restored) = compare(&manifest, entry, root, state, disk)? else { continue };
                     // A file with two names is written once. If they disagree, the run will refuse both.
                     match met.get(&restored.host) {
@@ -127,7 +141,8 @@ impl Restoration {
         &self.files
     }
 
-    /// Returns the links that point elsewhere now, or are gone. They stay as they are: the kubelet moves its own.
+    /// Returns the links that point elsewhere now, or are gone, and that no run had replaced. They stay as they are: the
+    /// kubelet moves its own.
     #[must_use]
     pub fn links(&self) -> &[TreePath] {
         &self.links
@@ -139,10 +154,16 @@ impl Restoration {
         self.files.is_empty()
     }
 
-    /// Returns what to write.
+    /// Returns what to write: files, then the links, which may lead to them, then what is removed, to which links may have led.
     #[must_use]
     pub fn items(&self) -> Vec<Item<'_>> {
-        self.files.iter().map(Restored::item).collect()
+        let mut items: Vec<Item<'_>> = self.files.iter().map(Restored::item).collect();
+        items.sort_by_key(|item| match item.becomes {
+            Becomes::File { .. } => 0,
+            Becomes::Link { .. } => 1,
+            Becomes::Nothing => 2,
+        });
+        items
     }
 
     /// Makes the directories of files that come back, as the backup has them, else with mode 0755, and adds each to `made`.
@@ -155,7 +176,11 @@ impl Restoration {
         disk: &mut RealDisk,
         made: &mut Vec<PathBuf>,
     ) -> Result<(), DiskError> {
-        for restored in self.files.iter().filter(|restored| restored.difference == Difference::Missing) {
+        // In a home, nothing is made by a name that its owner may turn elsewhere.
+        let is_missing = |restored: &&Restored| {
+            restored.difference == Difference::Missing && restored.reach != Reach::Home
+        };
+        for restored in self.files.iter().filter(is_missing) {
             self.make_directory(&restored.path.parent(), root, disk, made)?;
         }
         Ok(())
@@ -210,9 +235,17 @@ impl Restoration {
 
 impl Then {
     fn is(&self, other: &Self) -> bool {
-        let Self { content, mode, owner, labels } = self;
-        content.secret_bytes() == other.content.secret_bytes()
-            && (mode, owner, labels) == (&other.mode, &other.owner, &other.labels)
+        match (self, other) {
+            (Self::Link { target }, Self::Link { target: other }) => target == other,
+            (
+                Self::File { content, mode, owner, labels },
+                Self::File { content: other, mode: its_mode, owner: its_owner, labels: its_labels },
+            ) => {
+                content.secret_bytes() == other.secret_bytes()
+                    && (mode, owner, labels) == (its_mode, its_owner, its_labels)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -228,62 +261,13 @@ impl Restored {
     fn item(&self) -> Item<'_> {
         let becomes = match &self.target {
             None => Becomes::Nothing,
-            Some(Then { content, mode, owner, labels }) => {
+            Some(Then::Link { target }) => Becomes::Link { target },
+            Some(Then::File { content, mode, owner, labels }) => {
                 Becomes::File { content: content.secret_bytes(), mode: *mode, facts: Some((*owner, labels)) }
             }
         };
-        Item { path: &self.path, expected: self.expected, becomes }
+        Item { path: &self.path, reach: self.reach, expected: self.expected, becomes }
     }
-}
-
-/// Returns how a file differs from the backup, if it does.
-fn compare(
-    manifest: &Manifest,
-    entry: &Entry,
-    root: &Root,
-    state: &State,
-    disk: &impl Disk,
-) -> Result<Option<Restored>, DiskError> {
-    let Entry { path, node } = entry;
-    let target = match node {
-        Node::File { mode, .. } => {
-            let wrong = || DiskError::Backup {
-                id: manifest.id.clone(),
-                problem: format!("the labels of {path} are no hexadecimal digits"),
-            };
-            let (owner, labels) = node.facts().ok_or_else(wrong)?;
-            Some(Then { content: read(manifest, entry, state, disk)?, mode: *mode, owner, labels })
-        }
-        _ => None,
-    };
-    let refused = |problem| DiskError::Refused { path: path.clone(), problem };
-    let host = root.resolve(path, disk).map_err(refused)?.host;
-    let current = match root.read(path, BACKUP_FILE_LIMIT, disk) {
-        FileState::Absent => None,
-        FileState::Present(content) => Some(content),
-        FileState::Unreadable(problem) => return Err(refused(problem)),
-    };
-    let expected = current.as_ref().map_or(Expected::Absent, |now| Expected::Content(now.digest()));
-    let difference = match (&current, &target) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => Difference::Missing,
-        (Some(_), None) => Difference::Extra,
-        (Some(now), Some(then)) if now.secret_bytes() != then.content.secret_bytes() => Difference::Content,
-        (Some(now), Some(then)) => {
-            let labels = disk.labels(&host).map_err(|source| DiskError::Replace {
-                path: path.clone(),
-                operation: Operation::ReadLabels,
-                source,
-            })?;
-            let owner = Owner { uid: now.meta().uid, gid: now.meta().gid };
-            if (now.meta().mode, owner, labels) == (then.mode, then.owner, then.labels.clone()) {
-                return Ok(None);
-            }
-            Difference::Facts
-        }
-    };
-    let current = current.map(|now| SecretBytes::new(now.secret_bytes().to_vec()));
-    Ok(Some(Restored { path: path.clone(), difference, current, expected, target, host }))
 }
 
 fn is_link_to(path: &TreePath, target: &str, root: &Root, disk: &impl Disk) -> bool {

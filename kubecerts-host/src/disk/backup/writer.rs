@@ -7,6 +7,7 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::snapshot::FileContent;
 use kubecerts_core::time::Timestamp;
 
+use super::super::transaction::Reach;
 use super::super::{Disk, DiskError, Labels, Operation, Owner, State, wire};
 use super::manifest::{Entry, EtcdEntry, Manifest, NAME, Node, Scope, Skipped};
 use super::{directory, read, stored};
@@ -175,13 +176,18 @@ impl<'w, D: Disk> Writer<'w, D> {
         Ok(())
     }
 
+    /// Says that the path that was added last was reached in that way, so that going back reaches it alike.
+    pub(in crate::disk) fn reached_by(&mut self, reach: Reach) {
+        self.manifest.reached_by(reach);
+    }
+
     /// Returns how many paths the manifest names.
     pub(super) fn len(&self) -> usize {
         self.manifest.files.len() + self.manifest.skipped.len()
     }
 
     fn add(&mut self, path: &TreePath, node: Node) {
-        self.manifest.files.push(Entry { path: path.clone(), node });
+        self.manifest.files.push(Entry { path: path.clone(), reach: Reach::Links, node });
     }
 
     fn write(&mut self, host: &Path, bytes: &[u8]) -> Result<(), DiskError> {

@@ -1,13 +1,22 @@
 //! Transactions on a real directory. Faults and crashes are in `tests/crash.rs`, on a disk in memory.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::PathBuf;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
-use super::super::RealDisk;
+use kubecerts_core::issue::Expected;
+use kubecerts_core::snapshot::ReadProblem;
+
+use super::super::backup::BACKUP_FILE_LIMIT;
+use super::super::{Labels, Operation, RealDisk};
 use super::*;
+
+mod home;
+mod links;
 
 /// A tree in kubespray's manner: `pki` is a link to `ssl`, and one file is a link too.
 struct World {
@@ -93,7 +102,12 @@ fn old(text: &str) -> Expected {
 }
 
 fn item<'a>(path: &'a TreePath, expected: Expected, content: &'a str, mode: u32) -> Item<'a> {
-    Item { path, expected, becomes: Becomes::File { content: content.as_bytes(), mode, facts: None } }
+    Item {
+        path,
+        reach: Reach::Links,
+        expected,
+        becomes: Becomes::File { content: content.as_bytes(), mode, facts: None },
+    }
 }
 
 fn paths() -> [TreePath; 4] {
@@ -174,7 +188,8 @@ fn a_second_run_within_a_second_has_a_name_of_its_own() {
 #[test]
 fn a_file_can_be_removed_and_removal_is_undone_like_everything_else() {
     let (world, paths) = (World::new(), paths());
-    let gone = Item { path: &paths[0], expected: old("old apiserver.key"), becomes: Becomes::Nothing };
+    let (path, expected) = (&paths[0], old("old apiserver.key"));
+    let gone = Item { path, reach: Reach::Links, expected, becomes: Becomes::Nothing };
     let done = world.replace(vec![gone]).unwrap();
     assert_eq!((world.text("etc/ssl/apiserver.key"), done.replaced[0].digest), (None, None));
     assert_eq!(world.temporary(), [] as [PathBuf; 0]);
