@@ -9,7 +9,7 @@ use kubecerts_core::issue::Expected;
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_host::disk::backup;
 use kubecerts_host::disk::recovery::{self, Outcome, Reason, Verdict};
-use kubecerts_host::disk::{DiskError, Stat};
+use kubecerts_host::disk::{Disk as _, DiskError, Stat};
 use kubecerts_host::sim::{Errno, Fault, Repeat, SimDisk, Survival};
 use kubecerts_testkit::path;
 
@@ -226,30 +226,61 @@ fn a_run_that_can_be_recovered_is_not_given_up() {
 
 #[test]
 fn a_recovery_that_fails_can_be_done_again() {
-    let world = World::pair();
-    for start in [world.points.prepared.0, world.points.prepared.1 + 2, world.points.committed.1 + 1] {
-        let whole = crashed(&world, start);
-        let interrupted = world.examine(&whole).unwrap().unwrap();
-        let mut undisturbed = whole.clone();
-        undisturbed.set_faults([]);
-        let _ = world.recover(&interrupted, &mut undisturbed).unwrap();
-        for at in 0..undisturbed.changes() {
-            let mut disk = whole.clone();
-            disk.set_faults([Fault::FailChange { at, errno: Errno::Io, repeat: Repeat::Once }]);
-            let outcome = world.recover(&interrupted, &mut disk);
-            disk.set_faults([]);
-            let again = world.examine(&disk).unwrap();
-            assert!(outcome.is_ok() || again.is_some(), "{start}, {at}");
-            if let Some(interrupted) = again {
-                let _ = world.recover(&interrupted, &mut disk).unwrap();
-            }
-            assert_eq!(
-                world.side(&world.image(&disk)),
-                world.side(&world.image(&undisturbed)),
-                "{start}, {at}"
-            );
+    for world in [World::pair(), World::linked()] {
+        for start in [world.points.prepared.0, world.points.prepared.1 + 2, world.points.committed.1 + 1] {
+            fail_the_recovery_everywhere(&world, start);
         }
     }
+}
+
+fn fail_the_recovery_everywhere(world: &World, start: usize) {
+    let whole = crashed(world, start);
+    let interrupted = world.examine(&whole).unwrap().unwrap();
+    let mut undisturbed = whole.clone();
+    undisturbed.set_faults([]);
+    let _ = world.recover(&interrupted, &mut undisturbed).unwrap();
+    for at in 0..undisturbed.changes() {
+        let mut disk = whole.clone();
+        disk.set_faults([Fault::FailChange { at, errno: Errno::Io, repeat: Repeat::Once }]);
+        let outcome = world.recover(&interrupted, &mut disk);
+        disk.set_faults([]);
+        assert_eq!(world.broken_link(&world.image(&disk)), None, "{start}, {at}");
+        let again = world.examine(&disk).unwrap();
+        assert!(outcome.is_ok() || again.is_some(), "{start}, {at}");
+        if let Some(interrupted) = again {
+            let _ = world.recover(&interrupted, &mut disk).unwrap();
+        }
+        assert_eq!(world.side(&world.image(&disk)), world.side(&world.image(&undisturbed)), "{start}, {at}");
+    }
+}
+
+#[test]
+fn a_link_that_somebody_moved_after_the_preparation_stops_the_recovery_and_an_old_one_comes_back() {
+    let world = World::linked();
+    let link = "/var/lib/kubelet/pki/current.pem";
+    // The link was switched: behind `prepared` there are the rename of the file, the flushes and its own rename.
+    let rename = |disk: &SimDisk| {
+        disk.log().iter().position(|(name, path)| *name == "rename" && path == Path::new(link)).unwrap()
+    };
+    let mut done = world.disk.clone();
+    done.set_faults([]);
+    let _ = world.run(&mut done).unwrap();
+    let mut disk = crashed(&world, rename(&done) + 1);
+    assert_eq!(disk.read_link(Path::new(link)).unwrap(), Path::new("/var/lib/kubelet/pki/two.pem"));
+    let mut moved = disk.clone();
+    moved.put_link(link, "/var/lib/kubelet/pki/rotated.pem");
+    let error = world.examine(&moved).unwrap_err();
+    let DiskError::Foreign { path: found_at, found } = error else { panic!("{error:?}") };
+    assert_eq!(found_at, path(link));
+    assert_eq!(found, Expected::Content(Digest::of(b"/var/lib/kubelet/pki/rotated.pem")));
+
+    // One of the other new files is gone, so it is rolled back.
+    let gone = disk.entries().into_keys().rfind(|path| path.to_string_lossy().ends_with(".new")).unwrap();
+    disk.put_nothing(gone);
+    let interrupted = world.examine(&disk).unwrap().unwrap();
+    assert!(matches!(interrupted.verdict(), Verdict::RollBack(Reason::NewFileGone(_))));
+    let _ = world.recover(&interrupted, &mut disk).unwrap();
+    assert_eq!(world.side(&world.image(&disk)), Ok(Side::Old));
 }
 
 /// Returns the disk after a crash at the change `at`, with everything that happened until then.

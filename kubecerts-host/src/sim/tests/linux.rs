@@ -33,6 +33,31 @@ fn links_are_shown_and_not_followed() {
 }
 
 #[test]
+fn a_link_is_made_where_there_is_nothing_and_has_a_second_name_like_a_file() {
+    let mut disk = world();
+    assert_eq!(errno(disk.symlink(path("x"), path("/etc/a.crt"))), is(Errno::Exists));
+    assert_eq!(errno(disk.symlink(path("x"), path("/none/link"))), is(Errno::NotFound));
+    disk.symlink(path("x"), path("/etc/link")).unwrap();
+    assert_eq!(errno(disk.symlink(path("y"), path("/etc/link"))), is(Errno::Exists));
+    disk.link(path("/etc/link"), path("/etc/kept")).unwrap();
+    disk.symlink(path("y"), path("/etc/new")).unwrap();
+    disk.rename(path("/etc/new"), path("/etc/link")).unwrap();
+    assert_eq!(disk.read_link(path("/etc/link")).unwrap(), path("y"));
+    assert_eq!(disk.read_link(path("/etc/kept")).unwrap(), path("x"));
+}
+
+#[test]
+fn a_directory_is_held_when_no_link_leads_there() {
+    let mut disk = world();
+    disk.put_link("/link", "etc");
+    let held = disk.hold(path("/etc")).unwrap();
+    assert_eq!((held.path(), held.way().len()), (path("/etc"), 2));
+    assert_eq!(errno(disk.hold(path("/link"))), is(Errno::NotADirectory));
+    assert_eq!(errno(disk.hold(path("/etc/a.crt"))), is(Errno::NotADirectory));
+    assert_eq!(errno(disk.hold(path("/none"))), is(Errno::NotFound));
+}
+
+#[test]
 fn only_regular_files_within_the_limit_are_read() {
     let mut disk = world();
     disk.put_special("/etc/pipe", Kind::Pipe, 0o600);

@@ -37,6 +37,17 @@ fn a_flushed_name_of_an_unflushed_file_can_be_empty_and_private() {
 }
 
 #[test]
+fn a_link_survives_with_its_text_or_not_at_all() {
+    let mut disk = world();
+    disk.symlink(path("a.crt"), path("/etc/link")).unwrap();
+    let text = |disk: &SimDisk| disk.read_link(path("/etc/link")).ok();
+    let found = outcomes(Survival::Seeded, &disk, text);
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), [None, Some("a.crt".into())]);
+    disk.sync_directory(path("/etc")).unwrap();
+    assert_eq!(text(&crashed(Survival::Nothing, &disk)), Some("a.crt".into()));
+}
+
+#[test]
 fn everything_survives_if_it_is_to() {
     let mut disk = world();
     let file = write("/etc/new", "new", &mut disk);
