@@ -2,15 +2,16 @@
 //!
 //! A run goes through these stages, each a function of its own:
 //!
-//! 1. `check` every target: resolved, a regular file with the expected content, in a directory that only its owner can write
-//!    to, with room for everything that will be written;
+//! 1. `check` every target: resolved as its [`Reach`] says, a regular file with the expected content or a link that is itself
+//!    to be replaced, in a directory that only its owner can write to, with room for everything that will be written;
 //! 2. `begin` the journal, which names every file that will be made;
 //! 3. `back_up` the old files, and read the backup again;
-//! 4. `stage` every new file beside its target: owner, labels and mode first, then the content, flushed. The old file
-//!    gets a second name. Both names are flushed with their directory, the targets are looked at once more, and the
+//! 4. `stage` every new file or link beside its target: owner, labels and mode first, then the content, flushed. The old
+//!    one gets a second name. Both names are flushed with their directory, the targets are looked at once more, and the
 //!    journal says `prepared`;
 //! 5. `switch` all files by renames, back to back, in the order of the changes, in which the key and the certificate of a
-//!    pair are neighbours; the directories are flushed, and the journal says `committed`;
+//!    pair are neighbours; what a link leads to is flushed before the link is switched; the directories are flushed, and the
+//!    journal says `committed`;
 //! 6. `tidy`: the second names go, the journal is closed.
 //!
 //! A failure before the end of stage 5 is undone: the second name of an old file is renamed back, which takes no room on
