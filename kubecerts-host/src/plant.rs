@@ -121,8 +121,7 @@ impl Plant {
     ) -> Rollout {
         let mut clock = SystemClock::default();
         let mut probe = Noting { probe: &mut self.probe, gaps: &self.gaps };
-        let mut crew =
-            Crew { restarter: self.restarter.as_mut(), probe: &mut probe, clock: &mut clock };
+        let mut crew = Crew { restarter: self.restarter.as_mut(), probe: &mut probe, clock: &mut clock };
         rollout::roll_out(tasks, inventory, patience, &mut crew, undo, observer)
     }
 

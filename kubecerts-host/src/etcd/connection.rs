@@ -1,5 +1,6 @@
 //! A connection to a member: TCP, then TLS, then HTTP/2, each with its own way to fail.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

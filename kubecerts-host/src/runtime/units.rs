@@ -53,12 +53,12 @@ impl Systemctl {
             .map_err(failed)?;
         let (stdout, stderr) = (Output::collect(child.stdout.take()), Output::collect(child.stderr.take()));
         let Some(status) = wait(&mut child, started, deadline).map_err(failed)? else {
-            return Err(UnitError::Deadline { call, deadline, detail: stderr.text() });
+            return Err(UnitError::Deadline { call, deadline, detail: stderr.text("; ") });
         };
         if status.success() {
-            return Ok(stdout.text());
+            return Ok(stdout.text("\n"));
         }
-        let detail = stderr.text();
+        let detail = stderr.text("; ");
         if NO_SYSTEMD.iter().any(|sign| detail.contains(sign)) {
             return Err(UnitError::NoSystemd { detail });
         }
@@ -171,11 +171,12 @@ impl Output {
     }
 
     /// Returns what was written until now. What the program has started might hold the pipe open, so the end is not awaited.
-    fn text(self) -> String {
+    fn text(self, separator: &str) -> String {
         let _ = self.ended.recv_timeout(PIPE_GRACE);
         let start = self.start.lock().expect("nobody panics with the lock");
         let text = String::from_utf8_lossy(&start);
-        text.trim().chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join(separator).chars().filter(|c| *c == '\n' || !c.is_control()).collect()
     }
 }
 
@@ -261,6 +262,16 @@ mod tests {
         assert_eq!(error, UnitError::NoSystemd { detail: text.to_owned() });
         let error = Systemctl::new("/nowhere/systemctl").restart("kubelet.service", PATIENCE).unwrap_err();
         assert!(error.to_string().starts_with("cannot run /nowhere/systemctl: "), "{error}");
+    }
+
+    #[test]
+    fn the_host_s_own_systemctl_is_understood_with_and_without_systemd() {
+        match Systemctl::default().is_in_use("kubecerts-that-nobody-has.service", PATIENCE) {
+            Ok(is_in_use) => assert!(!is_in_use),
+            // As in most containers.
+            Err(UnitError::NoSystemd { .. } | UnitError::Program { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(crate) fn image(name: &str, busybox: &[u8], arguments: &[&str]) -> Vec<u8> {
     let digest: String = Digest::of(&layer).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let entrypoint: Vec<&str> = ["/bin/busybox"].into_iter().chain(arguments.iter().copied()).collect();
     let config = json!({
-        "architecture": "amd64",
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
         "config": { "Entrypoint": entrypoint },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{digest}")] },

@@ -32,11 +32,12 @@ pub(crate) struct Ids {
 
 impl Daemon {
     /// Starts the engine of a Debian release; `None`, with the reason on stderr, when it cannot be had here.
+    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     pub(crate) fn start(suite: &str) -> Option<Self> {
         let program = match Programs::find(suite) {
             Ok(program) => program,
             Err(reason) => {
-                let _ = writeln!(std::io::stderr(), "SKIPPED docker of {suite}: {reason}");
+                eprintln!("SKIPPED docker of {suite}: {reason}");
                 return None;
             }
         };
@@ -64,6 +65,7 @@ impl Daemon {
             .args(["--ip-masq=false", "--userland-proxy=false", "--exec-opt=native.cgroupdriver=cgroupfs"])
             .args([format!("--cgroup-parent={cgroup}"), "--storage-driver=overlay2".to_owned()])
             .env("PATH", path)
+            .env("LD_LIBRARY_PATH", program.libraries)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -84,8 +86,24 @@ impl Daemon {
         format!("unix://{}", self.socket().display())
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    /// Stops the engine's program where it is, as if it hung, and returns once not one of its threads runs any more.
+    pub(crate) fn freeze(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::STOP).unwrap();
+        let until = Instant::now() + PATIENCE;
+        let is_stopped = |thread: fs::DirEntry| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // `123 (dockerd) T 1 ...`
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        let threads = format!("/proc/{}/task", self.process.id());
+        while !fs::read_dir(&threads).unwrap().all(|thread| is_stopped(thread.unwrap())) {
+            assert!(Instant::now() < until, "dockerd does not stop");
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn thaw(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::CONT).unwrap();
     }
 
     /// Starts a sandbox and a container in it, named and marked as dockershim does.
@@ -251,6 +269,8 @@ struct Programs {
     dockerd: PathBuf,
     runc: PathBuf,
     busybox: PathBuf,
+    /// Where those libraries lie that the machine does not have.
+    libraries: PathBuf,
 }
 
 impl Programs {
@@ -271,7 +291,8 @@ impl Programs {
         let bookworm = parts.join("bookworm");
         let runc = find(&bookworm, ["usr/sbin/runc", "usr/bin/runc"])?;
         let busybox = find(&bookworm, ["bin/busybox", "usr/bin/busybox"])?;
-        Ok(Self { directory, dockerd, runc, busybox })
+        let libraries = bookworm.join(format!("usr/lib/{}-linux-gnu", env::consts::ARCH));
+        Ok(Self { directory, dockerd, runc, busybox, libraries })
     }
 }
 

@@ -13,7 +13,6 @@ use kubecerts_core::catalog::Component;
 use kubecerts_core::time::Moment;
 use kubecerts_host::rollout::{Method, Restarter};
 use kubecerts_host::runtime::{Docker, NodeRestarter, Pod, Runtime, RuntimeError};
-use rustix::process::Signal;
 
 mod archive;
 mod daemon;
@@ -83,9 +82,7 @@ fn pods_are_listed_and_removed(daemon: &Daemon, version: &str, api: &str) {
     assert!(pods[1].is_ready && !pods[1].containers[0].is_running && pods[1].containers[0].started.is_some());
 
     let of_server = pods[0].clone();
-    let removed = Instant::now();
     docker.remove(&of_server).unwrap();
-    eprintln!("{version} removes a pod in {:?}", removed.elapsed());
     assert!(!daemon.exists(&server.container) && !daemon.exists(&server.sandbox));
     docker.remove(&of_server).unwrap();
     assert_eq!(sandboxes(&docker.pods().unwrap()), [scheduler.sandbox.as_str()]);
@@ -106,11 +103,11 @@ fn pods_are_listed_and_removed(daemon: &Daemon, version: &str, api: &str) {
 fn an_engine_that_hangs_is_not_waited_for(daemon: &Daemon) {
     let short = Duration::from_millis(500);
     let mut docker = Docker::connect(&daemon.endpoint(), short).unwrap();
-    daemon.signal(Signal::STOP);
+    daemon.freeze();
     let pods = docker.pods();
     let removed = docker.remove(&Pod::new(Component::Etcd, "abc", Vec::new()));
     let connected = Docker::connect(&daemon.endpoint(), short);
-    daemon.signal(Signal::CONT);
+    daemon.thaw();
     for error in [pods.unwrap_err(), removed.unwrap_err(), connected.unwrap_err()] {
         assert!(matches!(error, RuntimeError::Deadline { deadline, .. } if deadline == short), "{error}");
     }
