@@ -8,7 +8,8 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rollback, schema,
+    apply, backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rescue, restart, rollback,
+    schema, verify,
 };
 use crate::error::CommandError;
 
@@ -20,11 +21,15 @@ use crate::error::CommandError;
     propagate_version = true,
     after_long_help = "\
 Exit codes:
-  0  nothing is due, or done            5  inconsistent: wrong authority, wrong key
-  1  the operation failed               6  incomplete: something asked for could not be renewed
-  2  the command line makes no sense    9  refused for safety, nothing was changed
+  0  nothing is due, or done
+  1  the operation failed
+  2  the command line makes no sense
   3  something is due
-  4  something is expired or unusable"
+  4  something is expired or unusable, or does not run
+  5  inconsistent: wrong authority, wrong key, or old credentials in the memory of a program
+  6  incomplete: something asked for could not be done, or not looked at
+  7  a program did not come back with the new files, and the old ones were put back
+  9  refused for safety, nothing was changed"
 )]
 pub(crate) struct Cli {
     /// When to colour the output; NO_COLOR and CLICOLOR_FORCE are respected.
@@ -60,7 +65,10 @@ pub(crate) enum Form {
 pub(crate) enum Command {
     Check(check::Args),
     Plan(plan::Args),
-    Renew(renew::Args),
+    Renew(Box<renew::Args>),
+    Recover(rescue::Args),
+    Restart(restart::Args),
+    Verify(verify::Args),
     Apply(apply::Args),
     Backup(backup::Args),
     Rollback(rollback::Args),
@@ -80,6 +88,9 @@ impl Command {
             Self::Check(args) => &args.node,
             Self::Plan(args) => &args.node,
             Self::Renew(args) => &args.node,
+            Self::Recover(args) => &args.node,
+            Self::Restart(args) => &args.node,
+            Self::Verify(args) => &args.node,
             Self::Apply(args) => &args.node,
             Self::Backup(args) => args.node(),
             Self::Rollback(args) => &args.node,

@@ -13,7 +13,7 @@ use kubecerts_core::plan::{ClockProblem, Deferred, PlanError, Reason, ReviewErro
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_host::disk::{DiskError, LockError};
 use kubecerts_host::etcd::{BackupError, EtcdError, NoMember};
-use kubecerts_host::{ApplyError, NodeError, ScratchError, SessionError};
+use kubecerts_host::{ApplyError, NodeError, PlantError, ScratchError, SessionError};
 
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
@@ -315,6 +315,17 @@ impl From<DiskError> for CommandError {
 impl From<ScratchError> for CommandError {
     fn from(error: ScratchError) -> Self {
         Self::chain(&error).with_hint("set TMPDIR to a directory that can be written")
+    }
+}
+
+impl From<PlantError> for CommandError {
+    fn from(error: PlantError) -> Self {
+        match &error {
+            PlantError::NotThisHost => Self::usage(error.to_string())
+                .with_hint("leave out --rootfs, and run it on the node whose programs are meant"),
+            _ => Self::chain(&error)
+                .with_hint("name the socket with --cri-socket, or restart by moving manifests: --runtime manifest"),
+        }
     }
 }
 

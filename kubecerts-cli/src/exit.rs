@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     Inconsistent,
     /// Something that was asked for could not be renewed or looked at.
     Incomplete,
+    /// A component did not come back with the new files, so the old ones were put back.
+    RolledBack,
     /// Refused for safety; nothing was changed.
     Refused,
     /// A state in the codes of Nagios.
@@ -72,6 +74,7 @@ impl Exit {
             Self::Unusable => 4,
             Self::Inconsistent => 5,
             Self::Incomplete => 6,
+            Self::RolledBack => 7,
             Self::Refused => 9,
             Self::Nagios(state) => match state {
                 NagiosState::Ok => 0,

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     };
     execution.show(change.output, &whereabouts, output);
     permit(&deviations, allow_change, output)?;
-    execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
+    let _ = execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }
 

@@ -7,12 +7,16 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod inspect;
+pub(crate) mod live;
 pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod recover;
 pub(crate) mod renew;
+pub(crate) mod rescue;
+pub(crate) mod restart;
 pub(crate) mod rollback;
 pub(crate) mod schema;
+pub(crate) mod verify;
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -43,6 +47,9 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Backup(args) => backup::run(args, output),
         Command::Rollback(args) => rollback::run(args, output),
         Command::RecoverJournal(args) => recover::run(args, output),
+        Command::Recover(args) => rescue::run(args, output),
+        Command::Restart(args) => restart::run(args, output),
+        Command::Verify(args) => verify::run(args, output),
         Command::Inspect(args) => inspect::run(args, output),
         Command::Certs(args) => certs::run(args, output),
         Command::Demo(args) => demo::run(args, output),

@@ -16,6 +16,7 @@ use kubecerts_host::disk::{RealDisk, recovery};
 use kubecerts_host::{Event, Node, Report, Session, SystemEntropy};
 
 use super::backup::{ETCD_DEADLINE, remove_surplus};
+use super::live::{self, RestartArg, RestartArgs, RuntimeArgs};
 use super::{Consent, begin_unless_dry, explain_deferred, plan_for, prove, scan};
 use crate::args::{ChangeArgs, Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
@@ -41,6 +42,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
 
+    /// Bring copies of admin.conf in home directories up to date, and change nothing else in them.
+    #[arg(long)]
+    refresh_copies: bool,
+
+    #[command(flatten)]
+    restart: RestartArgs,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+
     #[command(flatten)]
     change: ChangeArgs,
 
@@ -49,7 +60,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { renewal, backup_etcd, keep, change, node } = args;
+    let Args { renewal, backup_etcd, keep, refresh_copies, restart, runtime, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
     let idle = if change.dry_run || keep.is_some() { None } else { idle(renewal, &node)? };
@@ -76,11 +87,53 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             "certificates that are valid for {lifetime} are due at once, as {window} before the end is"
         ));
     }
-    execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
+    let report = execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
+    let mut exit = None;
+    if let (Some(session), Some(report)) = (&mut session, &report) {
+        if *refresh_copies {
+            live::refresh_copies(session, &node, output)?;
+        }
+        exit = put_to_use(&plan, report, (restart, runtime), session, &node, &whereabouts, output)?;
+    }
     if let (Some(keep), Some(session)) = (keep, &mut session) {
         remove_surplus(*keep, session, output)?;
     }
-    Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
+    Ok(match exit {
+        Some(exit) => exit,
+        None if plan.is_incomplete() => Exit::Incomplete,
+        None => Exit::Fine,
+    })
+}
+
+/// Restarts what has to use the new files, and waits for what picks them up, as far as that was asked for.
+fn put_to_use(
+    plan: &Plan,
+    report: &Report,
+    (restart, runtime): (&RestartArgs, &RuntimeArgs),
+    session: &mut Session<'_>,
+    node: &Node,
+    whereabouts: &Whereabouts,
+    output: &mut Output,
+) -> Result<Option<Exit>, CommandError> {
+    if restart.restart == RestartArg::Never && !restart.wait {
+        if node.is_this_host() && !plan.restarts().is_empty() {
+            let options = &whereabouts.options;
+            output.hint(&format!("see what is in use with: kubecerts verify{options}; restart what is not: kubecerts restart{options}"));
+        }
+        return Ok(None);
+    }
+    // Programs are asked with the credentials that are in force now.
+    let mut plant = runtime.plant(node, &node.scan()?)?;
+    let tasks = restart.tasks(plan.restarts());
+    if tasks.is_empty() {
+        let components = plan.restarts().iter().map(|restart| restart.component).collect();
+        let seen = live::wait(&components, &report.inventory, live::span(restart.timeout), &mut plant, output);
+        return Ok((!live::is_settled(&components, &report.inventory, &seen)).then_some(Exit::Inconsistent));
+    }
+    let (backup, patience) = (report.backup.as_deref(), restart.patience());
+    let crew = (&mut plant, Some(session), node);
+    let rollout = live::roll_out(&tasks, &report.inventory, patience, backup, crew, output);
+    Ok(live::conclude(&rollout, &whereabouts.options, output))
 }
 
 /// Scans `node` and plans.
@@ -132,7 +185,7 @@ impl Execution<'_> {
         change: &ChangeArgs,
         whereabouts: &Whereabouts,
         output: &mut Output,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Option<Report>, CommandError> {
         let Self { command, plan, snapshot, inventory, window, backup_etcd } = self;
         let report = match session {
             _ if plan.is_empty() => None,
@@ -171,7 +224,7 @@ impl Execution<'_> {
         if !change.dry_run {
             warn(&diagnosis, whereabouts, output);
         }
-        Ok(())
+        Ok(report)
     }
 }
 
@@ -199,7 +252,7 @@ pub(super) fn sign(plan: &Plan, snapshot: &Snapshot) -> Result<ChangeSet, Comman
 }
 
 /// Writes what was signed, and says what was replaced.
-fn write(
+pub(super) fn write(
     changes: &ChangeSet,
     purpose: Purpose,
     session: &mut Session<'_>,

@@ -1,11 +1,16 @@
 //! The versioned documents: `kubecerts.dev/v1` in JSON and YAML. Their schemas are in `schema/`.
 
+use kubecerts_core::catalog::Reload;
 use kubecerts_core::diagnosis::{Diagnosis, Finding, Impact, Remedy};
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inspection::{Inspection, KubeconfigInspection};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, Place, RowState};
+use kubecerts_core::observation::{
+    Handshake, Health, HealthReport, Observations, Sighting, Usage, Verdict,
+};
 use kubecerts_core::plan::Plan;
 use kubecerts_core::snapshot::EtcdPlacement;
+use kubecerts_core::time::Timestamp;
 use kubecerts_core::x509::{Certificate, KeyEncoding, PublicKey, SignatureVerdict};
 use kubecerts_host::Report;
 use kubecerts_host::disk::backup::{Difference, Listed, Node, Restoration, Restored};
@@ -88,6 +93,87 @@ pub(crate) fn renewal(
         "backup": report.and_then(|report| report.backup.as_deref()),
         "findings": diagnosis.findings().iter().map(|found| finding(found, whereabouts)).collect::<Vec<_>>(),
     }))
+}
+
+/// Returns whether running programs use what is on disk.
+pub(crate) fn verification(
+    usages: &[Usage],
+    seen: &Observations,
+    findings: &[&Finding],
+    runtime: &str,
+    now: Timestamp,
+    whereabouts: &Whereabouts,
+) -> Document {
+    let usage = |usage: &Usage| {
+        json!({
+            "component": usage.component.name(),
+            "certificate": usage.slot().name(),
+            "file": usage.file.to_string(),
+            "reload": match usage.reload {
+                Reload::ByItself => "by-itself",
+                Reload::NeedsRestart => "needs-restart",
+                Reload::Unknown => "unknown",
+            },
+            "serialOnDisk": usage.on_disk.as_ref().map(ToString::to_string),
+            "notAfter": usage.not_after.map(|end| end.to_string()),
+            "changedAt": usage.changed.map(|changed| changed.to_string()),
+            "serialServed": usage.served.as_ref().map(ToString::to_string),
+            "startedAt": usage.run.as_ref().and_then(|run| run.started).map(|started| started.to_string()),
+            "run": usage.run.as_ref().map(|run| run.source.to_string()),
+            "verdict": match usage.verdict {
+                Verdict::InUse => "in-use",
+                Verdict::Stale => "stale",
+                Verdict::Unknown => "unknown",
+            },
+            "settled": usage.is_settled(),
+            "proof": usage.proof.to_string(),
+        })
+    };
+    Document(json!({
+        "apiVersion": API_VERSION,
+        "kind": "Verification",
+        "at": now.to_string(),
+        "runtime": runtime,
+        "settled": usages.iter().all(Usage::is_settled),
+        "usages": usages.iter().map(usage).collect::<Vec<_>>(),
+        "endpoints": seen.sightings.iter().map(sighting).collect::<Vec<_>>(),
+        "health": seen.health.iter().map(health).collect::<Vec<_>>(),
+        "findings": findings.iter().map(|found| finding(found, whereabouts)).collect::<Vec<_>>(),
+    }))
+}
+
+fn sighting(sighting: &Sighting) -> Value {
+    let served = sighting.handshake.served();
+    let leaf = served.and_then(|served| served.leaf.as_ref().ok());
+    let problem = match &sighting.handshake {
+        Handshake::Served(served) => served.leaf.as_ref().err().map(ToString::to_string),
+        Handshake::Down(reason) | Handshake::Broken(reason) => Some(reason.clone()),
+        _ => Some("does not answer".to_owned()),
+    };
+    json!({
+        "service": sighting.endpoint.service.name(),
+        "endpoint": sighting.endpoint.to_string(),
+        "serial": leaf.map(|leaf| leaf.serial().to_string()),
+        "notAfter": leaf.map(|leaf| leaf.not_after().to_string()),
+        "asksForClientCertificate": served.map(|served| served.asks_for_client),
+        "problem": problem,
+    })
+}
+
+fn health(report: &HealthReport) -> Value {
+    let answer = match &report.health {
+        Health::Well => "ok".to_owned(),
+        Health::Reserved(status) => status.to_string(),
+        Health::Unwell(text) | Health::Silent(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    json!({
+        "service": report.endpoint.service.name(),
+        "endpoint": report.endpoint.to_string(),
+        "path": report.path,
+        "well": report.health.is_up(),
+        "answer": answer,
+    })
 }
 
 /// Returns the list of backups.
@@ -206,6 +292,8 @@ const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::SetClock => "set-clock",
         Remedy::ReferToRotatedCertificate => "refer-to-rotated-certificate",
         Remedy::RefreshCopy(_) => "refresh-copy",
+        Remedy::Restart(_) => "restart",
+        Remedy::Start(_) => "start",
         _ => "none",
     }
 }

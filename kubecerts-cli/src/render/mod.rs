@@ -5,3 +5,4 @@ pub(crate) mod kubeadm;
 pub(crate) mod span;
 pub(crate) mod table;
 pub(crate) mod text;
+pub(crate) mod usage;

@@ -20,6 +20,8 @@ pub(crate) enum Document {
     BackupList,
     /// `kubecerts rollback -o json`
     Rollback,
+    /// `kubecerts verify -o json`
+    Verification,
 }
 
 impl Document {
@@ -33,6 +35,7 @@ impl Document {
             Self::Backup => include_str!("backup.json"),
             Self::BackupList => include_str!("backup-list.json"),
             Self::Rollback => include_str!("rollback.json"),
+            Self::Verification => include_str!("verification.json"),
         }
     }
 }

@@ -162,6 +162,17 @@ pub enum CopyReason {
     },
 }
 
+impl CopyReason {
+    /// Returns whether something about the file would be expected to change and does not.
+    #[must_use]
+    pub const fn is_obstacle(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::Damaged(_) | Self::Referenced { .. } | Self::Obstacle { .. } => true,
+            Self::OtherUsers | Self::OtherCluster { .. } | Self::UpToDate { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for CopyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

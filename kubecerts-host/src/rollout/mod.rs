@@ -64,6 +64,8 @@ pub struct Patience {
     /// How long a component may take to pick up its files by itself; by default 90 seconds, since kube-apiserver 1.20 looks once
     /// a minute.
     pub reload: Duration,
+    /// How long a component that is not well may take to come by itself before it is restarted; by default 30 seconds.
+    pub start: Duration,
     /// How long to wait between two looks; half a second by default.
     pub pause: Duration,
 }
@@ -73,6 +75,7 @@ impl Default for Patience {
         Self {
             restart: Duration::from_secs(360),
             reload: Duration::from_secs(90),
+            start: Duration::from_secs(30),
             pause: Duration::from_millis(500),
         }
     }
@@ -254,6 +257,11 @@ impl Work<'_, '_, '_> {
             Action::RestartIfNeeded => {
                 if lacks(&in_use, before).is_none() {
                     return Outcome::AlreadyInUse;
+                }
+                // What is only starting, because the kubelet or what it needs has just come back, is not stopped again.
+                let is_coming = !progress::is_well(self.component, before) && !in_use.is_stale(before);
+                if is_coming && self.wait(&in_use, self.patience.start, begun).is_ok() {
+                    return Outcome::PickedUp { took: self.crew.clock.elapsed().saturating_sub(begun) };
                 }
             }
             Action::Await => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::Component;
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::observation::{Handshake, Health, Observations, RunSource, usages};
+use kubecerts_core::observation::{Handshake, Health, Observations, RunSource, Verdict, usages};
 
 /// What a component is to come to.
 #[derive(Clone, Copy)]
@@ -14,6 +14,14 @@ pub(super) struct Goal<'a> {
     pub(super) inventory: &'a Inventory,
     /// The containers and processes that have to be gone, when it was restarted.
     pub(super) replaced: Option<&'a BTreeSet<RunSource>>,
+}
+
+impl Goal<'_> {
+    /// Returns whether the component holds something older than what is on disk.
+    pub(super) fn is_stale(&self, seen: &Observations) -> bool {
+        let usages = usages(self.inventory, seen);
+        usages.iter().any(|usage| usage.component == self.component && usage.verdict == Verdict::Stale)
+    }
 }
 
 /// Returns what is missing until `goal` is reached, in one line, or `None`.
