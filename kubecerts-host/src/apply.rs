@@ -87,8 +87,8 @@ pub enum ApplyError {
 }
 
 /// Returns the name of the file to which the path of `change` becomes a link.
-pub(crate) fn dated(_change: &Change) -> Option<&str> {
-    None
+pub(crate) fn dated(change: &Change) -> Option<&str> {
+    change.dated()
 }
 
 /// Returns the dated file of each change that has one.

@@ -3,7 +3,7 @@
 //! They lie in homes, whose owners are not root: see [`Reach::Home`] for what is made of that.
 
 use kubecerts_core::digest::Digest;
-use kubecerts_core::issue::Expected;
+use kubecerts_core::issue::{CopyChange, Expected};
 use kubecerts_core::path::TreePath;
 use kubecerts_core::provider::Entropy;
 
@@ -31,6 +31,13 @@ impl std::fmt::Debug for CopyWrite<'_> {
         let Self { path, expected, content: _, mode } = self;
         let mut shown = f.debug_struct("CopyWrite");
         shown.field("path", path).field("expected", expected).field("mode", mode).finish_non_exhaustive()
+    }
+}
+
+impl<'a> From<&'a CopyChange> for CopyWrite<'a> {
+    fn from(change: &'a CopyChange) -> Self {
+        let (path, expected, content) = (change.path(), change.expected(), change.secret_bytes());
+        Self { path, expected, content, mode: change.mode() }
     }
 }
 
