@@ -319,7 +319,7 @@ impl World {
                     .0
                     .get(*target)
                     .is_some_and(|thing| thing.content.as_deref() == Some(text.as_bytes()));
-                is_made && found.0.get(Path::new(text)).is_none()
+                is_made && !found.0.contains_key(Path::new(text))
             }
             _ => false,
         });

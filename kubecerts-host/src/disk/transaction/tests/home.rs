@@ -54,10 +54,11 @@ fn a_file_in_a_home_keeps_its_owner_group_mode_and_labels() {
 #[test]
 fn what_a_user_could_turn_elsewhere_is_refused() {
     type Touch = fn(&mut SimDisk);
-    let link: fn(&DiskError) -> bool = |error| matches!(error, DiskError::LinkOnTheWay { .. });
-    let open: fn(&DiskError) -> bool = |error| matches!(error, DiskError::OpenDirectory { .. });
-    let other: fn(&DiskError) -> bool = |error| matches!(error, DiskError::OthersDirectory { .. });
-    let cases: [(&str, Touch, fn(&DiskError) -> bool); 9] = [
+    type IsSo = fn(&DiskError) -> bool;
+    let link: IsSo = |error| matches!(error, DiskError::LinkOnTheWay { .. });
+    let open: IsSo = |error| matches!(error, DiskError::OpenDirectory { .. });
+    let other: IsSo = |error| matches!(error, DiskError::OthersDirectory { .. });
+    let cases: [(&str, Touch, IsSo); 9] = [
         ("a link for the directory", |disk| relocate("/home/user/.kube", disk), link),
         (
             "a link for the file",
