@@ -8,8 +8,8 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rescue, restart, rollback,
-    schema, verify,
+    apply, backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rescue, restart,
+    rollback, schema, verify,
 };
 use crate::error::CommandError;
 

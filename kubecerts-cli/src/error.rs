@@ -323,8 +323,9 @@ impl From<PlantError> for CommandError {
         match &error {
             PlantError::NotThisHost => Self::usage(error.to_string())
                 .with_hint("leave out --rootfs, and run it on the node whose programs are meant"),
-            _ => Self::chain(&error)
-                .with_hint("name the socket with --cri-socket, or restart by moving manifests: --runtime manifest"),
+            _ => Self::chain(&error).with_hint(
+                "name the socket with --cri-socket, or restart by moving manifests: --runtime manifest",
+            ),
         }
     }
 }

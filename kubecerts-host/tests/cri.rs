@@ -1,4 +1,6 @@
 //! Pods of a real containerd, of both generations and over both versions of the interface.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::path::Path;

@@ -14,7 +14,7 @@ use kubecerts_core::plan::Restart;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::RealDisk;
-use kubecerts_host::disk::backup::{Manifest, Restoration};
+use kubecerts_host::disk::backup::{self, Restoration};
 use kubecerts_host::rollout::{Action, Event, Outcome, Patience, Rollout, Task, Undone};
 use kubecerts_host::runtime::RuntimeKind;
 use kubecerts_host::{CopyWrite, Node, Plant, PlantOptions, Session, SystemEntropy};
@@ -137,14 +137,15 @@ pub(crate) fn roll_out(
         restore(backup, session, node).map_err(|error| error.message().to_owned())
     };
     let mut display = Display::new();
-    let rollout = plant.roll_out(tasks, inventory, patience, &mut undo, &mut |event| display.show(&event, output));
+    let rollout =
+        plant.roll_out(tasks, inventory, patience, &mut undo, &mut |event| display.show(&event, output));
     display.end();
     rollout
 }
 
 /// Puts the files of a backup back, and returns the tree as it is then.
-fn restore(backup: &str, session: &mut Session<'_>, node: &Node) -> Result<Inventory, CommandError> {
-    let manifest = Manifest::load(backup, node.state(), &RealDisk)?;
+fn restore(id: &str, session: &mut Session<'_>, node: &Node) -> Result<Inventory, CommandError> {
+    let manifest = backup::find(Some(id), node.state(), &RealDisk)?;
     let restoration = Restoration::new(manifest, node.root(), node.state(), &RealDisk)?;
     session.restore(&restoration, &mut SystemEntropy::new(), &mut |_| {}).map(drop)?;
     Ok(Inventory::parse(&node.scan()?))
@@ -165,7 +166,11 @@ pub(crate) fn conclude(rollout: &Rollout, options: &str, output: &mut Output) ->
                 "{} {}; the old files were put back{}",
                 culprit.component,
                 culprit.outcome,
-                if lost.is_empty() { " and are in use again".to_owned() } else { format!(", but {}", lost.join("; ")) }
+                if lost.is_empty() {
+                    " and are in use again".to_owned()
+                } else {
+                    format!(", but {}", lost.join("; "))
+                }
             ));
             output.hint(&verify);
             Some(Exit::RolledBack)
@@ -190,7 +195,11 @@ pub(crate) fn conclude(rollout: &Rollout, options: &str, output: &mut Output) ->
         None => {
             output.warning(&format!("{} {}", culprit.component, culprit.outcome));
             output.hint(&verify);
-            Some(if matches!(culprit.outcome, Outcome::Refused { .. }) { Exit::Incomplete } else { Exit::Failed })
+            Some(if matches!(culprit.outcome, Outcome::Refused { .. }) {
+                Exit::Incomplete
+            } else {
+                Exit::Failed
+            })
         }
     }
 }
@@ -244,7 +253,11 @@ pub(crate) fn refresh_copies(
 }
 
 /// Returns whether everything that `components` load is in use, as far as that can be seen.
-pub(crate) fn is_settled(components: &BTreeSet<Component>, inventory: &Inventory, seen: &Observations) -> bool {
+pub(crate) fn is_settled(
+    components: &BTreeSet<Component>,
+    inventory: &Inventory,
+    seen: &Observations,
+) -> bool {
     usages(inventory, seen)
         .iter()
         .filter(|usage| components.contains(&usage.component))
@@ -260,8 +273,9 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) fn new() -> Self {
-        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-            .with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well-formed"));
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(
+            ProgressStyle::with_template("{spinner} {msg}").expect("the template is well-formed"),
+        );
         line.enable_steady_tick(Duration::from_millis(100));
         Self { line, last: String::new(), is_terminal: std::io::stderr().is_terminal() }
     }

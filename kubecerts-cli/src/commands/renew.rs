@@ -127,7 +127,8 @@ fn put_to_use(
     let tasks = restart.tasks(plan.restarts());
     if tasks.is_empty() {
         let components = plan.restarts().iter().map(|restart| restart.component).collect();
-        let seen = live::wait(&components, &report.inventory, live::span(restart.timeout), &mut plant, output);
+        let seen =
+            live::wait(&components, &report.inventory, live::span(restart.timeout), &mut plant, output);
         return Ok((!live::is_settled(&components, &report.inventory, &seen)).then_some(Exit::Inconsistent));
     }
     let (backup, patience) = (report.backup.as_deref(), restart.patience());

@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     }
     let (snapshot, inventory) = scan(&node)?;
     check_clock(&inventory, kubecerts_host::now())?;
-    let rescue = Rescue { node: &node, snapshot: &snapshot, inventory: &inventory, whereabouts: &whereabouts };
+    let rescue =
+        Rescue { node: &node, snapshot: &snapshot, inventory: &inventory, whereabouts: &whereabouts };
     let mut plant = runtime.plant(&node, &snapshot)?;
     let seen = plant.observe(&rescue.components());
     rescue.say_what_is_wrong(&seen, output);
@@ -69,7 +70,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let tasks = rescue.tasks(&plan, &seen);
     rescue.show(&plan, &tasks, plant.runtime(), output);
     if plan.is_empty() && tasks.is_empty() {
-        output.note("there is nothing to recover: everything is valid, and in use as far as that can be seen");
+        output
+            .note("there is nothing to recover: everything is valid, and in use as far as that can be seen");
         rescue.name_the_rest(&plan, output);
         return Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine });
     }
@@ -95,7 +97,10 @@ fn return_manifests(node: &Node, output: &mut Output) -> Result<(), CommandError
     for found in Plant::restore_manifests(node, &node.scan()?).map_err(failed)? {
         match found {
             LeftBehind::Restored { manifest } => {
-                output.note(&format!("moved {} back, which an interrupted restart had moved away", manifest.display()));
+                output.note(&format!(
+                    "moved {} back, which an interrupted restart had moved away",
+                    manifest.display()
+                ));
             }
             other => output.warning(&format!("{other}")),
         }
@@ -118,7 +123,8 @@ impl Rescue<'_> {
     }
 
     fn say_what_is_wrong(&self, seen: &Observations, output: &mut Output) {
-        let diagnosis = diagnose(self.inventory, seen, Policy::with_window(DEFAULT_WINDOW), kubecerts_host::now());
+        let diagnosis =
+            diagnose(self.inventory, seen, Policy::with_window(DEFAULT_WINDOW), kubecerts_host::now());
         let grave = diagnosis.findings().iter().filter(|finding| finding.impact >= Impact::Due);
         let mut count = 0;
         for finding in grave {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kubecerts_core::catalog::Component;
 use kubecerts_core::observation::usages;
 use kubecerts_core::time::Seconds;
+use kubecerts_host::probe::Probe as _;
 use kubecerts_host::rollout::{Action, Task};
 
 use super::live::{self, RuntimeArgs};
@@ -47,13 +48,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { components, timeout, yes, dry_run, runtime, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let mut session =
-        if *dry_run { None } else { Some(begin(&node, "restart", Consent::of(*yes), output)?) };
+    let mut session = if *dry_run { None } else { Some(begin(&node, "restart", Consent::of(*yes), output)?) };
     let (snapshot, inventory) = scan(&node)?;
     let mut plant = runtime.plant(&node, &snapshot)?;
     let named: BTreeSet<Component> = components.iter().copied().collect();
     let tasks: Vec<Task> = if named.is_empty() {
-        let all = Component::ALL.into_iter().filter(|component| inventory.node().may_run(*component)).collect();
+        let all =
+            Component::ALL.into_iter().filter(|component| inventory.node().may_run(*component)).collect();
         let seen = plant.observe(&all);
         let usages = usages(&inventory, &seen);
         let unsettled: BTreeSet<Component> =

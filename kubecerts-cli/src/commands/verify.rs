@@ -6,6 +6,7 @@ use kubecerts_core::catalog::Component;
 use kubecerts_core::diagnosis::{Impact, Policy, diagnose};
 use kubecerts_core::observation::usages;
 use kubecerts_core::time::Seconds;
+use kubecerts_host::probe::Probe as _;
 
 use super::live::{self, RuntimeArgs};
 use super::scan;
@@ -63,7 +64,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     match form {
         Form::Text => output.data(&usage::table(&usages, plant.runtime())),
         Form::Json => {
-            output.data(&documents::verification(&usages, &seen, &running, plant.runtime(), now, &whereabouts).to_json());
+            output.data(
+                &documents::verification(&usages, &seen, &running, plant.runtime(), now, &whereabouts)
+                    .to_json(),
+            );
         }
     }
     let mut hints = BTreeSet::new();

@@ -5,9 +5,7 @@ use kubecerts_core::diagnosis::{Diagnosis, Finding, Impact, Remedy};
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inspection::{Inspection, KubeconfigInspection};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, Place, RowState};
-use kubecerts_core::observation::{
-    Handshake, Health, HealthReport, Observations, Sighting, Usage, Verdict,
-};
+use kubecerts_core::observation::{Handshake, Health, HealthReport, Observations, Sighting, Usage, Verdict};
 use kubecerts_core::plan::Plan;
 use kubecerts_core::snapshot::EtcdPlacement;
 use kubecerts_core::time::Timestamp;

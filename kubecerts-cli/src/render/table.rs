@@ -133,7 +133,7 @@ fn count_files(manifest: &Manifest) -> usize {
     manifest.files.iter().filter(|entry| matches!(entry.node, Node::File { .. })).count()
 }
 
-fn plain_table(header: &[&str]) -> Table {
+pub(super) fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)

@@ -20,7 +20,7 @@ mod connection;
 mod endpoint;
 #[cfg(test)]
 mod fake;
-#[expect(unreachable_pub, reason = "generated code")]
+#[expect(clippy::enum_variant_names, unreachable_pub, reason = "generated code")]
 #[rustfmt::skip]
 #[path = "../generated/runtime.v1.rs"]
 mod generated;
