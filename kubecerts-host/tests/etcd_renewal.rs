@@ -184,5 +184,5 @@ fn handshake(port: u16, client: &Arc<ClientConfig>) -> io::Result<SerialNumber> 
 /// How often the pairs are renewed.
 const RENEWALS: u64 = 100;
 
-/// How many handshakes may meet a pair between its two renames.
-const MISMATCHES: usize = 3;
+/// How many handshakes may meet a pair between its two renames: a preemption there lasts as long as a hundred handshakes.
+const MISMATCHES: usize = 10;

@@ -122,7 +122,7 @@ impl Creation<'_> {
     fn leaf(&self, leaf: LeafSlot) -> Result<Step, PlanError> {
         let slot = Slot::Leaf(leaf);
         let certificate = self.signed(slot, leaf.spec())?;
-        Ok(self.step(slot, certificate, None, vec![FileSlot::LeafKey(leaf), FileSlot::LeafCertificate(leaf)]))
+        Ok(self.step(slot, certificate, None, vec![FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf)]))
     }
 
     fn kubeconfig(&self, kubeconfig: KubeconfigSlot) -> Result<Step, PlanError> {

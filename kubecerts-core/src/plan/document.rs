@@ -263,7 +263,7 @@ fn check_within_catalogue(plan: &Plan) -> Result<(), DocumentError> {
     Ok(())
 }
 
-/// A step writes the files of its slot, all of them, a key before its certificate, and secrets as secrets.
+/// A step writes the files of its slot, all of them, the certificate of a leaf before its key, and secrets as secrets.
 fn check_files(step: &Step) -> Result<(), DocumentError> {
     let slot = step.slot;
     let mut seen = BTreeSet::new();
@@ -288,7 +288,7 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
     let expected = match (slot, step.key) {
         (Slot::Ca(ca), _) => vec![FileSlot::CaKey(ca), FileSlot::CaCertificate(ca)],
         (Slot::Leaf(leaf), KeyPolicy::Generate(_)) => {
-            vec![FileSlot::LeafKey(leaf), FileSlot::LeafCertificate(leaf)]
+            vec![FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf)]
         }
         (Slot::Leaf(leaf), KeyPolicy::Reuse) => vec![FileSlot::LeafCertificate(leaf)],
         (Slot::Kubeconfig(kubeconfig), _) => vec![FileSlot::Kubeconfig(kubeconfig)],

@@ -52,7 +52,8 @@ impl Step {
         self.kubeconfig.as_ref()
     }
 
-    /// Returns the files to write, a key before its certificate.
+    /// Returns the files to write, the certificate of a leaf before its key: the order in which programs read them, so that the
+    /// fewest of them meet half of a pair.
     #[must_use]
     pub fn writes(&self) -> &[Write] {
         &self.writes

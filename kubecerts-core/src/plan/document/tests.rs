@@ -371,19 +371,19 @@ fn a_file_of_another_slot_is_refused() {
 #[test]
 fn a_file_that_is_written_twice_is_refused() {
     let error = refusal(&renewal(), |document| {
-        document["steps"][0]["writes"][0]["file"] = json!("pki/apiserver.crt");
+        document["steps"][0]["writes"][1]["file"] = json!("pki/apiserver.crt");
     });
     assert_eq!(error, DocumentError::RepeatedFile { file: FileSlot::LeafCertificate(LeafSlot::ApiServer) });
 }
 
 #[test]
-fn a_certificate_before_its_key_is_refused() {
+fn a_key_before_its_certificate_is_refused() {
     let error = refusal(&renewal(), |document| {
         document["steps"][0]["writes"].as_array_mut().unwrap().reverse();
     });
     assert_eq!(
         error.to_string(),
-        "the step for apiserver must write pki/apiserver.key, pki/apiserver.crt, in this order"
+        "the step for apiserver must write pki/apiserver.crt, pki/apiserver.key, in this order"
     );
 }
 
@@ -408,14 +408,14 @@ fn a_slot_that_no_plan_issues_is_refused() {
 
 #[test]
 fn a_mode_beyond_permissions_is_refused() {
-    let error = refusal(&renewal(), |document| document["steps"][0]["writes"][1]["mode"] = json!("4755"));
+    let error = refusal(&renewal(), |document| document["steps"][0]["writes"][0]["mode"] = json!("4755"));
     let file = FileSlot::LeafCertificate(LeafSlot::ApiServer);
     assert_eq!(error, DocumentError::Mode { file, mode: 0o4755 });
 }
 
 #[test]
 fn a_secret_that_is_open_to_others_is_refused() {
-    let error = refusal(&renewal(), |document| document["steps"][0]["writes"][0]["mode"] = json!("0644"));
+    let error = refusal(&renewal(), |document| document["steps"][0]["writes"][1]["mode"] = json!("0644"));
     let file = FileSlot::LeafKey(LeafSlot::ApiServer);
     assert_eq!(error, DocumentError::OpenSecret { file, mode: 0o644 });
 }
