@@ -124,6 +124,10 @@ impl ChangeSet {
         &self.changes
     }
 
+    pub(super) fn into_changes(self) -> Vec<Change> {
+        self.changes
+    }
+
     /// Returns whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {

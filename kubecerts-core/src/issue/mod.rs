@@ -10,8 +10,8 @@
 //! phase all signatures are one flat batch, and whoever signs may loop, split, pipeline or group it. [`issue`] does it
 //! all for the ordinary caller.
 //!
-//! What is issued outside a plan has functions of its own: [`node_credential`] and its kin for a kubelet elsewhere,
-//! [`bootstrap_kubeconfig`] for one that has to begin again, [`refresh`] for copies of admin.conf.
+//! What is issued outside a plan has functions of its own: [`node_credential`] and its kin for a kubelet elsewhere and
+//! [`node_installation`] there, [`bootstrap_kubeconfig`] for one that has to begin again, [`refresh`] for copies of admin.conf.
 //!
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
@@ -19,6 +19,7 @@ mod bootstrap;
 mod change;
 mod contents;
 mod copies;
+mod installation;
 mod node;
 mod provider;
 #[cfg(feature = "rustcrypto")]
@@ -37,6 +38,7 @@ use crate::x509::Damage;
 pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
 pub use change::{Change, ChangeSet, Expected};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh};
+pub use installation::{Installation, InstallationError, node_installation};
 pub use node::{
     NodeCredential, NodeError, NodeRequest, Term, node_certificate, node_credential, node_file, node_request,
 };

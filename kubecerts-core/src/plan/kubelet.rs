@@ -270,7 +270,8 @@ pub(super) fn key_usages(key: KeyPolicy, credential: &Credential) -> KeyUsages {
 }
 
 /// Returns the name of the node: of the caller, else of its client certificate, else of kubelet.conf, else of its manifests.
-pub(super) fn node_name(inventory: &Inventory) -> Option<NodeName> {
+#[must_use]
+pub fn node_name(inventory: &Inventory) -> Option<NodeName> {
     let of_certificate = |credential: &Credential| credential.leaf().and_then(certified);
     let node = || inventory.node().node_name().and_then(|stated| NodeName::parse(&stated.value).ok());
     stated(inventory)

@@ -36,6 +36,7 @@ pub(crate) use renew::signer as usable_signer;
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::{ClusterIntent, create};
 pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use kubelet::node_name;
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{
     CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write,
