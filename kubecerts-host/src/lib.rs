@@ -33,7 +33,7 @@ mod system;
 pub use apply::{ApplyError, Report, Written, apply};
 pub use copies::{Copies, CopyWrite};
 pub use disk::transaction::Event;
-pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file};
+pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file};
 #[cfg(feature = "live")]
 pub use plant::{Plant, PlantError, PlantOptions};
 pub use rivals::Rival;

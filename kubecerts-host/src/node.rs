@@ -1,10 +1,12 @@
 //! A control-plane node as files below a root.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::path::TreePath;
+use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{Arguments, FileState, ReadProblem, ScanRequest, Snapshot, collect};
 
 use crate::disk::{DiskError, Existence, FILE_LIMIT, RealDisk, Root, State, Tree};
@@ -124,9 +126,32 @@ pub fn read_file(path: &Path) -> Result<(TreePath, FileState), NodeError> {
 /// # Errors
 /// [`NodeError::File`] when the file exists or cannot be written.
 pub fn write_new_file(path: &Path, content: &[u8]) -> Result<(), NodeError> {
-    let failed = |source| NodeError::File { path: path.to_owned(), source };
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+    // Whatever the umask: what everybody may read, nobody else may change.
+    create(path, content, 0o644).map_err(|source| NodeError::File { path: path.to_owned(), source })
+}
+
+/// Writes a file of secret data that must not exist yet, nor be a link. It is closed to others from its first byte, and flushed
+/// with its directory.
+///
+/// # Errors
+/// [`NodeError::File`] when the file exists or cannot be written; then nothing of it is left.
+pub fn write_new_secret_file(path: &Path, content: &SecretBytes) -> Result<(), NodeError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or_else(|| Path::new("."));
+    let written = create(path, content.secret_bytes(), 0o600)
+        .and_then(|()| File::open(directory).and_then(|directory| directory.sync_all()));
+    written.map_err(|source| NodeError::File { path: path.to_owned(), source })
+}
+
+/// Creates a file, of which nothing is left when it cannot be written whole.
+fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    // To create anew means that no link at the path is followed either (open(2), O_EXCL).
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Why a node could not be opened.
