@@ -8,8 +8,8 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, demo, inspect, man, plan, recover, renew, rescue, restart,
-    rollback, schema, verify,
+    apply, backup, certs, check, completion, demo, inspect, kubelet, man, plan, recover, renew, rescue,
+    restart, rollback, schema, verify,
 };
 use crate::error::CommandError;
 
@@ -69,6 +69,7 @@ pub(crate) enum Command {
     Recover(rescue::Args),
     Restart(restart::Args),
     Verify(verify::Args),
+    Kubelet(Box<kubelet::Args>),
     Apply(apply::Args),
     Backup(backup::Args),
     Rollback(rollback::Args),
@@ -91,6 +92,7 @@ impl Command {
             Self::Recover(args) => &args.node,
             Self::Restart(args) => &args.node,
             Self::Verify(args) => &args.node,
+            Self::Kubelet(args) => args.node(),
             Self::Apply(args) => &args.node,
             Self::Backup(args) => args.node(),
             Self::Rollback(args) => &args.node,

@@ -18,6 +18,8 @@ use kubecerts_host::{ApplyError, NodeError, PlantError, ScratchError, SessionErr
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
+mod kubelet;
+
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub(crate) struct CommandError {
@@ -123,6 +125,9 @@ impl From<NodeError> for CommandError {
             NodeError::Root(error) => error.into(),
             NodeError::NoDirectory { .. } | NodeError::Directory { .. } => plain
                 .with_hint("leave the option out to have the directory read from the static-pod manifests"),
+            NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                plain.with_hint("nothing was changed; name a file that does not exist yet")
+            }
             NodeError::File { path, .. } => {
                 plain.with_hint(format!("look at it with: ls -l {}", quoted(&path.display().to_string())))
             }

@@ -44,6 +44,11 @@ impl Output {
         self.remember(stdout.write_all(bytes).and_then(|()| stdout.flush()));
     }
 
+    /// Returns whether somebody looks at standard output.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Writes a line about what is going on.
     pub(crate) fn note(&mut self, text: &str) {
         self.line("", text);

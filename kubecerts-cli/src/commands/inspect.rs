@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     Ok(if damaged { Exit::Unusable } else { Exit::Fine })
 }
 
-fn read_stdin() -> Result<SecretBytes, CommandError> {
+pub(super) fn read_stdin() -> Result<SecretBytes, CommandError> {
     let limit = FILE_LIMIT;
     // It may be a key: the room is made at once, so that no growing leaves a copy behind.
     let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(0) + 1);
@@ -57,7 +57,7 @@ fn read_stdin() -> Result<SecretBytes, CommandError> {
     read.map_err(|error| CommandError::failed(format!("cannot read standard input: {error}")))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
         return Err(CommandError::failed(format!("standard input is longer than {limit} bytes"))
-            .with_hint("pass the one file that is to be shown"));
+            .with_hint("pass one file and nothing else"));
     }
     Ok(bytes)
 }

@@ -16,6 +16,7 @@ mod etcd;
 mod foreign;
 mod inspect;
 mod kubeadm_output;
+mod kubelet;
 mod links;
 mod odd_trees;
 mod renew;
