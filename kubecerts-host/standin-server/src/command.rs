@@ -20,10 +20,13 @@ pub enum Component {
     Scheduler,
     /// `etcd`.
     Etcd,
+    /// `kubelet`, of which only the API is here.
+    Kubelet,
 }
 
 impl Component {
-    const ALL: [Self; 4] = [Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Etcd];
+    const ALL: [Self; 5] =
+        [Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Etcd, Self::Kubelet];
 
     /// Returns the name of the program.
     #[must_use]
@@ -33,6 +36,7 @@ impl Component {
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Etcd => "etcd",
+            Self::Kubelet => "kubelet",
         }
     }
 
@@ -50,6 +54,7 @@ impl Component {
             Self::ControllerManager => 10257,
             Self::Scheduler => 10259,
             Self::Etcd => 2379,
+            Self::Kubelet => 10250,
         }
     }
 }

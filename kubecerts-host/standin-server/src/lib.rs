@@ -19,6 +19,7 @@ mod command;
 mod controller;
 mod etcd;
 pub mod hostile;
+mod kubelet;
 mod listen;
 mod mode;
 mod pair;

@@ -25,6 +25,8 @@ pub enum Mode {
     SlowStart(Duration),
     /// `never-comes-back-after=FILE`: ends at once with status 1 when it is started while there is this file.
     NeverComesBackAfter(PathBuf),
+    /// `wants-kubeconfig=FILE`: ends at once with status 1 when its kubeconfig is not the same as this file, if that is there.
+    WantsKubeconfig(PathBuf),
     /// `serves-old=DIR`: holds the pair in this directory, of the same file names, if it is there at the start.
     ServesOld(PathBuf),
     /// `api-server=ADDRESS:PORT`: calls the API server there; the name in its certificate stays that of the kubeconfig.
@@ -45,6 +47,7 @@ impl FromStr for Mode {
             "answers-401" => Self::Answers401,
             "slow-start" => Self::SlowStart(Duration::from_secs(value.parse().map_err(|_| invalid())?)),
             "never-comes-back-after" if !value.is_empty() => Self::NeverComesBackAfter(value.into()),
+            "wants-kubeconfig" if !value.is_empty() => Self::WantsKubeconfig(value.into()),
             "serves-old" if !value.is_empty() => Self::ServesOld(value.into()),
             "api-server" => Self::ApiServer(value.parse().map_err(|_| invalid())?),
             _ => return Err(invalid()),

@@ -1,5 +1,6 @@
 //! A component that runs in this process.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 use crate::apiserver::ApiServer;
 use crate::controller::Controller;
 use crate::etcd::Etcd;
+use crate::kubelet::Kubelet;
 use crate::listen::{Site, log, serve};
 use crate::{Command, Component, InvalidCommand, Mode};
 
@@ -40,6 +42,13 @@ impl StandIn {
             match mode {
                 Mode::NeverComesBackAfter(file) if file.exists() => {
                     return Err(StartError::NeverComesBack { file: file.clone() });
+                }
+                Mode::WantsKubeconfig(file) => {
+                    let kubeconfig = command.file("kubeconfig")?;
+                    let [wanted, found] = [file, &kubeconfig].map(|file| fs::read(file).ok());
+                    if wanted.is_some() && wanted != found {
+                        return Err(StartError::WantsKubeconfig { file: kubeconfig, wanted: file.clone() });
+                    }
                 }
                 Mode::SlowStart(span) => delay = Some(*span),
                 _ => {}
@@ -131,6 +140,7 @@ fn sites(command: &Command, runtime: &Runtime) -> Result<Vec<Port<SocketAddr>>, 
             runtime.spawn(Arc::clone(&controller).run(calls));
             vec![(command.secure_address()?, controller)]
         }
+        Component::Kubelet => vec![(command.secure_address()?, Arc::new(Kubelet::start()))],
         Component::Etcd => {
             let mut ports: Vec<Port<SocketAddr>> = Vec::new();
             for address in command.urls("listen-client-urls")? {
@@ -190,6 +200,14 @@ pub enum StartError {
     NeverComesBack {
         /// The file that says so.
         file: PathBuf,
+    },
+    /// A mode wants another kubeconfig.
+    #[error("{} is not what {} is", file.display(), wanted.display())]
+    WantsKubeconfig {
+        /// The kubeconfig.
+        file: PathBuf,
+        /// The file that it should be the same as.
+        wanted: PathBuf,
     },
 }
 

@@ -44,6 +44,10 @@ fn options(arguments: impl Iterator<Item = String>) -> Result<KubeletOptions, St
             "--healthz" => {
                 options.healthz = value.parse::<SocketAddr>().map_err(|error| format!("{value}: {error}"))?;
             }
+            "--api" => {
+                let api = value.parse::<SocketAddr>().map_err(|error| format!("{value}: {error}"))?;
+                options.api = Some(api);
+            }
             "--unit-ms" => {
                 let unit = value.parse().map_err(|error| format!("{value}: {error}"))?;
                 options.unit = Duration::from_millis(unit);
@@ -56,4 +60,4 @@ fn options(arguments: impl Iterator<Item = String>) -> Result<KubeletOptions, St
 }
 
 const USAGE: &str = "usage: standin-kubelet --manifests=DIR --socket=FILE [--node=NAME] [--root=DIR] \
-[--kubeconfig=FILE] [--healthz=127.0.0.1:10248] [--unit-ms=10000]";
+[--kubeconfig=FILE] [--healthz=127.0.0.1:10248] [--api=127.0.0.1:10250] [--unit-ms=10000]";

@@ -81,7 +81,7 @@ fn program() -> Result<PathBuf, String> {
 }
 
 fn script(program: &Path, options: &KubeletOptions, directory: &Path) -> String {
-    let KubeletOptions { manifests, socket, node, root, kubeconfig, healthz, unit, relist: _ } = options;
+    let KubeletOptions { manifests, socket, node, root, kubeconfig, healthz, api, unit, relist: _ } = options;
     let mut flags = vec![
         format!("--manifests={}", manifests.display()),
         format!("--socket={}", socket.display()),
@@ -90,6 +90,7 @@ fn script(program: &Path, options: &KubeletOptions, directory: &Path) -> String 
         format!("--healthz={healthz}"),
         format!("--unit-ms={}", unit.as_millis()),
     ];
+    flags.extend(api.iter().map(|address| format!("--api={address}")));
     flags.extend(kubeconfig.iter().map(|file| format!("--kubeconfig={}", file.display())));
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let flags: Vec<_> = flags.iter().map(|flag| quoted(flag)).collect();

@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kubecerts_core::time::Timestamp;
+use kubecerts_standin_server::{Command, StandIn};
 
 use crate::cri::Cri;
 use crate::pod::Site;
@@ -32,6 +33,7 @@ pub struct Kubelet {
     threads: Vec<JoinHandle<()>>,
     healthz: SocketAddr,
     log: Log,
+    _api: Option<StandIn>,
 }
 
 /// How a [`Kubelet`] is started.
@@ -50,6 +52,8 @@ pub struct KubeletOptions {
     pub kubeconfig: Option<PathBuf>,
     /// Where it says that it is alive. Default a free port of 127.0.0.1.
     pub healthz: SocketAddr,
+    /// Where it serves its API, which answers nobody. Default none.
+    pub api: Option<SocketAddr>,
     /// The first wait of the back-off, of which all others are multiples. Default 10 seconds, as in a real kubelet.
     pub unit: Duration,
     /// How often it looks at what runs. Default one second, as in a real kubelet.
@@ -67,6 +71,7 @@ impl KubeletOptions {
             root: PathBuf::from("/"),
             kubeconfig: None,
             healthz: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            api: None,
             unit: Duration::from_secs(10),
             relist: Duration::from_secs(1),
         }
@@ -92,6 +97,7 @@ impl Kubelet {
         let address = options.healthz;
         let (healthz, listener) =
             bind(address).map_err(|error: std::io::Error| format!("{address}: {error}"))?;
+        let api = options.api.map(api).transpose()?;
         let (stop, log) = (Arc::new(AtomicBool::new(false)), Log::default());
         let watcher = {
             let (stop, log) = (stop.clone(), log.clone());
@@ -101,7 +107,7 @@ impl Kubelet {
             let stop = stop.clone();
             thread::spawn(move || healthz::serve(&listener, &stop))
         };
-        Ok(Self { stop, threads: vec![watcher, server], healthz, log })
+        Ok(Self { stop, threads: vec![watcher, server], healthz, log, _api: api })
     }
 
     /// Stops it, as killing a real one does: nothing that ends from now on comes back.
@@ -145,8 +151,16 @@ impl Log {
     }
 }
 
+/// Serves the kubelet's API at `address`.
+fn api(address: SocketAddr) -> Result<StandIn, String> {
+    let flags = [format!("--bind-address={}", address.ip()), format!("--secure-port={}", address.port())];
+    let command = Command::parse(["kubelet".to_owned()].into_iter().chain(flags));
+    let command = command.map_err(|error| error.to_string())?;
+    StandIn::start(&command).map_err(|error| error.to_string())
+}
+
 fn watch(options: KubeletOptions, stop: &AtomicBool, log: &Log) {
-    let KubeletOptions { manifests, socket, node, root, kubeconfig: _, healthz: _, unit, relist } = options;
+    let KubeletOptions { manifests, socket, node, root, kubeconfig: _, healthz: _, api: _, unit, relist } = options;
     let site = Site::new(&socket, &node, &root);
     let mut worker = Worker::new(Cri::new(&socket), site, unit, log.clone());
     let mut source = Source::new(manifests, node);
