@@ -39,7 +39,7 @@ pub(crate) fn boxed<F: FnOnce(&Parts)>(inside: F) {
         .unwrap();
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     eprint!("{stderr}");
-    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}\n{stderr}");
+    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
 }
 
 /// Returns the parts when everything is there that a node is made of.
@@ -96,7 +96,7 @@ const INSIDE: &str = "KUBECERTS_LIVE_INSIDE";
 const FURNITURE: &str = "
 ip link set lo up
 ip address add 192.168.10.11/32 dev lo
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=0755 tmpfs /run
 for directory in /etc /var/lib /root; do
   mkdir -p /run/over$directory/upper /run/over$directory/work
   mount -t overlay overlay \\
@@ -104,6 +104,6 @@ for directory in /etc /var/lib /root; do
 done
 for directory in /etc/kubernetes /var/lib/kubelet /var/lib/kubecerts /var/lib/etcd /var/lib/stand-in /root/.kube; do
   mkdir -p $directory
-  mount -t tmpfs tmpfs $directory
+  mount -t tmpfs -o mode=0755 tmpfs $directory
 done
 ";

@@ -45,6 +45,8 @@ impl Node {
             write(&path_of(component), text.as_bytes(), 0o600);
         }
         write("/var/lib/kubelet/config.yaml", configuration(&containerd.socket()).as_bytes(), 0o644);
+        // The kubelet makes it when it starts for the first time.
+        fs::create_dir_all("/var/lib/kubelet/pki").unwrap();
         let mut options = KubeletOptions::new(Path::new("/etc/kubernetes/manifests"), &containerd.socket());
         options.kubeconfig = Some("/etc/kubernetes/kubelet.conf".into());
         options.healthz = SocketAddr::from((Ipv4Addr::LOCALHOST, 10248));
