@@ -107,12 +107,12 @@ impl Node {
         outcome
     }
 
-    /// Runs `kubecerts` on this node as on a terminal, and returns its exit code and everything it says in its order.
+    /// Runs `kubecerts` on this node, and returns its exit code and everything it says in its order.
     pub(crate) fn tell(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let status = self
             .command(arguments)
-            .stdout(Stdio::from(file.reopen().unwrap()))
+            .stdout(Stdio::from(appending(file.path())))
             .stderr(Stdio::from(appending(file.path())))
             .status()
             .unwrap();
