@@ -340,8 +340,8 @@ fn check_parts(step: &Step) -> Result<(), DocumentError> {
         if !keeps_files {
             return wrong("renews what can only be created");
         }
-        // The key may be missing, which is a reason to renew; the certificate comes last.
-        if writes.last().is_some_and(|write| write.expected == Expected::Absent) {
+        // The key may be missing, which is a reason to renew; the certificate comes first.
+        if writes.first().is_some_and(|write| write.expected == Expected::Absent) {
             return wrong("renews, so there must be a certificate to replace");
         }
         if matches!(kubeconfig, Some(KubeconfigSpec::Create { .. })) {
