@@ -12,7 +12,9 @@ fn recorded_sessions_still_read_the_same() {
 #[test]
 fn every_command_has_help_a_manual_page_and_a_completion() {
     let help = kubecerts(&["--help"]).exits(0).stdout;
-    for command in ["check", "plan", "renew", "inspect", "certs", "demo", "schema", "completion", "man", "kubelet"] {
+    for command in
+        ["check", "plan", "renew", "inspect", "certs", "demo", "schema", "completion", "man", "kubelet"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}\n{help}");
         kubecerts(&[command, "--help"]).exits(0);
         assert!(kubecerts(&["man", command]).exits(0).stdout.starts_with(".ie"), "{command}");
