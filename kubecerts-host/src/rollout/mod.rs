@@ -258,8 +258,11 @@ impl Work<'_, '_, '_> {
                 if lacks(&in_use, before).is_none() {
                     return Outcome::AlreadyInUse;
                 }
-                // What is only starting, because the kubelet or what it needs has just come back, is not stopped again.
-                let is_coming = !progress::is_well(self.component, before) && !in_use.is_stale(before);
+                // What is only starting, because the kubelet or what it needs has just come back, is not stopped again. The
+                // kubelet itself can be restarted at any time, and nothing else comes before it does.
+                let is_coming = self.component != Component::Kubelet
+                    && !progress::is_well(self.component, before)
+                    && !in_use.is_stale(before);
                 if is_coming && self.wait(&in_use, self.patience.start, begun).is_ok() {
                     return Outcome::PickedUp { took: self.crew.clock.elapsed().saturating_sub(begun) };
                 }
