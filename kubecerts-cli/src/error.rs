@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use kubecerts_core::catalog::Slot;
+use kubecerts_core::catalog::{Component, Slot};
 use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::issue::IssueError;
 use kubecerts_core::path::TreePath;
@@ -355,6 +355,9 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
                 .to_owned()
         }
         Remedy::Restart(component) => format!("kubecerts restart {component}{}", whereabouts.options),
+        Remedy::Start(Component::Kubelet) => {
+            "start the kubelet, or see why it has ended: systemctl start kubelet, journalctl -u kubelet".to_owned()
+        }
         Remedy::Start(component) => format!("see why {component} is not well: its log is under /var/log/pods"),
         Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
         _ => return None,

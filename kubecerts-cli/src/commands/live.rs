@@ -194,6 +194,12 @@ pub(crate) fn conclude(rollout: &Rollout, options: &str, output: &mut Output) ->
         }
         None => {
             output.warning(&format!("{} {}", culprit.component, culprit.outcome));
+            if matches!(&culprit.outcome, Outcome::Refused { reason } if reason.contains("the kubelet does not run"))
+            {
+                output
+                    .hint("without the kubelet nothing that is stopped comes back: systemctl start kubelet");
+                output.hint(&format!("then restart what is left with: kubecerts restart{options}"));
+            }
             output.hint(&verify);
             Some(if matches!(culprit.outcome, Outcome::Refused { .. }) {
                 Exit::Incomplete
