@@ -48,9 +48,8 @@ fn parts() -> Result<Parts, String> {
     Image::of_server()?;
     standin_kubelet()?;
     for (program, package) in [("ip", "iproute2"), ("curl", "curl"), ("etcd", "etcd-server")] {
-        let found = env::var_os("PATH").is_some_and(|path| {
-            env::split_paths(&path).any(|directory| directory.join(program).is_file())
-        });
+        let found = env::var_os("PATH")
+            .is_some_and(|path| env::split_paths(&path).any(|directory| directory.join(program).is_file()));
         if !found {
             return Err(format!("there is no {program}, of Debian's {package}"));
         }

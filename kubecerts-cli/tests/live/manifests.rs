@@ -32,9 +32,8 @@ pub(crate) fn manifest(component: Component, habits: &[&str]) -> String {
             "    - {{name: volume-{number}, mountPath: {inside}, readOnly: {}}}\n",
             !is_written
         ));
-        volumes.push_str(&format!(
-            "  - {{name: volume-{number}, hostPath: {{path: {host}, type: {kind}}}}}\n"
-        ));
+        volumes
+            .push_str(&format!("  - {{name: volume-{number}, hostPath: {{path: {host}, type: {kind}}}}}\n"));
     }
     format!(
         "apiVersion: v1

@@ -157,8 +157,17 @@ impl Usages {
 
     /// Returns the components with this verdict on any of their files.
     pub(crate) fn with(&self, verdict: &str) -> Vec<String> {
+        self.of(|usage| usage["verdict"] == verdict)
+    }
+
+    /// Returns the components that do not use what is on disk, or of which that is not known.
+    pub(crate) fn unsettled(&self) -> Vec<String> {
+        self.of(|usage| usage["settled"] == false)
+    }
+
+    fn of(&self, filter: impl Fn(&Value) -> bool) -> Vec<String> {
         let usages = self.0["usages"].as_array().unwrap().iter();
-        let found = usages.filter(|usage| usage["verdict"] == verdict);
+        let found = usages.filter(|usage| filter(usage));
         let mut found: Vec<_> = found.map(|usage| usage["component"].as_str().unwrap().to_owned()).collect();
         found.dedup();
         found
@@ -184,7 +193,15 @@ pub(crate) fn identity(path: &str) -> Value {
     let certificate = file("certificate", certificate);
     let key = file("key", user_key(&bytes, user.name()).unwrap().secret_bytes());
     let authority = "/etc/kubernetes/pki/ca.crt";
-    curl(&["--cacert", authority, "--cert", &certificate, "--key", &key, &format!("https://{ADDRESS}:6443/api")])
+    curl(&[
+        "--cacert",
+        authority,
+        "--cert",
+        &certificate,
+        "--key",
+        &key,
+        &format!("https://{ADDRESS}:6443/api"),
+    ])
 }
 
 /// Waits until the API server accepts the credential that the component at `port` has in memory.

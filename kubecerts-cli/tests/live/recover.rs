@@ -57,7 +57,10 @@ fn recover(parts: &Parts, suite: Suite, before: Before) {
     let kubeconfig = fs::read_to_string(KUBECONFIG).unwrap();
     assert!(kubeconfig.contains("name: elsewhere") && kubeconfig.contains("token: kept"), "{kubeconfig}");
     let kubelet = fs::read_to_string("/etc/kubernetes/kubelet.conf").unwrap();
-    assert!(kubelet.contains("client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem"), "{kubelet}");
+    assert!(
+        kubelet.contains("client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem"),
+        "{kubelet}"
+    );
     let target = fs::read_link("/var/lib/kubelet/pki/kubelet-client-current.pem").unwrap();
     let dated = Path::new("/var/lib/kubelet/pki").join(target);
     assert!(dated.is_file() && dated.to_str().unwrap().contains("kubelet-client-20"), "{dated:?}");

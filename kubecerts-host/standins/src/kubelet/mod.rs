@@ -160,7 +160,8 @@ fn api(address: SocketAddr) -> Result<StandIn, String> {
 }
 
 fn watch(options: KubeletOptions, stop: &AtomicBool, log: &Log) {
-    let KubeletOptions { manifests, socket, node, root, kubeconfig: _, healthz: _, api: _, unit, relist } = options;
+    let KubeletOptions { manifests, socket, node, root, kubeconfig: _, healthz: _, api: _, unit, relist } =
+        options;
     let site = Site::new(&socket, &node, &root);
     let mut worker = Worker::new(Cri::new(&socket), site, unit, log.clone());
     let mut source = Source::new(manifests, node);
