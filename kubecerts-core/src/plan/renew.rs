@@ -270,7 +270,8 @@ fn writes(
         Slot::Leaf(leaf) => {
             // etcd and the API server read the certificate first. Replaced in this order, a pair that they read meanwhile fits
             // unless they come between the two; in the other order it also fails when the two come between their reads.
-            let mut writes = vec![write(FileSlot::LeafCertificate(leaf), credential.certificate_file(), notes)?];
+            let mut writes =
+                vec![write(FileSlot::LeafCertificate(leaf), credential.certificate_file(), notes)?];
             if matches!(key, KeyPolicy::Generate(_)) {
                 writes.push(write(FileSlot::LeafKey(leaf), credential.key_file(), notes)?);
             }

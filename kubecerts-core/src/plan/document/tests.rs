@@ -532,7 +532,7 @@ fn a_renewal_of_an_authority_is_refused() {
 
 #[test]
 fn a_renewal_that_replaces_no_certificate_is_refused() {
-    let reason = mismatch(renewal(), API_SERVER, |step| step.writes[1].expected = Expected::Absent);
+    let reason = mismatch(renewal(), API_SERVER, |step| step.writes[0].expected = Expected::Absent);
     assert_eq!(reason, "renews, so there must be a certificate to replace");
 }
 
