@@ -439,7 +439,7 @@ fn what_a_component_needs_cannot_be_taken_away() {
 
 #[test]
 fn a_mode_that_locks_the_owner_out_is_refused() {
-    let result = edited(API_SERVER, |step| step["writes"][1]["mode"] = json!("0000"));
+    let result = edited(API_SERVER, |step| step["writes"][0]["mode"] = json!("0000"));
     let path = path("/etc/kubernetes/pki/apiserver.crt");
     assert_eq!(result, Err(ReviewError::Unusable { path, found: 0 }));
 }
@@ -572,12 +572,12 @@ fn two_certificates_in_one_file_are_refused() {
         }
     });
     let result = plan.review(&tree.inventory(), at(NOW));
-    assert_eq!(result, Err(ReviewError::RepeatedPath { path: path(&format!("{server}.key")) }));
+    assert_eq!(result, Err(ReviewError::RepeatedPath { path: path(&format!("{server}.crt")) }));
 }
 
 #[test]
 fn a_mode_with_further_rights_is_refused() {
-    let result = edited(API_SERVER, |step| step["writes"][1]["mode"] = json!("0666"));
+    let result = edited(API_SERVER, |step| step["writes"][0]["mode"] = json!("0666"));
     let path = path("/etc/kubernetes/pki/apiserver.crt");
     assert_eq!(result, Err(ReviewError::Mode { path, allowed: 0o644, found: 0o666 }));
 }
