@@ -116,7 +116,7 @@ impl Plant {
         tasks: &[Task],
         inventory: &Inventory,
         patience: Patience,
-        undo: &mut Undo<'_>,
+        undo: Option<&mut Undo<'_>>,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Rollout {
         let mut clock = SystemClock::default();

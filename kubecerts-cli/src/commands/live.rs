@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::catalog::{Component, Reload};
+use kubecerts_core::diagnosis::{Policy, Remedy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::refresh;
 use kubecerts_core::observation::{Observations, usages};
@@ -15,8 +16,8 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::RealDisk;
 use kubecerts_host::disk::backup::{self, Restoration};
-use kubecerts_host::rollout::{Action, Event, Outcome, Patience, Rollout, Task, Undone};
-use kubecerts_host::runtime::RuntimeKind;
+use kubecerts_host::rollout::{Action, Event, Outcome, Patience, Rollout, Task, Undo, Undone};
+use kubecerts_host::runtime::{LeftBehind, RuntimeKind};
 use kubecerts_host::{CopyWrite, Node, Plant, PlantOptions, Session, SystemEntropy};
 
 use crate::error::CommandError;
@@ -95,17 +96,67 @@ impl RestartArgs {
     pub(crate) fn tasks(&self, restarts: &[Restart]) -> Vec<Task> {
         let action = |restart: &Restart| match (self.restart, restart.reload) {
             (RestartArg::Always, _) => Some(Action::Restart),
-            (RestartArg::Auto, Reload::ByItself) => Some(Action::Await),
-            (RestartArg::Auto, Reload::NeedsRestart | Reload::Unknown) => Some(Action::RestartIfNeeded),
+            (RestartArg::Auto, _) => Some(action(restart)),
             (RestartArg::Never, _) => None,
         };
         restarts.iter().filter_map(|restart| Some(Task::new(restart.component, action(restart)?))).collect()
+    }
+
+    /// Returns whether programs are to be looked at or restarted at all.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.restart != RestartArg::Never || self.wait
     }
 
     /// Returns how patient to be.
     pub(crate) fn patience(&self) -> Patience {
         patience(self.timeout)
     }
+}
+
+/// Returns what is to be done about a component that loads new files.
+pub(crate) fn action(restart: &Restart) -> Action {
+    match (restart.reload, restart.component) {
+        (Reload::ByItself, _) => Action::Await,
+        // That it has read a credential that it usually makes itself can be seen by nothing but its start.
+        (_, Component::Kubelet) => Action::Restart,
+        (Reload::NeedsRestart | Reload::Unknown, _) => Action::RestartIfNeeded,
+    }
+}
+
+/// Returns what is to be done about the components that are not well, or do not use what is on disk.
+pub(crate) fn overdue(inventory: &Inventory, seen: &Observations) -> Vec<Task> {
+    let usages = usages(inventory, seen);
+    let unsettled = usages.iter().filter(|usage| !usage.is_settled()).map(|usage| usage.component);
+    let diagnosis = diagnose(inventory, seen, Policy::default(), kubecerts_host::now());
+    let running = diagnosis.findings().iter().filter(|finding| finding.code.is_of_running());
+    let unwell = running.filter_map(|finding| match finding.remedy {
+        Remedy::Restart(component) | Remedy::Start(component) => Some(component),
+        _ => None,
+    });
+    let components: BTreeSet<Component> = unsettled.chain(unwell).collect();
+    components.into_iter().map(|component| Task::new(component, Action::RestartIfNeeded)).collect()
+}
+
+/// Moves manifests back that an interrupted restart had moved away: before anything is read, since nothing is known of a
+/// component without its manifest.
+pub(crate) fn return_manifests(node: &Node, output: &mut Output) -> Result<(), CommandError> {
+    if !node.is_this_host() {
+        return Ok(());
+    }
+    let failed = |reason: String| {
+        CommandError::failed(format!("the manifests cannot be looked through: {reason}"))
+            .with_hint("look for files called .*.kubecerts-away among the manifests, and move them back")
+    };
+    for found in Plant::restore_manifests(node, &node.scan()?).map_err(failed)? {
+        match found {
+            LeftBehind::Restored { manifest } => {
+                let manifest = manifest.display();
+                output.note(&format!("moved {manifest} back, which an interrupted restart had moved away"));
+            }
+            other => output.warning(&format!("{other}")),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the patience that gives each component `timeout`.
@@ -120,7 +171,8 @@ pub(crate) fn span(seconds: Seconds) -> Duration {
     Duration::from_secs(u64::try_from(seconds.0).unwrap_or_default())
 }
 
-/// Restarts and waits, with a display of what is waited for, and returns the report. What was replaced is in `backup`.
+/// Restarts and waits, with a display of what is waited for, and returns the report. What was replaced is in `backup`, and is put
+/// back if that has to be; with `None` it stays.
 pub(crate) fn roll_out(
     tasks: &[Task],
     inventory: &Inventory,
@@ -129,16 +181,15 @@ pub(crate) fn roll_out(
     (plant, session, node): (&mut Plant, Option<&mut Session<'_>>, &Node),
     output: &mut Output,
 ) -> Rollout {
-    let mut session = session;
+    let mut restorable = backup.zip(session);
+    let is_restorable = restorable.is_some();
     let mut undo = || -> Result<Inventory, String> {
-        let (Some(backup), Some(session)) = (backup, session.as_deref_mut()) else {
-            return Err("nothing was replaced that could be put back".to_owned());
-        };
+        let (backup, session) = restorable.as_mut().ok_or("there is no backup")?;
         restore(backup, session, node).map_err(|error| error.message().to_owned())
     };
+    let undo: Option<&mut Undo<'_>> = if is_restorable { Some(&mut undo) } else { None };
     let mut display = Display::new();
-    let rollout =
-        plant.roll_out(tasks, inventory, patience, &mut undo, &mut |event| display.show(&event, output));
+    let rollout = plant.roll_out(tasks, inventory, patience, undo, &mut |event| display.show(&event, output));
     display.end();
     rollout
 }

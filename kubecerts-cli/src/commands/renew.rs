@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kubecerts_core::catalog::Component;
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
 use kubecerts_core::observation::Observations;
-use kubecerts_core::plan::{Plan, check_clock};
+use kubecerts_core::plan::{Plan, Step, check_clock};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::backup::Scope;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::disk::{RealDisk, recovery};
+use kubecerts_host::probe::Probe as _;
 use kubecerts_host::{Event, Node, Report, Session, SystemEntropy};
 
 use super::backup::{ETCD_DEADLINE, remove_surplus};
@@ -63,7 +65,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { renewal, backup_etcd, keep, refresh_copies, restart, runtime, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let idle = if change.dry_run || keep.is_some() { None } else { idle(renewal, &node)? };
+    if restart.is_wanted() && !change.dry_run {
+        live::return_manifests(&node, output)?;
+    }
+    let idle = if change.dry_run || keep.is_some() || *refresh_copies { None } else { idle(renewal, &node)? };
     let (mut session, (snapshot, inventory, plan)) = match idle {
         Some(idle) => (None, idle),
         None => {
@@ -80,6 +85,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         backup_etcd: *backup_etcd,
     };
     execution.show(change.output, &whereabouts, output);
+    if restart.is_wanted() && !change.dry_run {
+        // What could not be restarted later is found out now.
+        runtime.plant(&node, &snapshot).map(drop)?;
+    }
 
     let (lifetime, window) = (renewal.validity, renewal.window.within);
     if let Some(lifetime) = lifetime.filter(|lifetime| *lifetime <= window) {
@@ -90,10 +99,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let report = execution.carry_out(session.as_mut(), change, &whereabouts, output)?;
     let mut exit = None;
     if let (Some(session), Some(report)) = (&mut session, &report) {
-        if *refresh_copies {
-            live::refresh_copies(session, &node, output)?;
-        }
         exit = put_to_use(&plan, report, (restart, runtime), session, &node, &whereabouts, output)?;
+    } else if !change.dry_run && restart.is_wanted() {
+        exit = finish(&snapshot, &inventory, (restart, runtime), &node, &whereabouts, output)?;
+    }
+    if let Some(session) = &mut session
+        && *refresh_copies
+    {
+        live::refresh_copies(session, &node, output)?;
     }
     if let (Some(keep), Some(session)) = (keep, &mut session) {
         remove_surplus(*keep, session, output)?;
@@ -115,7 +128,7 @@ fn put_to_use(
     whereabouts: &Whereabouts,
     output: &mut Output,
 ) -> Result<Option<Exit>, CommandError> {
-    if restart.restart == RestartArg::Never && !restart.wait {
+    if !restart.is_wanted() {
         if node.is_this_host() && !plan.restarts().is_empty() {
             let options = &whereabouts.options;
             output.hint(&format!("see what is in use with: kubecerts verify{options}; restart what is not: kubecerts restart{options}"));
@@ -131,9 +144,34 @@ fn put_to_use(
             live::wait(&components, &report.inventory, live::span(restart.timeout), &mut plant, output);
         return Ok((!live::is_settled(&components, &report.inventory, &seen)).then_some(Exit::Inconsistent));
     }
-    let (backup, patience) = (report.backup.as_deref(), restart.patience());
+    let now = kubecerts_host::now();
+    let is_good = |step: &Step| step.replaced().is_some_and(|replaced| replaced.not_after >= now);
+    // What was over would bring nothing back.
+    let backup = report.backup.as_deref().filter(|_| plan.steps().iter().all(is_good));
+    let patience = restart.patience();
     let crew = (&mut plant, Some(session), node);
     let rollout = live::roll_out(&tasks, &report.inventory, patience, backup, crew, output);
+    Ok(live::conclude(&rollout, &whereabouts.options, output))
+}
+
+/// Restarts or waits for what an earlier renewal has left stale.
+fn finish(
+    snapshot: &Snapshot,
+    inventory: &Inventory,
+    (restart, runtime): (&RestartArgs, &RuntimeArgs),
+    node: &Node,
+    whereabouts: &Whereabouts,
+    output: &mut Output,
+) -> Result<Option<Exit>, CommandError> {
+    let mut plant = runtime.plant(node, snapshot)?;
+    let all = Component::ALL.into_iter().filter(|component| inventory.may_run(*component)).collect();
+    let tasks = live::overdue(inventory, &plant.observe(&all));
+    if restart.restart == RestartArg::Never {
+        let seen = live::wait(&all, inventory, live::span(restart.timeout), &mut plant, output);
+        return Ok((!live::is_settled(&all, inventory, &seen)).then_some(Exit::Inconsistent));
+    }
+    let rollout =
+        live::roll_out(&tasks, inventory, restart.patience(), None, (&mut plant, None, node), output);
     Ok(live::conclude(&rollout, &whereabouts.options, output))
 }
 

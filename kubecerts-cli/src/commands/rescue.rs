@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubecerts_core::catalog::{CaSlot, Component, KubeconfigSlot, Reload, Slot};
-use kubecerts_core::diagnosis::{DEFAULT_WINDOW, Impact, Policy, diagnose};
+use kubecerts_core::catalog::{CaSlot, Component, KubeconfigSlot, Slot};
+use kubecerts_core::diagnosis::{DEFAULT_WINDOW, FindingCode, Impact, Policy, diagnose};
 use kubecerts_core::inventory::{Custody, Inventory};
 use kubecerts_core::observation::{Observations, usages};
 use kubecerts_core::plan::{KubeletChoice, Plan, PlanRequest, check_clock, plan as make_plan};
@@ -12,8 +12,7 @@ use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::probe::Probe as _;
 use kubecerts_host::rollout::{Action, Task};
-use kubecerts_host::runtime::LeftBehind;
-use kubecerts_host::{Node, Plant, Session, SystemEntropy};
+use kubecerts_host::{Node, Session, SystemEntropy};
 
 use super::live::{self, RuntimeArgs};
 use super::renew::{sign, write};
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let change = ChangeArgs { yes: *yes, dry_run: *dry_run, output: Form::Text };
     let mut session = begin_unless_dry(&node, "recover", &change, &whereabouts, output)?;
     if session.is_some() {
-        return_manifests(&node, output)?;
+        live::return_manifests(&node, output)?;
     }
     let (snapshot, inventory) = scan(&node)?;
     check_clock(&inventory, kubecerts_host::now())?;
@@ -70,10 +69,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let tasks = rescue.tasks(&plan, &seen);
     rescue.show(&plan, &tasks, plant.runtime(), output);
     if plan.is_empty() && tasks.is_empty() {
-        output
-            .note("there is nothing to recover: everything is valid, and in use as far as that can be seen");
+        let impact = rescue.impact(&seen);
+        if impact < Impact::Due && !plan.is_incomplete() {
+            output.note("there is nothing to recover: all is valid, and in use as far as that can be seen");
+        }
         rescue.name_the_rest(&plan, output);
-        return Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine });
+        return Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::of_impact(impact) });
     }
     let Some(session) = &mut session else {
         let files = sign(&plan, &snapshot)?.changes().len();
@@ -87,27 +88,6 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     rescue.carry_out(&plan, &tasks, (*timeout, runtime), session, output)
 }
 
-/// Moves manifests back that an interrupted restart had moved away: before anything is read, since nothing is known of a
-/// component without its manifest.
-fn return_manifests(node: &Node, output: &mut Output) -> Result<(), CommandError> {
-    let failed = |reason: String| {
-        CommandError::failed(format!("the manifests cannot be looked through: {reason}"))
-            .with_hint("look for files called .*.kubecerts-away among the manifests, and move them back")
-    };
-    for found in Plant::restore_manifests(node, &node.scan()?).map_err(failed)? {
-        match found {
-            LeftBehind::Restored { manifest } => {
-                output.note(&format!(
-                    "moved {} back, which an interrupted restart had moved away",
-                    manifest.display()
-                ));
-            }
-            other => output.warning(&format!("{other}")),
-        }
-    }
-    Ok(())
-}
-
 /// What is known of the node that is to be rescued.
 struct Rescue<'a> {
     node: &'a Node,
@@ -118,14 +98,22 @@ struct Rescue<'a> {
 
 impl Rescue<'_> {
     fn components(&self) -> BTreeSet<Component> {
-        let node = self.inventory.node();
-        Component::ALL.into_iter().filter(|component| node.may_run(*component)).collect()
+        Component::ALL.into_iter().filter(|component| self.inventory.may_run(*component)).collect()
+    }
+
+    fn impact(&self, seen: &Observations) -> Impact {
+        diagnose(self.inventory, seen, Policy::with_window(DEFAULT_WINDOW), kubecerts_host::now()).impact()
     }
 
     fn say_what_is_wrong(&self, seen: &Observations, output: &mut Output) {
         let diagnosis =
             diagnose(self.inventory, seen, Policy::with_window(DEFAULT_WINDOW), kubecerts_host::now());
-        let grave = diagnosis.findings().iter().filter(|finding| finding.impact >= Impact::Due);
+        // A worker need not have what only control planes have.
+        let is_foreign = |code| code == FindingCode::Missing && self.inventory.is_worker();
+        let grave = diagnosis
+            .findings()
+            .iter()
+            .filter(|finding| finding.impact >= Impact::Due && !is_foreign(finding.code));
         let mut count = 0;
         for finding in grave {
             output.note(&format!("wrong: {finding}"));
@@ -145,19 +133,19 @@ impl Rescue<'_> {
 
     /// Returns what is to be restarted or waited for: what loads new files, and what is not well or does not use what is on disk.
     fn tasks(&self, plan: &Plan, seen: &Observations) -> Vec<Task> {
-        let mut actions = BTreeMap::new();
-        for usage in usages(self.inventory, seen).iter().filter(|usage| !usage.is_settled()) {
-            actions.insert(usage.component, Action::RestartIfNeeded);
-        }
-        for restart in plan.restarts() {
-            let action = match restart.reload {
-                // What is not well does not pick anything up.
-                Reload::ByItself if seen.runs_of(restart.component).next().is_some() => Action::Await,
-                _ => Action::RestartIfNeeded,
-            };
-            actions.entry(restart.component).or_insert(action);
+        let mut actions: BTreeMap<Component, Action> = BTreeMap::new();
+        let new = plan.restarts().iter().map(|restart| Task::new(restart.component, live::action(restart)));
+        for task in live::overdue(self.inventory, seen).into_iter().chain(new) {
+            let action = actions.entry(task.component).or_insert(task.action);
+            *action = task.action.max(*action);
         }
         actions.into_iter().map(|(component, action)| Task::new(component, action)).collect()
+    }
+
+    /// Returns whether what the plan replaces could be used if it came back.
+    fn is_worth_returning(&self, plan: &Plan) -> bool {
+        let now = kubecerts_host::now();
+        plan.steps().iter().all(|step| step.replaced().is_some_and(|replaced| replaced.not_after >= now))
     }
 
     fn show(&self, plan: &Plan, tasks: &[Task], runtime: &str, output: &mut Output) {
@@ -192,14 +180,18 @@ impl Rescue<'_> {
             super::mention(&report.leftovers, output);
             backup = report.backup;
         }
-        live::refresh_copies(session, self.node, output)?;
         // Programs are asked with the credentials that are in force now.
         let (snapshot, inventory) = scan(self.node)?;
         let mut plant = runtime.plant(self.node, &snapshot)?;
-        let crew = (&mut plant, Some(session), self.node);
+        let backup = backup.filter(|_| self.is_worth_returning(plan));
+        let crew = (&mut plant, Some(&mut *session), self.node);
         let rollout =
             live::roll_out(tasks, &inventory, live::patience(timeout), backup.as_deref(), crew, output);
         let ended = live::conclude(&rollout, &self.whereabouts.options, output);
+        // What runs matters more than copies, so they come last and stop nothing.
+        if let Err(error) = live::refresh_copies(session, self.node, output) {
+            output.warning(error.message());
+        }
         let seen = plant.observe(&self.components());
         output.data(&usage::table(&usages(&inventory, &seen), plant.runtime()));
         let after = diagnose(&inventory, &seen, Policy::with_window(DEFAULT_WINDOW), kubecerts_host::now());
@@ -228,7 +220,8 @@ impl Rescue<'_> {
             }
             return;
         }
-        output.note("left for other nodes: run kubecerts recover on every other control-plane node, one after the other");
+        output.note("left for other nodes: run kubecerts recover on every other control-plane node, one after the other, and then here again if \
+             something waits for them");
         output.note(
             "left for workers: whose kubelet has lost its credential gets another one from: kubecerts kubelet credential --node NAME",
         );

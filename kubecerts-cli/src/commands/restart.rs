@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::Component;
-use kubecerts_core::observation::usages;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::probe::Probe as _;
 use kubecerts_host::rollout::{Action, Task};
@@ -49,17 +48,16 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let whereabouts = node.whereabouts();
     let node = node.open()?;
     let mut session = if *dry_run { None } else { Some(begin(&node, "restart", Consent::of(*yes), output)?) };
+    if session.is_some() {
+        live::return_manifests(&node, output)?;
+    }
     let (snapshot, inventory) = scan(&node)?;
     let mut plant = runtime.plant(&node, &snapshot)?;
     let named: BTreeSet<Component> = components.iter().copied().collect();
     let tasks: Vec<Task> = if named.is_empty() {
-        let all =
-            Component::ALL.into_iter().filter(|component| inventory.node().may_run(*component)).collect();
+        let all = Component::ALL.into_iter().filter(|component| inventory.may_run(*component)).collect();
         let seen = plant.observe(&all);
-        let usages = usages(&inventory, &seen);
-        let unsettled: BTreeSet<Component> =
-            usages.iter().filter(|usage| !usage.is_settled()).map(|usage| usage.component).collect();
-        unsettled.into_iter().map(|component| Task::new(component, Action::RestartIfNeeded)).collect()
+        live::overdue(&inventory, &seen)
     } else {
         named.into_iter().map(|component| Task::new(component, Action::Restart)).collect()
     };

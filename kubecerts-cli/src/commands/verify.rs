@@ -50,12 +50,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let (snapshot, inventory) = scan(&node)?;
     let mut plant = runtime.plant(&node, &snapshot)?;
     let components: BTreeSet<Component> =
-        Component::ALL.into_iter().filter(|component| inventory.node().may_run(*component)).collect();
+        Component::ALL.into_iter().filter(|component| inventory.may_run(*component)).collect();
     let seen = if *watch {
         live::wait(&components, &inventory, live::span(*timeout), &mut plant, output)
     } else {
         plant.observe(&components)
     };
+    // While it watched, somebody may have renewed something.
+    let inventory = if *watch { scan(&node)?.1 } else { inventory };
     let usages = usages(&inventory, &seen);
     let now = kubecerts_host::now();
     let all = diagnose(&inventory, &seen, Policy::default(), now);

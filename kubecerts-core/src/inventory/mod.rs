@@ -12,7 +12,7 @@ mod rotation;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, Slot};
+use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use crate::path::TreePath;
 use crate::snapshot::{NodeFacts, Snapshot};
 use crate::x509::PublicKey;
@@ -152,6 +152,31 @@ impl Inventory {
     #[must_use]
     pub const fn service_account(&self) -> &ServiceAccount {
         &self.service_account
+    }
+
+    /// Returns whether the node is a worker: it has a kubelet, and nothing of a control plane but the authority's certificate.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        let is_of_control_plane = |file: FileSlot| match file {
+            FileSlot::CaCertificate(CaSlot::Cluster) => false,
+            FileSlot::Kubeconfig(kubeconfig) => kubeconfig != KubeconfigSlot::Kubelet,
+            FileSlot::KubeletClient | FileSlot::KubeletServingCertificate | FileSlot::KubeletServingKey => {
+                false
+            }
+            _ => true,
+        };
+        let has_kubelet = self.node.kubelet().is_some()
+            || self.file(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet)).exists
+            || self.file(FileSlot::KubeletClient).exists;
+        has_kubelet
+            && self.node.components().is_empty()
+            && FileSlot::all().filter(|file| is_of_control_plane(*file)).all(|file| !self.file(file).exists)
+    }
+
+    /// Returns whether `component` may run on this node: as [`NodeFacts::may_run`], but on a worker only the kubelet.
+    #[must_use]
+    pub fn may_run(&self, component: Component) -> bool {
+        self.node.may_run(component) && (component == Component::Kubelet || !self.is_worker())
     }
 
     /// Returns whether there is no artefact at all, which means that this is no control-plane node, or the wrong root.

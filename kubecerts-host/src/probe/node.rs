@@ -146,7 +146,9 @@ impl NodeProbe {
                         .filter(|container| container.is_running && container.name == component.name())
                         .filter(|_| components.contains(&component));
                     seen.runs.extend(running.map(|container| {
-                        Run::new(component, container.started, RunSource::Container { id: container.id })
+                        // With a clock that was set back since, a start proves nothing.
+                        let started = container.started.filter(|started| started.timestamp() <= crate::now());
+                        Run::new(component, started, RunSource::Container { id: container.id })
                     }));
                 }
             }

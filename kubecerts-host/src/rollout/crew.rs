@@ -71,6 +71,14 @@ pub enum RestartError {
         /// Where it was looked for.
         detail: String,
     },
+    /// Something was in the way. Nothing was stopped.
+    #[error("cannot restart {component}: {detail}")]
+    NotStopped {
+        /// What was to be restarted.
+        component: Component,
+        /// What was in the way.
+        detail: String,
+    },
     /// It did not stop in time.
     #[error("{component} did not stop within {deadline:?}: {detail}")]
     Deadline {
@@ -99,7 +107,10 @@ impl RestartError {
     #[must_use]
     pub const fn has_stopped(&self) -> bool {
         match self {
-            Self::NoKubelet { .. } | Self::NoRuntime { .. } | Self::NotFound { .. } => false,
+            Self::NoKubelet { .. }
+            | Self::NoRuntime { .. }
+            | Self::NotFound { .. }
+            | Self::NotStopped { .. } => false,
             Self::Deadline { .. } | Self::Runtime(_) | Self::Failed { .. } => true,
         }
     }

@@ -132,13 +132,14 @@ pub type Undo<'a> = dyn FnMut() -> Result<Inventory, String> + 'a;
 
 /// Carries out `tasks`, one at a time, in the order of [`Component::ALL`]; `inventory` is the tree whose files are to be used.
 ///
+/// Without `undo` nothing is put back, whatever happens: nothing was replaced, or what was replaced would bring nothing back.
 /// Nothing fails: whatever goes wrong is in the report, and ends the rollout.
 pub fn roll_out(
     tasks: &[Task],
     inventory: &Inventory,
     patience: Patience,
     crew: &mut Crew<'_>,
-    undo: &mut Undo<'_>,
+    mut undo: Option<&mut Undo<'_>>,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Rollout {
     let mut tasks = tasks.to_vec();
@@ -148,20 +149,31 @@ pub fn roll_out(
     let mut undone = None;
     for (index, task) in tasks.iter().enumerate() {
         let mut work = Work { component: task.component, inventory, patience, crew, observer };
-        let (step, was_well) = work.carry_out(task.action);
+        let waits = steps.iter().find_map(|step| match &step.outcome {
+            Outcome::WaitsForOthers { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        let (step, was_well) = match waits {
+            // Without etcd none of the others becomes well; without the kubelet nothing does.
+            Some(reason) if task.component != Component::Kubelet => {
+                (Step::new(task.component, Outcome::WaitsForOthers { reason }), false)
+            }
+            _ => work.carry_out(task.action),
+        };
         (work.observer)(Event::Done { component: step.component, outcome: &step.outcome });
         let failed = step.outcome.is_failure();
         let stopped = matches!(step.outcome, Outcome::Lost { .. });
         steps.push(step);
-        if !failed {
+        // What waits for other members of etcd is no reason to leave the kubelet alone.
+        if !failed || matches!(steps.last(), Some(Step { outcome: Outcome::WaitsForOthers { .. }, .. })) {
             continue;
         }
         let rest = tasks[index + 1..].iter().map(|task| Step::new(task.component, Outcome::NotReached));
-        if stopped && was_well {
-            undone = Some(put_back(&steps, patience, crew, undo, observer));
-        } else if stopped {
-            undone = Some(Undone::WasUnwell);
-        }
+        undone = match &mut undo {
+            Some(undo) if stopped && was_well => Some(put_back(&steps, patience, crew, *undo, observer)),
+            Some(_) if stopped => Some(Undone::WasUnwell),
+            _ => None,
+        };
         steps.extend(rest);
         break;
     }
@@ -252,6 +264,11 @@ impl Work<'_, '_, '_> {
 
     fn work(&mut self, action: Action, before: &Observations, begun: Duration) -> Outcome {
         let in_use = Goal { component: self.component, inventory: self.inventory, replaced: None };
+        if action != Action::Restart
+            && let Some(reason) = in_use.waits_for_others(before)
+        {
+            return Outcome::WaitsForOthers { reason };
+        }
         match action {
             Action::Restart => {}
             Action::RestartIfNeeded => {
@@ -274,13 +291,8 @@ impl Work<'_, '_, '_> {
             }
         }
         if self.component == Component::Etcd
-            && let Some(cluster) = &before.etcd
-            && !cluster.may_stop_this_one()
+            && let Some(reason) = progress::must_not_stop(before)
         {
-            let (well, count, quorum) = (cluster.well(), cluster.members.len(), cluster.quorum());
-            let reason = format!(
-                "{well} of {count} members of etcd are well and {quorum} are needed, so this one may not stop"
-            );
             return Outcome::Refused { reason };
         }
         let old: BTreeSet<RunSource> = before.runs_of(self.component).map(|run| run.source.clone()).collect();
@@ -289,7 +301,7 @@ impl Work<'_, '_, '_> {
         let method = match self.crew.restarter.restart(self.component, self.patience.restart) {
             Ok(method) => method,
             // It has ended by itself, and the kubelet will make it anew.
-            Err(RestartError::NotFound { .. }) => Method::NothingRan,
+            Err(RestartError::NotFound { .. }) if old.is_empty() => Method::NothingRan,
             Err(error) => {
                 let reason = error.to_string();
                 return if error.has_stopped() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kubecerts_core::catalog::Component;
+use kubecerts_core::catalog::{Component, Service};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::observation::{Handshake, Health, Observations, RunSource, Verdict, usages};
 
@@ -22,6 +22,46 @@ impl Goal<'_> {
         let usages = usages(self.inventory, seen);
         usages.iter().any(|usage| usage.component == self.component && usage.verdict == Verdict::Stale)
     }
+}
+
+impl Goal<'_> {
+    /// Returns why nothing on this node can make etcd well: it uses what is on disk, and the quorum is missing.
+    pub(super) fn waits_for_others(&self, seen: &Observations) -> Option<String> {
+        let cluster = seen.etcd.as_ref().filter(|_| self.component == Component::Etcd)?;
+        let is_in_use = usages(self.inventory, seen)
+            .iter()
+            .all(|usage| usage.component != Component::Etcd || usage.verdict != Verdict::Stale);
+        let runs = seen.runs_of(Component::Etcd).next().is_some();
+        (runs && is_in_use && cluster.members.len() > 1 && !cluster.has_quorum()).then(|| {
+            let (well, count, quorum) = (cluster.well(), cluster.members.len(), cluster.quorum());
+            format!("{well} of {count} members of etcd are well and {quorum} are needed")
+        })
+    }
+}
+
+/// Returns why the member of etcd on this node may not be stopped.
+pub(super) fn must_not_stop(seen: &Observations) -> Option<String> {
+    let Some(cluster) = &seen.etcd else {
+        let mut sightings = seen.sightings.iter();
+        let answers = sightings.any(|sighting| {
+            sighting.endpoint.service == Service::EtcdClients && sighting.handshake.served().is_some()
+        });
+        let runs = seen.runs_of(Component::Etcd).next().is_some();
+        let is_watched =
+            seen.sightings.iter().any(|sighting| sighting.endpoint.service == Service::EtcdClients);
+        // A member that serves nobody cannot be missed.
+        let cannot_be_missed = is_watched && !answers;
+        return (runs && !cannot_be_missed).then(|| {
+            let gap = seen.gaps.first().map_or("its members were not asked", String::as_str);
+            format!("it is not known whether etcd has a quorum without it: {gap}")
+        });
+    };
+    (!cluster.may_stop_this_one()).then(|| {
+        let (well, count, quorum) = (cluster.well(), cluster.members.len(), cluster.quorum());
+        format!(
+            "{well} of {count} members of etcd are well and {quorum} are needed, so this one may not stop"
+        )
+    })
 }
 
 /// Returns what is missing until `goal` is reached, in one line, or `None`.
@@ -55,7 +95,8 @@ pub(super) fn is_well(component: Component, seen: &Observations) -> bool {
 fn ailment(component: Component, seen: &Observations) -> Option<String> {
     for sighting in &seen.sightings {
         let endpoint = &sighting.endpoint;
-        if endpoint.service.component() != component {
+        // Whether the kubelet is well is told at another port; a certificate that it rotates may be over because of all this.
+        if endpoint.service.component() != component || endpoint.service == Service::Kubelet {
             continue;
         }
         match &sighting.handshake {

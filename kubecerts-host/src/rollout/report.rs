@@ -72,6 +72,11 @@ pub enum Outcome {
         /// What is missing.
         reason: String,
     },
+    /// It uses what is on disk, but other members of etcd have to be mended before anything can be well.
+    WaitsForOthers {
+        /// How many are missing.
+        reason: String,
+    },
     /// An earlier component had failed.
     NotReached,
 }
@@ -82,7 +87,7 @@ impl Outcome {
     pub const fn is_failure(&self) -> bool {
         match self {
             Self::AlreadyInUse | Self::PickedUp { .. } | Self::Restarted { .. } => false,
-            Self::Refused { .. } | Self::Lost { .. } | Self::NotReached => true,
+            Self::Refused { .. } | Self::Lost { .. } | Self::WaitsForOthers { .. } | Self::NotReached => true,
         }
     }
 }
@@ -92,13 +97,14 @@ impl fmt::Display for Outcome {
         match self {
             Self::AlreadyInUse => f.write_str("uses what is on disk already"),
             Self::PickedUp { took } => {
-                write!(f, "has picked it up by itself after {:.1} s", took.as_secs_f64())
+                write!(f, "needs no restart, well and settled after {:.1} s", took.as_secs_f64())
             }
             Self::Restarted { method, took } => {
                 write!(f, "restarted: {method}; well and in use after {:.1} s", took.as_secs_f64())
             }
             Self::Refused { reason } => write!(f, "was not restarted: {reason}"),
             Self::Lost { reason } => write!(f, "has not come back: {reason}"),
+            Self::WaitsForOthers { reason } => write!(f, "waits for other nodes: {reason}"),
             Self::NotReached => f.write_str("was not reached"),
         }
     }

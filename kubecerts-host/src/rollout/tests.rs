@@ -230,7 +230,7 @@ fn run(world: &Shared, tasks: &[Task]) -> Rollout {
         let second = i64::try_from(world.now.as_secs()).unwrap();
         Ok(inventory(&world.old, second))
     };
-    roll_out(tasks, &target, Patience::default(), &mut crew, &mut undo, &mut |_| {})
+    roll_out(tasks, &target, Patience::default(), &mut crew, Some(&mut undo), &mut |_| {})
 }
 
 fn log(world: &Shared) -> Vec<String> {
@@ -248,8 +248,8 @@ fn what_picks_its_files_up_is_waited_for_and_the_rest_is_restarted_in_order() {
     assert_eq!(
         outcomes,
         [
-            "etcd has picked it up by itself after 0.0 s",
-            "kube-apiserver has picked it up by itself after 18.0 s",
+            "etcd needs no restart, well and settled after 0.0 s",
+            "kube-apiserver needs no restart, well and settled after 18.0 s",
             "kube-controller-manager restarted: its pod was removed; well and in use after 2.0 s",
             "kube-scheduler restarted: its pod was removed; well and in use after 2.0 s",
         ]
@@ -345,6 +345,31 @@ fn etcd_is_not_stopped_when_that_would_cost_the_quorum() {
     assert_eq!(log(&world), [""; 0]);
     let refused = &rollout.steps[0].outcome;
     assert!(matches!(refused, Outcome::Refused { reason } if reason.starts_with("2 of 3")), "{refused:?}");
+    assert_eq!(rollout.undone, None);
+}
+
+#[test]
+fn etcd_is_not_stopped_when_nobody_knows_of_the_quorum() {
+    let mut seen = Observations::none();
+    let source = RunSource::Process { pid: 7 };
+    seen.runs.push(Run::new(Etcd, None, source));
+    assert!(progress::must_not_stop(&seen).is_some_and(|reason| reason.contains("not known")));
+    let endpoint = Endpoint::new(Service::EtcdClients, "127.0.0.1", 2379);
+    seen.sightings.push(Sighting::new(endpoint, Handshake::Down("refused".to_owned())));
+    assert_eq!(progress::must_not_stop(&seen), None, "who serves nobody cannot be missed");
+}
+
+#[test]
+fn a_member_without_a_quorum_waits_for_other_nodes() {
+    let world = world(SOUND);
+    world.0.borrow_mut().etcd = ClusterHealth::new(vec![
+        ("cp-1".to_owned(), WellBeing::Unwell("deadline".to_owned())),
+        ("cp-2".to_owned(), WellBeing::Unwell("refused".to_owned())),
+        ("cp-3".to_owned(), WellBeing::Unwell("refused".to_owned())),
+    ]);
+    let rollout = run(&world, &AUTO);
+    assert_eq!(log(&world), [""; 0]);
+    assert!(rollout.steps.iter().all(|step| matches!(step.outcome, Outcome::WaitsForOthers { .. })));
     assert_eq!(rollout.undone, None);
 }
 

@@ -1,15 +1,17 @@
 //! Restarts the programs of a node by whatever means the node has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kubecerts_core::catalog::Component;
+use kubecerts_core::catalog::{Component, Service};
 use kubecerts_core::snapshot::NodeFacts;
 
-use super::kubelet::{KubeletCheck, KubeletProcess};
+use super::kubelet::{KubeletCheck, KubeletHealth, KubeletProcess};
 use super::manifest::restart_by_manifest;
 use super::units::{Systemctl, Units};
 use super::{Pod, Runtime, RuntimeError, processes};
@@ -32,7 +34,13 @@ impl NodeRestarter {
     #[must_use]
     pub fn of_node(node: &NodeFacts, runtime: Option<Box<dyn Runtime>>) -> Self {
         let path = |component| Some((component, PathBuf::from(node.manifest(component)?.as_str())));
-        Self::new(Component::ALL.into_iter().filter_map(path).collect(), runtime)
+        let restarter = Self::new(Component::ALL.into_iter().filter_map(path).collect(), runtime);
+        // A kubelet that crashes again and again is there as a process now and then, and answers nobody.
+        let health = node.endpoints().iter().find(|endpoint| endpoint.service == Service::KubeletHealth);
+        match health.and_then(|health| Some(SocketAddr::new(health.host.parse().ok()?, health.port))) {
+            Some(address) => restarter.with_kubelet(KubeletHealth::new(address, KUBELET_DEADLINE)),
+            None => restarter,
+        }
     }
 
     /// Returns what restarts the components that have these manifests, with `runtime`; without one, manifests are moved.
@@ -75,8 +83,8 @@ impl NodeRestarter {
         unit: &str,
         deadline: Duration,
     ) -> Result<Method, RestartError> {
-        let failed = |error: super::UnitError| RestartError::Failed { component, detail: error.to_string() };
-        if !self.units.is_in_use(unit, deadline).map_err(failed)? {
+        let failed = |error| of_unit(component, &error);
+        if !self.units.is_in_use(unit, deadline).map_err(|error| not_stopped(component, &error))? {
             let detail = format!("it has no manifest, and the unit {unit} is not in use");
             return Err(RestartError::NotFound { component, detail });
         }
@@ -104,7 +112,7 @@ impl NodeRestarter {
                     Some(runtime) => running_pods(component, *runtime),
                     None => running_processes(component, proc),
                 };
-                let found = still_there()?;
+                let found = still_there().map_err(|error| not_stopped(component, &error))?;
                 if found.is_empty() {
                     let detail = "nothing of it runs".to_owned();
                     return Err(RestartError::NotFound { component, detail });
@@ -123,7 +131,7 @@ impl Restarter for NodeRestarter {
             // It need not be in use: an administrator may have stopped it to look at it.
             return match self.units.restart(KUBELET_UNIT, deadline) {
                 Ok(()) => Ok(Method::Unit(KUBELET_UNIT.to_owned())),
-                Err(error) => Err(RestartError::Failed { component, detail: error.to_string() }),
+                Err(error) => Err(of_unit(component, &error)),
             };
         }
         match self.manifests.get(&component).cloned() {
@@ -156,7 +164,7 @@ fn remove_pods(
     deadline: Duration,
 ) -> Result<Vec<String>, RestartError> {
     let started = Instant::now();
-    let mut pods = runtime.pods()?;
+    let mut pods = runtime.pods().map_err(|error| not_stopped(component, &error))?;
     pods.retain(|pod| pod.component == component);
     // A component that crashes again and again may have nothing but failed pods; they are all that can be removed then.
     let (running, failed): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(runs);
@@ -223,6 +231,21 @@ fn remains(pod: &Pod) -> Vec<String> {
     sandbox.into_iter().chain(containers.map(|container| format!("container {}", container.id))).collect()
 }
 
+/// Returns an error that came before anything was stopped.
+fn not_stopped(component: Component, error: &(dyn Error + 'static)) -> RestartError {
+    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    let detail = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    RestartError::NotStopped { component, detail }
+}
+
+fn of_unit(component: Component, error: &super::UnitError) -> RestartError {
+    use super::UnitError as E;
+    match error {
+        E::NoSystemd { .. } | E::Program { .. } => not_stopped(component, error),
+        _ => RestartError::Failed { component, detail: error.to_string() },
+    }
+}
+
 fn of_manifest(component: Component, error: super::ManifestError) -> RestartError {
     use super::ManifestError as E;
     match error {
@@ -230,12 +253,11 @@ fn of_manifest(component: Component, error: super::ManifestError) -> RestartErro
         E::StillThere { deadline, remaining } => {
             RestartError::Deadline { component, deadline, detail: remaining.join(", ") }
         }
-        E::Away { ref source, .. } | E::Back { ref source, .. } | E::Directory { ref source, .. } => {
+        E::Away { .. } | E::AlreadyAway { .. } => not_stopped(component, &error),
+        E::Back { ref source, .. } | E::Directory { ref source, .. } => {
             RestartError::Failed { component, detail: format!("{error}: {source}") }
         }
-        E::AlreadyAway { .. } | E::Replaced { .. } => {
-            RestartError::Failed { component, detail: error.to_string() }
-        }
+        E::Replaced { .. } => RestartError::Failed { component, detail: error.to_string() },
     }
 }
 
@@ -244,6 +266,9 @@ const KUBELET_UNIT: &str = "kubelet.service";
 
 /// The unit of an etcd outside of Kubernetes, as kubespray and the packages of distributions name it.
 const ETCD_UNIT: &str = "etcd.service";
+
+/// How long the kubelet may take to say that it is well.
+const KUBELET_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether removed pods are gone.
 const POLL: Duration = Duration::from_millis(50);

@@ -134,7 +134,7 @@ impl Runtime for Docker {
     }
 
     fn remove(&mut self, pod: &Pod) -> Result<(), RuntimeError> {
-        let call = Call { what: "remove container", until: Instant::now() + self.deadline };
+        let call = Call { what: "remove container", until: Instant::now() + self.deadline.max(REMOVAL) };
         // The containers live in the sandbox's namespaces, so it goes last.
         for container in &pod.containers {
             self.delete(&call, &container.id)?;
@@ -169,6 +169,9 @@ impl Call {
         self.until.saturating_duration_since(Instant::now())
     }
 }
+
+/// How long a removal may take at least: a busy disk takes longer than an answer does, and the engine goes on all the same.
+const REMOVAL: Duration = Duration::from_secs(120);
 
 /// An answer above this is not read on. A list of a thousand containers has about 2 MiB.
 const BODY_LIMIT: usize = 16 << 20;
