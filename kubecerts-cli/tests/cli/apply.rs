@@ -77,9 +77,9 @@ fn a_plan_whose_facts_have_changed_is_refused_with_both_digests() {
     let mut world = World::new();
     let expected = world.step("apiserver")["writes"][0]["expected"].as_str().unwrap().to_owned();
     world.tree.run(&["renew", "--yes", "apiserver"]).exits(0);
-    let outcome = world.refused(&[]).explains("/etc/kubernetes/pki/apiserver.key");
+    let outcome = world.refused(&[]).explains("/etc/kubernetes/pki/apiserver.crt");
     let found = kubecerts_core::digest::Digest::of(
-        &fs::read(world.tree.path("/etc/kubernetes/pki/apiserver.key")).unwrap(),
+        &fs::read(world.tree.path("/etc/kubernetes/pki/apiserver.crt")).unwrap(),
     );
     assert!(
         outcome.stderr.contains(&expected) && outcome.stderr.contains(&found.to_string()),
@@ -141,7 +141,7 @@ fn a_plan_that_takes_away_what_a_component_needs_is_refused_whatever_is_allowed(
     world.step("etcd-server")["certificate"]["extendedKeyUsages"] = json!(["clientAuth"]);
     world.refused(&everything).explains("etcd-server would lack the extended key usage serverAuth");
     let mut world = World::new();
-    world.step("apiserver")["writes"][1]["mode"] = json!("0000");
+    world.step("apiserver")["writes"][0]["mode"] = json!("0000");
     world.refused(&everything).explains("/etc/kubernetes/pki/apiserver.crt would get the mode 0000");
     let mut world = World::new();
     world.plan["restarts"] = json!([]);
