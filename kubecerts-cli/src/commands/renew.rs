@@ -65,14 +65,14 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { renewal, backup_etcd, keep, refresh_copies, restart, runtime, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    if restart.is_wanted() && !change.dry_run {
-        live::return_manifests(&node, output)?;
-    }
     let idle = if change.dry_run || keep.is_some() || *refresh_copies { None } else { idle(renewal, &node)? };
     let (mut session, (snapshot, inventory, plan)) = match idle {
         Some(idle) => (None, idle),
         None => {
             let session = begin_unless_dry(&node, "renew", change, &whereabouts, output)?;
+            if session.is_some() && restart.is_wanted() {
+                live::return_manifests(&node, output)?;
+            }
             (session, look(renewal, &node)?)
         }
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::Component;
 use kubecerts_core::diagnosis::{Impact, Policy, diagnose};
+use kubecerts_core::inventory::rotation;
 use kubecerts_core::observation::usages;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::probe::Probe as _;
@@ -59,12 +60,16 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     // While it watched, somebody may have renewed something.
     let inventory = if *watch { scan(&node)?.1 } else { inventory };
     let usages = usages(&inventory, &seen);
+    let rotation = rotation(inventory.node());
     let now = kubecerts_host::now();
     let all = diagnose(&inventory, &seen, Policy::default(), now);
     // What is due or damaged on disk is the business of `check`.
     let running: Vec<_> = all.findings().iter().filter(|finding| finding.code.is_of_running()).collect();
     match form {
-        Form::Text => output.data(&usage::table(&usages, plant.runtime())),
+        Form::Text => {
+            output.data(&usage::table(&usages, plant.runtime()));
+            output.data(&usage::rotation(&rotation));
+        }
         Form::Json => {
             output.data(
                 &documents::verification(&usages, &seen, &running, plant.runtime(), now, &whereabouts)
@@ -73,6 +78,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         }
     }
     let mut hints = BTreeSet::new();
+    if rotation.client.is_some_and(|setting| !setting.is_on) {
+        let config = inventory.node().directories().kubelet.join("config.yaml");
+        let config =
+            config.map_or_else(|_| "the kubelet's configuration".to_owned(), |path| whereabouts.file(&path));
+        output.warning("the kubelet does not rotate its client certificate, which ends one day for good");
+        hints.insert(format!("say rotateCertificates: true in {config}, then: kubecerts restart kubelet"));
+    }
     for finding in &running {
         output.warning(&finding.to_string());
         hints.extend(remedy(finding, &whereabouts));

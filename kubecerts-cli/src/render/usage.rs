@@ -1,6 +1,7 @@
 //! The table of `kubecerts verify`.
 
 use anstyle::Style;
+use kubecerts_core::inventory::{Rotation, Setting, SettingSource};
 use kubecerts_core::observation::{Usage, Verdict};
 use kubecerts_core::x509::SerialNumber;
 
@@ -38,6 +39,30 @@ pub(crate) fn table(usages: &[Usage], runtime: &str) -> String {
     }
     text.push_str(&format!("\nContainers were asked for at {}.\n", plain(runtime)));
     text
+}
+
+/// Returns how the kubelet keeps its own certificates from expiring, in lines.
+pub(crate) fn rotation(rotation: &Rotation) -> String {
+    let switch = |setting: Option<Setting>| match setting {
+        Some(Setting { is_on, source, .. }) => {
+            let source = match source {
+                SettingSource::Flag => "a flag of kubeadm-flags.env",
+                SettingSource::Config => "its configuration",
+                _ => "by default",
+            };
+            format!("{} ({source})", if is_on { "on" } else { "off" })
+        }
+        None => "unknown".to_owned(),
+    };
+    let duration =
+        rotation.signing_duration.as_ref().map_or("one year, the default", |stated| stated.value.as_str());
+    format!(
+        "The kubelet's rotation of its client certificate (rotateCertificates) is {}, of its serving certificate \
+         (serverTLSBootstrap) {}; kube-controller-manager signs for {}.\n",
+        switch(rotation.client),
+        switch(rotation.serving),
+        plain(duration)
+    )
 }
 
 /// With blanks on both sides it is a verdict and no part of a name.
