@@ -11,7 +11,7 @@ use kubecerts_core::diagnosis::{Policy, Remedy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::refresh;
 use kubecerts_core::observation::{Observations, usages};
-use kubecerts_core::plan::Restart;
+use kubecerts_core::plan::{Plan, Restart, Step};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::RealDisk;
@@ -192,6 +192,13 @@ pub(crate) fn roll_out(
     let rollout = plant.roll_out(tasks, inventory, patience, undo, &mut |event| display.show(&event, output));
     display.end();
     rollout
+}
+
+/// Returns `backup`, unless what `plan` has replaced was over or unusable: that would bring nothing back.
+pub(crate) fn restorable<'b>(plan: &Plan, backup: Option<&'b str>) -> Option<&'b str> {
+    let now = kubecerts_host::now();
+    let was_good = |step: &Step| step.replaced().is_some_and(|replaced| replaced.not_after >= now);
+    backup.filter(|_| plan.steps().iter().all(was_good))
 }
 
 /// Puts the files of a backup back, and returns the tree as it is then.

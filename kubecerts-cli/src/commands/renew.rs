@@ -8,7 +8,7 @@ use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
 use kubecerts_core::observation::Observations;
-use kubecerts_core::plan::{Plan, Step, check_clock};
+use kubecerts_core::plan::{Plan, check_clock};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::backup::Scope;
@@ -144,10 +144,7 @@ fn put_to_use(
             live::wait(&components, &report.inventory, live::span(restart.timeout), &mut plant, output);
         return Ok((!live::is_settled(&components, &report.inventory, &seen)).then_some(Exit::Inconsistent));
     }
-    let now = kubecerts_host::now();
-    let is_good = |step: &Step| step.replaced().is_some_and(|replaced| replaced.not_after >= now);
-    // What was over would bring nothing back.
-    let backup = report.backup.as_deref().filter(|_| plan.steps().iter().all(is_good));
+    let backup = live::restorable(plan, report.backup.as_deref());
     let patience = restart.patience();
     let crew = (&mut plant, Some(session), node);
     let rollout = live::roll_out(&tasks, &report.inventory, patience, backup, crew, output);

@@ -142,12 +142,6 @@ impl Rescue<'_> {
         actions.into_iter().map(|(component, action)| Task::new(component, action)).collect()
     }
 
-    /// Returns whether what the plan replaces could be used if it came back.
-    fn is_worth_returning(&self, plan: &Plan) -> bool {
-        let now = kubecerts_host::now();
-        plan.steps().iter().all(|step| step.replaced().is_some_and(|replaced| replaced.not_after >= now))
-    }
-
     fn show(&self, plan: &Plan, tasks: &[Task], runtime: &str, output: &mut Output) {
         output.data(&text::plan(plan, self.inventory));
         explain_deferred(plan, self.whereabouts, output);
@@ -183,10 +177,9 @@ impl Rescue<'_> {
         // Programs are asked with the credentials that are in force now.
         let (snapshot, inventory) = scan(self.node)?;
         let mut plant = runtime.plant(self.node, &snapshot)?;
-        let backup = backup.filter(|_| self.is_worth_returning(plan));
+        let backup = live::restorable(plan, backup.as_deref());
         let crew = (&mut plant, Some(&mut *session), self.node);
-        let rollout =
-            live::roll_out(tasks, &inventory, live::patience(timeout), backup.as_deref(), crew, output);
+        let rollout = live::roll_out(tasks, &inventory, live::patience(timeout), backup, crew, output);
         let ended = live::conclude(&rollout, &self.whereabouts.options, output);
         // What runs matters more than copies, so they come last and stop nothing.
         if let Err(error) = live::refresh_copies(session, self.node, output) {

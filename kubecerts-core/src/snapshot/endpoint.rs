@@ -1,7 +1,7 @@
 //! Where the components of a node listen, as their manifests and configurations have it.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::catalog::{Component, PathSource, Service};
 use crate::manifest::{KubeletConfig, StaticPod};
