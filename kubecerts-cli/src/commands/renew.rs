@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kubecerts_core::catalog::Component;
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
@@ -161,7 +160,7 @@ fn finish(
     output: &mut Output,
 ) -> Result<Option<Exit>, CommandError> {
     let mut plant = runtime.plant(node, snapshot)?;
-    let all = Component::ALL.into_iter().filter(|component| inventory.may_run(*component)).collect();
+    let all = inventory.components().collect();
     let tasks = live::overdue(inventory, &plant.observe(&all));
     if restart.restart == RestartArg::Never {
         let seen = live::wait(&all, inventory, live::span(restart.timeout), &mut plant, output);

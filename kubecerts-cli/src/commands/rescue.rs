@@ -98,7 +98,7 @@ struct Rescue<'a> {
 
 impl Rescue<'_> {
     fn components(&self) -> BTreeSet<Component> {
-        Component::ALL.into_iter().filter(|component| self.inventory.may_run(*component)).collect()
+        self.inventory.components().collect()
     }
 
     fn impact(&self, seen: &Observations) -> Impact {

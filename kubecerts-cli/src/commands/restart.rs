@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let mut plant = runtime.plant(&node, &snapshot)?;
     let named: BTreeSet<Component> = components.iter().copied().collect();
     let tasks: Vec<Task> = if named.is_empty() {
-        let all = Component::ALL.into_iter().filter(|component| inventory.may_run(*component)).collect();
+        let all = inventory.components().collect();
         let seen = plant.observe(&all);
         live::overdue(&inventory, &seen)
     } else {

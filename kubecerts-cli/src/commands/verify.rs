@@ -50,8 +50,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     super::mention_interrupted(&node, &whereabouts, output);
     let (snapshot, inventory) = scan(&node)?;
     let mut plant = runtime.plant(&node, &snapshot)?;
-    let components: BTreeSet<Component> =
-        Component::ALL.into_iter().filter(|component| inventory.may_run(*component)).collect();
+    let components: BTreeSet<Component> = inventory.components().collect();
     let seen = if *watch {
         live::wait(&components, &inventory, live::span(*timeout), &mut plant, output)
     } else {

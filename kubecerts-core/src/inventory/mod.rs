@@ -173,10 +173,14 @@ impl Inventory {
             && FileSlot::all().filter(|file| is_of_control_plane(*file)).all(|file| !self.file(file).exists)
     }
 
-    /// Returns whether `component` may run on this node: as [`NodeFacts::may_run`], but on a worker only the kubelet.
-    #[must_use]
-    pub fn may_run(&self, component: Component) -> bool {
-        self.node.may_run(component) && (component == Component::Kubelet || !self.is_worker())
+    /// Returns the components that may run on this node, in the order of [`Component::ALL`]: those of
+    /// [`NodeFacts::may_run`], but on a worker only the kubelet.
+    pub fn components(&self) -> impl Iterator<Item = Component> {
+        let is_worker = self.is_worker();
+        let may_run = move |component: &Component| {
+            self.node.may_run(*component) && (*component == Component::Kubelet || !is_worker)
+        };
+        Component::ALL.into_iter().filter(may_run)
     }
 
     /// Returns whether there is no artefact at all, which means that this is no control-plane node, or the wrong root.

@@ -16,7 +16,7 @@ use crate::x509::{Certificate, SerialNumber};
 pub fn usages(inventory: &Inventory, observations: &Observations) -> Vec<Usage> {
     let node = inventory.node();
     let mut usages = Vec::new();
-    for component in Component::ALL.into_iter().filter(|component| inventory.may_run(*component)) {
+    for component in inventory.components() {
         for (file, key) in Slot::ALL.into_iter().filter_map(files) {
             let Some(reload) = component.reload(file, node.version()) else { continue };
             if inventory.file(file).exists {
