@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let node = Node::open(options)?;
 
     // A new cluster. The authority's key goes into the token and never to the disk.
-    let mut intent = ClusterIntent::new("cp-1", IpAddr::from([192, 168, 10, 11]));
+    let mut intent = ClusterIntent::new("cp-1".parse()?, IpAddr::from([192, 168, 10, 11]));
     intent.algorithm = KeyAlgorithm::EcdsaP256;
     let creation = create(&intent, now, &mut entropy)?;
     let (token, changes) = split(&issue(&creation, &node.scan()?, &mut RustCrypto::new(entropy))?)?;

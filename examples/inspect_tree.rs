@@ -76,7 +76,7 @@ fn inspect(directory: &Path, now: Timestamp) -> Result<usize, Box<dyn Error>> {
 /// Makes a tree below `directory`, as `kubeadm init` would have made it at `made`.
 fn make_tree(directory: &Path, made: Timestamp) -> Result<(), Box<dyn Error>> {
     let mut entropy = SystemEntropy::new();
-    let mut intent = ClusterIntent::new("cp-1", IpAddr::from([192, 168, 10, 11]));
+    let mut intent = ClusterIntent::new("cp-1".parse()?, IpAddr::from([192, 168, 10, 11]));
     intent.algorithm = KeyAlgorithm::EcdsaP256;
     let mut options = NodeOptions::default();
     options.root = Some(directory.to_owned());

@@ -85,7 +85,7 @@ struct Files(BTreeMap<TreePath, (SecretBytes, u32)>);
 impl Files {
     /// Makes a cluster whose front proxy is signed elsewhere: its certificate is in the tree and its key is not.
     fn new_cluster(made: Timestamp) -> Result<Self, Box<dyn Error>> {
-        let mut intent = ClusterIntent::new("cp-1", IpAddr::from([192, 168, 10, 11]));
+        let mut intent = ClusterIntent::new("cp-1".parse()?, IpAddr::from([192, 168, 10, 11]));
         intent.algorithm = KeyAlgorithm::EcdsaP256;
         let mut files = Self::default();
         let nothing = collect(&mut files, ScanRequest::default());

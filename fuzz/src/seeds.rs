@@ -119,7 +119,7 @@ fn plans(tree: &MemoryTree) -> Vec<Plan> {
     reuse.keys = KeyChoice::Reuse;
     let requests = [PlanRequest::default(), PlanRequest::with_selection(Selection::All), reuse];
     let planned = |request| plan(&inventory, request, now, &mut Seeded::new(1)).expect("a plan can be made");
-    let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
+    let intent = ClusterIntent::new("cp-1".parse().expect("it is a node's name"), [192, 168, 10, 11].into());
     let new = create(&intent, now, &mut Seeded::new(1)).expect("the intent is usable");
     requests.iter().map(planned).chain([new]).collect()
 }

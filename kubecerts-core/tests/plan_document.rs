@@ -106,9 +106,9 @@ fn plans_of_made_up_trees_round_trip() {
 fn plans_of_new_trees_round_trip() {
     for algorithm in KeyAlgorithm::ALL {
         for address in ["192.168.10.11", "fd00::11"] {
-            let mut intent = ClusterIntent::new("cp-1", address.parse().unwrap());
+            let mut intent = ClusterIntent::new("cp-1".parse().unwrap(), address.parse().unwrap());
             intent.algorithm = algorithm;
-            intent.endpoint = Some("lb.example:6443".to_owned());
+            intent.endpoint = Some("lb.example:6443".parse().unwrap());
             let plan = create(&intent, at("2026-01-01T00:00:00Z"), &mut Seeded::new(3)).unwrap();
             assert_eq!(Plan::from_json(&plan.to_json()), Ok(plan));
         }
@@ -138,7 +138,7 @@ fn documents() -> &'static [Value; 2] {
     DOCUMENTS.get_or_init(|| {
         let [_, renewal, ..] = &plans(inventory(), at(NOW))[..] else { unreachable!("there are six plans") };
         assert!(!renewal.steps().is_empty() && !renewal.deferred().is_empty());
-        let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
+        let intent = ClusterIntent::new("cp-1".parse().unwrap(), [192, 168, 10, 11].into());
         let creation = create(&intent, at("2026-01-01T00:00:00Z"), &mut Seeded::new(3)).unwrap();
         [renewal, &creation].map(|plan| serde_json::from_str(&plan.to_json()).unwrap())
     })

@@ -164,7 +164,7 @@ fn the_lifetime_of_a_certificate_of_kubeadm_1_20_is_not_the_span_of_its_dates() 
 #[test]
 fn a_plan_of_a_new_tree_has_nothing_to_deviate_from() {
     let empty = MemoryTree::default().inventory();
-    let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
+    let intent = ClusterIntent::new("cp-1".parse().unwrap(), [192, 168, 10, 11].into());
     let made = create(&intent, at(NOW), &mut Seeded::new(3)).unwrap();
     assert_eq!(Plan::from_json(&made.to_json()).unwrap().review(&empty, at(NOW)), Ok(Vec::new()));
 }
@@ -484,7 +484,7 @@ fn a_file_that_has_changed_is_named_with_both_digests() {
 #[test]
 fn a_new_tree_over_an_old_one_is_refused() {
     let tree = TreeBuilder::kubeadm().without(FileSlot::CaCertificate(CaSlot::Cluster)).build();
-    let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
+    let intent = ClusterIntent::new("cp-1".parse().unwrap(), [192, 168, 10, 11].into());
     let plan = create(&intent, at(NOW), &mut Seeded::new(3)).unwrap();
     let result = plan.review(&tree.inventory(), at(NOW));
     assert!(matches!(result, Err(ReviewError::Stale { expected: Expected::Absent, .. })), "{result:?}");
@@ -584,7 +584,7 @@ fn a_mode_with_further_rights_is_refused() {
 
 /// Reviews the plan of a new tree after an edit of the step for `slot`.
 fn created(slot: Slot, edit: impl FnOnce(&mut Value)) -> ReviewError {
-    let intent = ClusterIntent::new("cp-1", [192, 168, 10, 11].into());
+    let intent = ClusterIntent::new("cp-1".parse().unwrap(), [192, 168, 10, 11].into());
     let made = create(&intent, at(NOW), &mut Seeded::new(3)).unwrap();
     read(&made, slot, edit).review(&MemoryTree::default().inventory(), at(NOW)).unwrap_err()
 }

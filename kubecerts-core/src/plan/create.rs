@@ -1,59 +1,15 @@
 //! A whole tree from nothing, as `kubeadm init phase certs all` and `kubeadm init phase kubeconfig all` make it.
 
-use core::net::IpAddr;
-
 use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Placement, Step, Write};
-use super::{BACKDATE, DEFAULT_LIFETIME, Plan, PlanError, serial};
-use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, LeafSlot, NameRule, SanRule, Slot};
+use super::{BACKDATE, ClusterIntent, Plan, PlanError, serial};
+use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, LeafSlot, NameRule, Slot};
 use crate::issue::Expected;
 use crate::provider::Entropy;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{
-    AlternativeName, AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyAlgorithm, KeyUsages,
-    Purpose, SignatureAlgorithm, Validity,
+    AlternativeName, AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyUsages, Purpose,
+    SignatureAlgorithm, Validity,
 };
-
-/// What a new control-plane node is to be.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct ClusterIntent {
-    /// The node's name.
-    pub node_name: String,
-    /// The address at which the API server is reached: `localAPIEndpoint.advertiseAddress`.
-    pub advertise_address: IpAddr,
-    /// The first address of the service subnet, at which pods reach the API server.
-    pub service_address: IpAddr,
-    /// The domain of services; `cluster.local` by default.
-    pub dns_domain: String,
-    /// The name of the cluster in kubeconfigs; `kubernetes` by default.
-    pub cluster_name: String,
-    /// `host:port` of the control plane as clients see it; the advertised address and 6443 when `None`.
-    pub endpoint: Option<String>,
-    /// The algorithm of all keys; RSA-2048 by default.
-    pub algorithm: KeyAlgorithm,
-    /// How long certificates are valid; one year by default.
-    pub lifetime: Seconds,
-    /// How long authorities are valid; ten years of 365 days by default.
-    pub authority_lifetime: Seconds,
-}
-
-impl ClusterIntent {
-    /// Returns kubeadm's defaults for a node with this name and address.
-    #[must_use]
-    pub fn new(node_name: impl Into<String>, advertise_address: IpAddr) -> Self {
-        Self {
-            node_name: node_name.into(),
-            advertise_address,
-            service_address: IpAddr::from([10, 96, 0, 1]),
-            dns_domain: "cluster.local".to_owned(),
-            cluster_name: "kubernetes".to_owned(),
-            endpoint: None,
-            algorithm: KeyAlgorithm::Rsa2048,
-            lifetime: DEFAULT_LIFETIME,
-            authority_lifetime: Seconds(10 * DEFAULT_LIFETIME.0),
-        }
-    }
-}
 
 /// Decides on every file of a new tree: authorities, leaves, kubeconfigs and the service account pair.
 ///
@@ -62,15 +18,11 @@ impl ClusterIntent {
 /// # Errors
 /// [`PlanError`] when a name or a lifetime is not usable, or the random source fails.
 pub fn create(intent: &ClusterIntent, now: Timestamp, entropy: &mut dyn Entropy) -> Result<Plan, PlanError> {
-    let endpoint = intent.endpoint.as_deref().unwrap_or_default();
-    for (what, value) in
-        [("the name of the cluster", intent.cluster_name.as_str()), ("the endpoint", endpoint)]
-    {
-        // Both are written into YAML as they are.
-        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-        if !value.chars().all(plain) || (value.is_empty() && what != "the endpoint") {
-            return Err(PlanError::Intent { what, value: value.to_owned() });
-        }
+    // It is written into YAML as it is.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    let cluster_name = &intent.cluster_name;
+    if cluster_name.is_empty() || !cluster_name.chars().all(plain) {
+        return Err(PlanError::Intent { what: "the name of the cluster", value: cluster_name.clone() });
     }
     let serials = serial::Serials::draw(entropy)?;
     let creation = Creation { intent, now, serials: &serials };
@@ -110,7 +62,7 @@ impl Creation<'_> {
             issuer: IssuerRef::Itself,
             signature: self.signature(),
             serial: self.serials.of(slot),
-            validity: self.validity(self.intent.authority_lifetime)?,
+            validity: self.validity(self.intent.lifetime_of(slot))?,
             subject: DistinguishedName::kubeadm(common_name, &[]),
             alternative_names: AlternativeNames::new(vec![AlternativeName::Dns(common_name.to_owned())]),
             key_usages: KeyUsages::AUTHORITY,
@@ -121,38 +73,39 @@ impl Creation<'_> {
 
     fn leaf(&self, leaf: LeafSlot) -> Result<Step, PlanError> {
         let slot = Slot::Leaf(leaf);
-        let certificate = self.signed(slot, leaf.spec())?;
+        let names = self.intent.alternative_names(leaf);
+        let certificate = self.signed(slot, leaf.spec(), names)?;
         Ok(self.step(slot, certificate, None, vec![FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf)]))
     }
 
     fn kubeconfig(&self, kubeconfig: KubeconfigSlot) -> Result<Step, PlanError> {
         let slot = Slot::Kubeconfig(kubeconfig);
         let spec = kubeconfig.spec();
-        let local = authority_of(self.intent.advertise_address);
-        let server = match kubeconfig {
-            KubeconfigSlot::Admin | KubeconfigSlot::SuperAdmin => {
-                self.intent.endpoint.clone().unwrap_or(local)
-            }
-            KubeconfigSlot::ControllerManager | KubeconfigSlot::Kubelet | KubeconfigSlot::Scheduler => local,
-        };
         let template = KubeconfigSpec::Create {
             cluster: self.intent.cluster_name.clone(),
-            server: format!("https://{server}"),
+            server: self.intent.server(kubeconfig),
             user: self.common_name(spec),
         };
-        let certificate = self.signed(slot, spec)?;
+        let certificate = self.signed(slot, spec, Vec::new())?;
         Ok(self.step(slot, certificate, Some(template), vec![FileSlot::Kubeconfig(kubeconfig)]))
     }
 
-    fn signed(&self, slot: Slot, spec: ClientSpec) -> Result<CertificateSpec, PlanError> {
+    fn signed(
+        &self,
+        slot: Slot,
+        spec: ClientSpec,
+        names: Vec<AlternativeName>,
+    ) -> Result<CertificateSpec, PlanError> {
         let organisations: Vec<&str> = spec.organisation.into_iter().collect();
         Ok(CertificateSpec {
             issuer: IssuerRef::Created(spec.issuer),
             signature: self.signature(),
             serial: self.serials.of(slot),
-            validity: self.validity(self.intent.lifetime.min(self.intent.authority_lifetime))?,
+            validity: self.validity(
+                self.intent.lifetime_of(slot).min(self.intent.lifetime_of(Slot::Ca(spec.issuer))),
+            )?,
             subject: DistinguishedName::kubeadm(&self.common_name(spec), &organisations),
-            alternative_names: AlternativeNames::new(self.names(spec.sans)?),
+            alternative_names: AlternativeNames::new(names),
             key_usages: KeyUsages::LEAF,
             extended_key_usages: ExtendedKeyUsages::new(
                 spec.usages.iter().copied().map(Purpose::from).collect(),
@@ -193,63 +146,12 @@ impl Creation<'_> {
     fn common_name(&self, spec: ClientSpec) -> String {
         match spec.common_name {
             NameRule::Fixed(name) => name.to_owned(),
-            NameRule::NodeName => self.intent.node_name.clone(),
-            NameRule::SystemNode => format!("system:node:{}", self.intent.node_name),
+            NameRule::NodeName => self.intent.node_name.as_str().to_owned(),
+            NameRule::SystemNode => self.intent.node_name.user(),
         }
-    }
-
-    /// Returns kubeadm's names: DNS names sorted and unique, then addresses in order and unique
-    /// (`cmd/kubeadm/app/util/pkiutil/pki_helpers.go`).
-    fn names(&self, rule: SanRule) -> Result<Vec<AlternativeName>, PlanError> {
-        let ClusterIntent { node_name, advertise_address, service_address, dns_domain, endpoint, .. } =
-            self.intent;
-        let (mut dns, mut addresses) = match rule {
-            SanRule::None => return Ok(Vec::new()),
-            SanRule::ApiServer => {
-                let services =
-                    ["kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned);
-                let mut dns = vec![node_name.clone(), format!("kubernetes.default.svc.{dns_domain}")];
-                dns.extend(services);
-                (dns, vec![*service_address, *advertise_address])
-            }
-            SanRule::Etcd => {
-                let loopback = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0_u16, 0, 0, 0, 0, 0, 0, 1])];
-                let mut addresses = vec![*advertise_address];
-                addresses.extend(loopback);
-                (vec![node_name.clone(), "localhost".to_owned()], addresses)
-            }
-        };
-        if let (SanRule::ApiServer, Some(endpoint)) = (rule, endpoint) {
-            let host = endpoint.rsplit_once(':').map_or(endpoint.as_str(), |(host, _)| host);
-            match host.trim_matches(['[', ']']).parse() {
-                Ok(address) => addresses.push(address),
-                Err(_) => dns.push(host.to_owned()),
-            }
-        }
-        if let Some(unusable) = dns.iter().find(|name| name.is_empty() || !name.is_ascii()) {
-            return Err(PlanError::Intent { what: "the name", value: unusable.clone() });
-        }
-        dns.sort();
-        dns.dedup();
-        let mut unique = Vec::new();
-        for address in addresses {
-            if !unique.contains(&address) {
-                unique.push(address);
-            }
-        }
-        let dns = dns.into_iter().map(AlternativeName::Dns);
-        Ok(dns.chain(unique.into_iter().map(AlternativeName::Ip)).collect())
     }
 }
 
 const fn new_file(file: FileSlot) -> Write {
     Write { file, expected: Expected::Absent, mode: file.mode(), placement: Placement::AtPath }
-}
-
-/// Returns `address` with the API server's default port, as a URL writes it.
-pub(super) fn authority_of(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => format!("{address}:6443"),
-        IpAddr::V6(address) => format!("[{address}]:6443"),
-    }
 }

@@ -131,10 +131,10 @@ impl Repair<'_, '_> {
         let ca = CaSlot::Cluster;
         let (signer, signature) = signer(ca, inventory.authority(ca), &request.remote_authorities, now)?;
         let mut notes = Vec::new();
-        let asked = now.plus(request.lifetime);
+        let asked = now.plus(request.lifetime_of(Slot::KubeletClient));
         let not_after = asked.min(signer.not_after());
         if not_after < asked {
-            notes.push(Note::Capped { ca, asked: request.lifetime });
+            notes.push(Note::Capped { ca, asked: request.lifetime_of(Slot::KubeletClient) });
         }
         let subject = subject(&name);
         let leaf = credential.leaf();

@@ -11,6 +11,7 @@ mod create;
 mod deferred;
 #[cfg(feature = "serde")]
 pub mod document;
+mod intent;
 mod kubelet;
 mod renew;
 mod review;
@@ -34,8 +35,9 @@ pub(crate) use kubelet::{
 pub(crate) use renew::signer as usable_signer;
 
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
-pub use create::{ClusterIntent, create};
+pub use create::create;
 pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, InvalidEndpoint};
 pub use kubelet::node_name;
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{
@@ -62,8 +64,10 @@ pub fn plan(
     now: Timestamp,
     entropy: &mut dyn Entropy,
 ) -> Result<Plan, PlanError> {
-    if request.lifetime.0 <= 0 {
-        return Err(PlanError::Lifetime(request.lifetime));
+    for lifetime in request.lifetimes.values().chain([&request.lifetime]) {
+        if lifetime.0 <= 0 {
+            return Err(PlanError::Lifetime(*lifetime));
+        }
     }
     refuse_links_out_of_the_root(inventory, request)?;
     let serials = serial::Serials::draw(entropy)?;
@@ -101,6 +105,8 @@ pub struct PlanRequest {
     pub window: Seconds,
     /// How long the new certificates are valid from now on; one year by default.
     pub lifetime: Seconds,
+    /// Slots with a lifetime of their own; none by default.
+    pub lifetimes: BTreeMap<Slot, Seconds>,
     /// Whether to make new keys, which is the default.
     pub keys: KeyChoice,
     /// What to do about the kubelet's own credential; nothing by default.
@@ -115,6 +121,7 @@ impl Default for PlanRequest {
             selection: Selection::Due,
             window: DEFAULT_WINDOW,
             lifetime: DEFAULT_LIFETIME,
+            lifetimes: BTreeMap::new(),
             keys: KeyChoice::Generate,
             kubelet: KubeletChoice::Leave,
             remote_authorities: BTreeSet::new(),
@@ -134,6 +141,12 @@ impl PlanRequest {
     #[must_use]
     pub fn with_selection(selection: Selection) -> Self {
         Self { selection, ..Self::default() }
+    }
+
+    /// Returns how long the certificate of `slot` is to be valid.
+    #[must_use]
+    pub fn lifetime_of(&self, slot: Slot) -> Seconds {
+        self.lifetimes.get(&slot).copied().unwrap_or(self.lifetime)
     }
 
     /// Returns whether the kubelet's own credential is to be looked after: by choice, or because it is named.

@@ -78,10 +78,10 @@ impl Renewal<'_> {
         let (signer, signature) = signer(ca, authority, &self.request.remote_authorities, self.now)?;
         let mut notes = Vec::new();
 
-        let asked = self.now.plus(self.request.lifetime);
+        let asked = self.now.plus(self.request.lifetime_of(slot));
         let not_after = asked.min(signer.not_after());
         if not_after < asked {
-            notes.push(Note::Capped { ca, asked: self.request.lifetime });
+            notes.push(Note::Capped { ca, asked: self.request.lifetime_of(slot) });
         }
         let only_dated = credential.key_matches() == Some(true) && leaf.not_before() <= self.now;
         if self.request.selection == Selection::Due && only_dated && not_after <= leaf.not_after() {

@@ -24,7 +24,7 @@ impl Entropy for Sevens {
 
 /// A plan of creations: three authorities, seven leaves, five kubeconfigs, the service account pair.
 fn creation() -> Plan {
-    let intent = ClusterIntent::new("cp-1", IpAddr::from([192, 168, 10, 11]));
+    let intent = ClusterIntent::new("cp-1".parse().unwrap(), IpAddr::from([192, 168, 10, 11]));
     create(&intent, at("2026-01-01T00:00:00Z"), &mut Sevens).unwrap()
 }
 
