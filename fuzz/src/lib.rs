@@ -7,11 +7,11 @@
 mod kubeconfig;
 mod seeds;
 
-use kubecerts_core::catalog::{Directories, Layout, PathSource};
+use kubecerts_core::catalog::{Directories, Layout, LeafSlot, PathSource};
 use kubecerts_core::inspection::inspect;
 use kubecerts_core::manifest::{KubeadmConfig, KubeletConfig, StaticPod};
 use kubecerts_core::path::TreePath;
-use kubecerts_core::plan::{IssuerRef, Plan};
+use kubecerts_core::plan::{ClusterIntent, IssuerRef, Plan};
 use kubecerts_core::x509::{
     AlternativeName, Certificate, CertificateRequest, DistinguishedName, PrivateKey, PublicKey, SerialNumber,
     certificates, decode_blocks, encode_certificate, encode_public_key,
@@ -24,9 +24,10 @@ pub use seeds::{seeds, tokens};
 pub type Law = fn(&[u8]);
 
 /// Every law by the name of its target.
-pub const LAWS: [(&str, Law); 6] = [
+pub const LAWS: [(&str, Law); 7] = [
     ("certificate", certificate),
     ("key", key),
+    ("kubeadm_config", kubeadm_config),
     ("kubeconfig", kubeconfig),
     ("manifest", manifest),
     ("pem", pem),
@@ -129,6 +130,36 @@ pub fn manifest(data: &[u8]) {
     if let Ok(config) = KubeletConfig::parse(data) {
         let paths = [config.static_pod_path(), config.client_ca_file(), config.tls_cert_file()];
         paths.into_iter().chain([config.tls_private_key_file()]).flatten().for_each(normalised);
+    }
+}
+
+/// A configuration asks only for names that kubeadm puts into certificates, each once; what is odd about it has a place in it.
+pub fn kubeadm_config(data: &[u8]) {
+    let Ok(nodes) = KubeadmConfig::parse_nodes(data) else { return };
+    for config in nodes.into_iter().chain(KubeadmConfig::parse(data)) {
+        let lines = data.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
+        for remark in config.remarks() {
+            assert!(remark.place().line as usize <= lines, "{remark}");
+            assert!(remark.place().line > 0 && remark.place().column > 0, "{remark}");
+        }
+        for contradiction in config.contradictions() {
+            assert!(contradiction.first.place <= contradiction.second.place, "{contradiction}");
+        }
+        let found = ClusterIntent::from_config(&config, None, None);
+        let Ok(intent) = found else { continue };
+        assert!(config.contradictions().is_empty(), "a contradiction is nothing to be made");
+        for leaf in LeafSlot::ALL {
+            let names = intent.alternative_names(leaf);
+            for (index, name) in names.iter().enumerate() {
+                let text = match name {
+                    AlternativeName::Dns(text) => text.clone(),
+                    AlternativeName::Ip(address) => address.to_string(),
+                    other => panic!("{other} is no name of kubeadm's"),
+                };
+                assert_eq!(AlternativeName::of_kubeadm(&text).as_ref(), Some(name));
+                assert!(!names[..index].contains(name), "{name} is there twice");
+            }
+        }
     }
 }
 

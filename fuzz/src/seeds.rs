@@ -32,6 +32,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "pem" => seeds.extend(files(".crt").chain(files(".key")).chain(files(".pub"))),
         "certificate" => seeds.extend(ders(".crt").chain(files(".crt")).chain(others(".csr"))),
         "key" => seeds.extend(ders(".key").chain(files(".key")).chain(files(".pub"))),
+        "kubeadm_config" => seeds.extend(others("kubeadm-config.yaml")),
         "kubeconfig" => {
             seeds.extend(files(".conf").map(|bytes| shorten(&bytes)));
             seeds.extend(KUBECONFIGS.map(|text| text.as_bytes().to_vec()));
@@ -51,6 +52,20 @@ pub fn tokens(name: &str) -> &'static [&'static str] {
         "certificate" => {
             &["\x30\0", "\x06\x03\x55", "\x01\x01\x7f", "\x02\x01", "\x0c\x01", "\x17\x0d", "\\\""]
         }
+        "kubeadm_config" => &[
+            "v1beta1",
+            "v1beta3",
+            "kind: JoinConfiguration\n",
+            "\n---\n",
+            "certSANs",
+            "serviceSubnet: ",
+            "fd00::/108",
+            ",",
+            "*.",
+            "::1",
+            "/128",
+            "encryptionAlgorithm: ",
+        ],
         "kubeconfig" | "manifest" => &[
             "- ",
             ": ",

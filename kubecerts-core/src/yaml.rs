@@ -197,10 +197,15 @@ impl<'a> Node<'a> {
         self.index
     }
 
+    /// Returns line and column, both from 1, the column in characters.
+    pub(crate) fn position(self) -> (u32, u32) {
+        let Item { line, column, .. } = *self.item();
+        (line, column)
+    }
+
     /// Returns an error that points here.
     pub(crate) fn error(self, reason: impl Into<Cow<'static, str>>) -> YamlError {
-        let Item { line, column, .. } = *self.item();
-        YamlError { position: Some((line, column)), reason: reason.into() }
+        YamlError { position: Some(self.position()), reason: reason.into() }
     }
 
     fn item(self) -> &'a Item {

@@ -36,7 +36,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let root = directory.display();
     let whereabouts = Whereabouts { options: format!(" --rootfs {root}"), root: Some(directory.clone()) };
 
-    let mut intent = ClusterIntent::new("cp-1".parse().expect("it is a node's name"), IpAddr::from([192, 168, 10, 11]));
+    let mut intent =
+        ClusterIntent::new("cp-1".parse().expect("it is a node's name"), IpAddr::from([192, 168, 10, 11]));
     intent.algorithm = args.algorithm;
     // A cluster that was made a year and a day ago and never touched since.
     let made = now.minus(Seconds(DEFAULT_LIFETIME.0 + Seconds::from_days(1).0));

@@ -11,7 +11,7 @@ mod kubelet_edit;
 mod kubelet_flags;
 mod pod;
 
-pub use kubeadm::{ExternalEtcd, KubeadmConfig};
+pub use kubeadm::{ConfigRemark, Contradiction, ExternalEtcd, KubeadmConfig, Place, Statement};
 pub use kubelet::KubeletConfig;
 pub use kubelet_edit::{RotationEditError, rotate_certificates};
 pub use kubelet_flags::KubeletFlags;

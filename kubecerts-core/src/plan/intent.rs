@@ -1,5 +1,7 @@
 //! What a new control-plane node is to be, and the names that follow from it.
 
+mod config;
+
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +11,8 @@ use super::DEFAULT_LIFETIME;
 use crate::catalog::{KubeconfigSlot, KubernetesVersion, LeafSlot, NodeName, SanRule, Slot};
 use crate::time::Seconds;
 use crate::x509::{AlternativeName, KeyAlgorithm};
+
+pub use config::IntentError;
 
 /// What a new control-plane node is to be.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -37,7 +37,7 @@ pub(crate) use renew::signer as usable_signer;
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::create;
 pub use deferred::{AuthorityProblem, Deferred, Reason};
-pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, InvalidEndpoint};
+pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, IntentError, InvalidEndpoint};
 pub use kubelet::node_name;
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{

@@ -10,6 +10,7 @@ use der::asn1::{Any, AnyRef};
 use der::{Class, Decode, Encode, Tag, TagNumber, Tagged};
 
 use super::Damage;
+use crate::catalog::NodeName;
 use crate::digest::{hex, parse_hex};
 
 /// One alternative name.
@@ -32,6 +33,17 @@ pub enum AlternativeName {
 }
 
 impl AlternativeName {
+    /// Parses a name as kubeadm does for a certificate: an IP address, a DNS name in lower case, or one with `*.` before it
+    /// (`RemoveInvalidOrDuplicateSANs` and its callers in `cmd/kubeadm/app/util/pkiutil/pki_helpers.go`).
+    #[must_use]
+    pub fn of_kubeadm(text: &str) -> Option<Self> {
+        if let Ok(address) = text.parse() {
+            return Some(Self::Ip(address));
+        }
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        NodeName::parse(name).is_ok_and(|parsed| parsed.as_str() == name).then(|| Self::Dns(text.to_owned()))
+    }
+
     fn from_any(any: AnyRef<'_>) -> Self {
         let other = || Self::Other(any.to_der().unwrap_or_default());
         let text = || std::str::from_utf8(any.value()).ok().filter(|text| is_plain(text)).map(str::to_owned);

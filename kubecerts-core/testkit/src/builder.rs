@@ -30,7 +30,10 @@ impl TreeBuilder {
     /// Returns a builder of kubeadm's default tree for the node `cp-1`, made 2026-01-01, valid for a year.
     #[must_use]
     pub fn kubeadm() -> Self {
-        let mut intent = ClusterIntent::new("cp-1".parse().unwrap(), IpAddr::from([192, 168, 10, 11]));
+        let mut intent = ClusterIntent::new(
+            "cp-1".parse().expect("it is a node's name"),
+            IpAddr::from([192, 168, 10, 11]),
+        );
         intent.algorithm = KeyAlgorithm::EcdsaP256;
         Self { intent, made: at("2026-01-01T00:00:00Z"), seed: 1, without: Vec::new() }
     }

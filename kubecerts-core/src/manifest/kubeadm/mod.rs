@@ -1,28 +1,39 @@
 //! kubeadm's configuration: a file for `kubeadm init --config`, or the `kubeadm-config` ConfigMap.
 
-use super::{DamagedConfig, owned, path};
+mod duration;
+mod fields;
+mod read;
+mod remark;
+
+use std::collections::BTreeMap;
+
+use super::DamagedConfig;
 use crate::catalog::KubernetesVersion;
 use crate::path::TreePath;
 use crate::time::Seconds;
-use crate::yaml::{self, Node, YamlError};
+use crate::yaml::{self, Stream, YamlError};
+use read::{GROUP, Reader};
+
+pub use remark::{ConfigRemark, Contradiction, Place, Statement};
 
 /// What kubeadm was told, from the documents `InitConfiguration`, `ClusterConfiguration` and
 /// `JoinConfiguration`.
 ///
-/// `kubeadm.k8s.io/v1beta1` to `v1beta4` are read alike; a field that a version does not have is not there.
-/// What the file leaves out is `None` or empty: kubeadm's defaults are not applied. When two documents give
-/// the same field, the later one wins.
+/// `kubeadm.k8s.io/v1beta1` to `v1beta4` are read alike. What the file leaves out is `None` or empty: kubeadm's defaults
+/// are not applied. Fields that the version of their document does not have are ignored, as kubeadm does, and listed in
+/// [`remarks`](Self::remarks). When two places say different things, the later one wins, and
+/// [`contradictions`](Self::contradictions) has both; whoever makes something new from the configuration should refuse it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct KubeadmConfig {
     kubernetes_version: Option<KubernetesVersion>,
     cluster_name: Option<String>,
     certificates_dir: Option<TreePath>,
     control_plane_endpoint: Option<String>,
-    service_subnets: Vec<String>,
+    service_subnets: Option<Vec<String>>,
     dns_domain: Option<String>,
-    api_server_cert_sans: Vec<String>,
-    etcd_server_cert_sans: Vec<String>,
-    etcd_peer_cert_sans: Vec<String>,
+    api_server_cert_sans: Option<Vec<String>>,
+    etcd_server_cert_sans: Option<Vec<String>>,
+    etcd_peer_cert_sans: Option<Vec<String>>,
     external_etcd: Option<ExternalEtcd>,
     node_name: Option<String>,
     advertise_address: Option<String>,
@@ -30,22 +41,47 @@ pub struct KubeadmConfig {
     encryption_algorithm: Option<String>,
     certificate_validity: Option<Seconds>,
     ca_certificate_validity: Option<Seconds>,
+    /// Where each field was said last.
+    statements: BTreeMap<&'static str, Statement>,
+    remarks: Vec<ConfigRemark>,
+    contradictions: Vec<Contradiction>,
 }
 
 impl KubeadmConfig {
     /// Parses all documents of a configuration; those of other kinds are ignored.
     ///
-    /// A ConfigMap is read through its `data.ClusterConfiguration`; places in errors then count within that
-    /// text.
+    /// A ConfigMap is read through its `data.ClusterConfiguration`; places then count within that text.
     ///
     /// # Errors
-    /// [`DamagedConfig`] when the file is not YAML, has no document of kubeadm, or has a field of the wrong
-    /// type.
+    /// [`DamagedConfig`] when the file is not YAML, has no document of kubeadm, is of an unknown version, or has a field of
+    /// the wrong type.
     pub fn parse(bytes: &[u8]) -> Result<Self, DamagedConfig> {
+        Self::assemble(&yaml::parse(bytes)?, |_| true)
+    }
+
+    /// Parses the configurations of several nodes: one for each `InitConfiguration` and `JoinConfiguration` of the file,
+    /// each with what its other documents say of the cluster.
+    ///
+    /// # Errors
+    /// [`DamagedConfig`], as [`parse`](Self::parse); a file that describes no node has none.
+    pub fn parse_nodes(bytes: &[u8]) -> Result<Vec<Self>, DamagedConfig> {
         let stream = yaml::parse(bytes)?;
-        let mut config = Self::default();
+        let describes_a_node = |index: &usize| {
+            let kind = stream.documents().nth(*index).and_then(|root| root.text("kind").ok().flatten());
+            matches!(kind, Some("InitConfiguration" | "JoinConfiguration"))
+        };
+        let nodes: Vec<usize> = (0..stream.documents().count()).filter(describes_a_node).collect();
+        let one = |node: &usize| Self::assemble(&stream, |index| index == *node || !nodes.contains(&index));
+        nodes.iter().map(one).collect()
+    }
+
+    /// Reads the documents of `stream` that are `wanted`.
+    fn assemble(stream: &Stream, wanted: impl Fn(usize) -> bool) -> Result<Self, DamagedConfig> {
+        let mut reader = Reader::default();
         let mut found = false;
-        for root in stream.documents().filter(|root| !root.is_null()) {
+        let documents =
+            stream.documents().enumerate().filter(|(index, root)| wanted(*index) && !root.is_null());
+        for (_, root) in documents {
             if !root.is_mapping() {
                 return Err(root.error("not a mapping").into());
             }
@@ -54,82 +90,33 @@ impl KubeadmConfig {
                 let Some(data) = root.mapping("data")? else { continue };
                 let Some(text) = data.text("ClusterConfiguration")? else { continue };
                 let inner = yaml::parse_first(text.as_bytes())?;
-                config.read(inner.first_mapping()?, Some("ClusterConfiguration"))?;
+                reader.read(inner.first_mapping()?, Some("ClusterConfiguration"))?;
                 found = true;
-            } else if root.text("apiVersion")?.is_some_and(|version| version.starts_with("kubeadm.k8s.io/")) {
-                found |= config.read(root, kind)?;
+            } else if root.text("apiVersion")?.is_some_and(|version| version.starts_with(GROUP)) {
+                found |= reader.read(root, kind)?;
             }
         }
-        if found { Ok(config) } else { Err(YamlError::whole("has no configuration of kubeadm").into()) }
+        if !found {
+            return Err(YamlError::whole("has no configuration of kubeadm").into());
+        }
+        Ok(reader.finish())
     }
 
-    /// Takes the facts of one document; returns whether it is of a kind that has any.
-    fn read(&mut self, root: Node<'_>, kind: Option<&str>) -> Result<bool, YamlError> {
-        match kind {
-            Some("InitConfiguration") => self.read_node(root, root)?,
-            Some("JoinConfiguration") => {
-                self.read_node(root, root.mapping("controlPlane")?.unwrap_or(root))?
-            }
-            Some("ClusterConfiguration") => self.read_cluster(root)?,
-            _ => return Ok(false),
-        }
-        Ok(true)
+    /// Returns what has no effect, in the order of the file.
+    #[must_use]
+    pub fn remarks(&self) -> &[ConfigRemark] {
+        &self.remarks
     }
 
-    fn read_node(&mut self, root: Node<'_>, control_plane: Node<'_>) -> Result<(), YamlError> {
-        if let Some(registration) = root.mapping("nodeRegistration")? {
-            set(&mut self.node_name, owned(registration, "name")?);
-        }
-        if let Some(endpoint) = control_plane.mapping("localAPIEndpoint")? {
-            set(&mut self.advertise_address, owned(endpoint, "advertiseAddress")?);
-            set(
-                &mut self.bind_port,
-                parsed(endpoint, "bindPort", "is not a port", |text| text.parse().ok())?,
-            );
-        }
-        Ok(())
+    /// Returns the statements that cannot both hold, in the order of the file.
+    #[must_use]
+    pub fn contradictions(&self) -> &[Contradiction] {
+        &self.contradictions
     }
 
-    fn read_cluster(&mut self, root: Node<'_>) -> Result<(), YamlError> {
-        let version = |text: &str| {
-            // Labels such as `stable-1` are looked up on the internet by kubeadm; they say nothing here.
-            let label = !text.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
-            if label { Some(None) } else { text.parse().ok().map(Some) }
-        };
-        let known = parsed(root, "kubernetesVersion", "is not a version", version)?;
-        set(&mut self.kubernetes_version, known.flatten());
-        set(&mut self.cluster_name, owned(root, "clusterName")?);
-        set(&mut self.certificates_dir, path(root, "certificatesDir")?);
-        set(&mut self.control_plane_endpoint, owned(root, "controlPlaneEndpoint")?);
-        if let Some(networking) = root.mapping("networking")? {
-            let subnets = networking.text("serviceSubnet")?.unwrap_or_default().split(',').map(str::trim);
-            set_list(
-                &mut self.service_subnets,
-                subnets.filter(|s| !s.is_empty()).map(str::to_owned).collect(),
-            );
-            set(&mut self.dns_domain, owned(networking, "dnsDomain")?);
-        }
-        if let Some(api_server) = root.mapping("apiServer")? {
-            set_list(&mut self.api_server_cert_sans, api_server.texts("certSANs")?);
-        }
-        if let Some(etcd) = root.mapping("etcd")? {
-            if let Some(local) = etcd.mapping("local")? {
-                set_list(&mut self.etcd_server_cert_sans, local.texts("serverCertSANs")?);
-                set_list(&mut self.etcd_peer_cert_sans, local.texts("peerCertSANs")?);
-            }
-            let external = etcd.mapping("external")?.map(ExternalEtcd::parse).transpose()?;
-            set(&mut self.external_etcd, external);
-        }
-        if let Some(gates) = root.mapping("featureGates")?
-            && gates.flag("PublicKeysECDSA")? == Some(true)
-        {
-            self.encryption_algorithm = Some("ECDSA-P256".to_owned());
-        }
-        set(&mut self.encryption_algorithm, owned(root, "encryptionAlgorithm")?);
-        let validity = |field| parsed(root, field, "is not a duration, such as 8760h0m0s", duration);
-        set(&mut self.certificate_validity, validity("certificateValidityPeriod")?);
-        set(&mut self.ca_certificate_validity, validity("caCertificateValidityPeriod")?);
-        Ok(())
+    /// Returns where `field`, such as `networking.serviceSubnet`, was said.
+    pub(crate) fn statement(&self, field: &str) -> Option<&Statement> {
+        self.statements.get(field)
     }
 
     /// Returns `kubernetesVersion`; a label such as `stable-1` is no version.
@@ -159,7 +146,7 @@ impl KubeadmConfig {
     /// Returns the networks in `networking.serviceSubnet`, in their order: one, or two for dual stack.
     #[must_use]
     pub fn service_subnets(&self) -> &[String] {
-        &self.service_subnets
+        self.service_subnets.as_deref().unwrap_or_default()
     }
 
     /// Returns `networking.dnsDomain`.
@@ -171,19 +158,19 @@ impl KubeadmConfig {
     /// Returns `apiServer.certSANs` as written.
     #[must_use]
     pub fn api_server_cert_sans(&self) -> &[String] {
-        &self.api_server_cert_sans
+        self.api_server_cert_sans.as_deref().unwrap_or_default()
     }
 
     /// Returns `etcd.local.serverCertSANs` as written.
     #[must_use]
     pub fn etcd_server_cert_sans(&self) -> &[String] {
-        &self.etcd_server_cert_sans
+        self.etcd_server_cert_sans.as_deref().unwrap_or_default()
     }
 
     /// Returns `etcd.local.peerCertSANs` as written.
     #[must_use]
     pub fn etcd_peer_cert_sans(&self) -> &[String] {
-        &self.etcd_peer_cert_sans
+        self.etcd_peer_cert_sans.as_deref().unwrap_or_default()
     }
 
     /// Returns `etcd.external`, when etcd does not run as a static pod of kubeadm.
@@ -214,7 +201,8 @@ impl KubeadmConfig {
     /// `PublicKeysECDSA` is on.
     #[must_use]
     pub fn encryption_algorithm(&self) -> Option<&str> {
-        self.encryption_algorithm.as_deref()
+        let gate = self.statement("featureGates.PublicKeysECDSA").map(|_| "ECDSA-P256");
+        self.encryption_algorithm.as_deref().or(gate)
     }
 
     /// Returns `certificateValidityPeriod`: how long leaves and kubeconfigs are valid.
@@ -243,88 +231,6 @@ pub struct ExternalEtcd {
     /// The key of the client certificate.
     pub key_file: Option<TreePath>,
 }
-
-impl ExternalEtcd {
-    fn parse(external: Node<'_>) -> Result<Self, YamlError> {
-        Ok(Self {
-            endpoints: external.texts("endpoints")?,
-            ca_file: path(external, "caFile")?,
-            cert_file: path(external, "certFile")?,
-            key_file: path(external, "keyFile")?,
-        })
-    }
-}
-
-fn set<T>(field: &mut Option<T>, value: Option<T>) {
-    if value.is_some() {
-        *field = value;
-    }
-}
-
-fn set_list(field: &mut Vec<String>, value: Vec<String>) {
-    if !value.is_empty() {
-        *field = value;
-    }
-}
-
-/// Returns what `parse` makes of the text `field` below `mapping`.
-fn parsed<T>(
-    mapping: Node<'_>,
-    field: &str,
-    complaint: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, YamlError> {
-    let Some(text) = mapping.text(field)? else { return Ok(None) };
-    let place = mapping.get(field).unwrap_or(mapping);
-    parse(text).map(Some).ok_or_else(|| place.error(format!("{field} {complaint}")))
-}
-
-/// Parses a duration as Go's `time.ParseDuration` does; parts of a second are dropped.
-///
-/// Unlike [`Seconds`]'s own grammar it has fractions and small units, and no days.
-fn duration(text: &str) -> Option<Seconds> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(Seconds(0));
-    }
-    let mut nanoseconds: i64 = 0;
-    while {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (whole, fraction) = rest[..number].split_once('.').unwrap_or((&rest[..number], ""));
-        if whole.is_empty() && fraction.is_empty() {
-            return None;
-        }
-        let end = rest[number..]
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .map_or(rest.len(), |at| number + at);
-        let unit: i64 = match &rest[number..end] {
-            "ns" => 1,
-            "us" | "µs" | "μs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => NANOSECONDS,
-            "m" => 60 * NANOSECONDS,
-            "h" => 3_600 * NANOSECONDS,
-            _ => return None,
-        };
-        let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        nanoseconds = whole.checked_mul(unit).and_then(|span| nanoseconds.checked_add(span))?;
-        let mut scale = unit;
-        for digit in fraction.chars() {
-            scale /= 10;
-            let digit = i64::from(digit.to_digit(10)?);
-            nanoseconds = nanoseconds.checked_add(digit * scale)?;
-        }
-        rest = &rest[end..];
-        !rest.is_empty()
-    } {}
-    Some(Seconds(sign * (nanoseconds / NANOSECONDS)))
-}
-
-/// Nanoseconds, Go's unit of durations, in a second.
-const NANOSECONDS: i64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -370,7 +276,7 @@ kind: KubeletConfiguration
     }
 
     fn cluster(text: &str) -> Result<KubeadmConfig, String> {
-        let text = format!("apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n{text}");
+        let text = format!("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n{text}");
         KubeadmConfig::parse(text.as_bytes()).map_err(|damage| damage.to_string())
     }
 
@@ -465,40 +371,11 @@ data:
         );
     }
 
-    #[test]
-    fn durations_are_those_of_go() {
-        for (text, seconds) in [
-            ("8760h0m0s", Some(31_536_000)),
-            ("1.5h", Some(5_400)),
-            ("-2m", Some(-120)),
-            ("1500ms", Some(1)),
-            ("0", Some(0)),
-            (".5m", Some(30)),
-            ("+1h1m1s1us", Some(3_661)),
-            ("", None),
-            ("5", None),
-            ("h", None),
-            (".h", None),
-            ("1d", None),
-            ("1h-1m", None),
-            ("1..5h", None),
-            ("9999999999h", None),
-            ("99999999999999999999h", None),
-        ] {
-            assert_eq!(duration(text), seconds.map(Seconds), "{text:?}");
-        }
-    }
-
     proptest! {
         #[test]
         fn mutated_files_are_parsed_or_refused(at in 0..INIT.len(), cut in 0..20_usize, junk in "\\PC{0,6}") {
             let text = format!("{}{junk}{}", &INIT[..at], &INIT[(at + cut).min(INIT.len())..]);
             let _ = KubeadmConfig::parse(text.as_bytes());
-        }
-
-        #[test]
-        fn any_text_is_a_duration_or_not(text in "[0-9.hmsuµn+-]{0,24}") {
-            let _ = duration(&text);
         }
     }
 }
