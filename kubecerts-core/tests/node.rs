@@ -4,8 +4,8 @@
 
 use kubecerts_core::catalog::NodeName;
 use kubecerts_core::issue::{
-    BootstrapError, BootstrapToken, KeyPin, NodeError, Term, bootstrap_kubeconfig, node_certificate,
-    node_credential, node_file, node_request,
+    BootstrapError, BootstrapToken, ClientError, KeyPin, NodeError, Term, bootstrap_kubeconfig,
+    node_certificate, node_credential, node_file, node_request,
 };
 use kubecerts_core::kubeconfig::{Kubeconfig, OtherCredential, Source};
 use kubecerts_core::plan::Reason;
@@ -143,7 +143,7 @@ fn without_the_authority_s_key_nothing_is_signed() {
     tree.remove(CA_KEY);
     let asked = node_request(&name("worker-1"), &mut Seeded::provider(9)).unwrap();
     let refused = sign(&tree, asked.request.as_bytes(), "worker-1");
-    assert!(matches!(refused, Err(NodeError::Authority(Reason::ExternalAuthority(_)))));
+    assert!(matches!(refused, Err(NodeError::Client(ClientError::Authority(Reason::ExternalAuthority(_))))));
 }
 
 #[test]

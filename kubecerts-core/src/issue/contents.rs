@@ -77,12 +77,7 @@ impl Material<'_> {
 
     fn new_kubeconfig(&self, cluster: &str, server: &str, user: &str) -> SecretBytes {
         let authority = Base64::encode_string(self.authority_pem().as_bytes());
-        let certificate = Base64::encode_string(self.certificate_pem().as_bytes());
-        let key = Zeroizing::new(Base64::encode_string(self.key.secret_pem().secret_bytes()));
-        let credentials = Zeroizing::new(format!(
-            "    client-certificate-data: {certificate}\n    client-key-data: {}\n",
-            key.as_str()
-        ));
+        let credentials = certificate_and_key_data(&self.certificate_pem(), self.key);
         let mut text = frame(&authority, cluster, server, user, &credentials);
         let content = SecretBytes::new(text.as_bytes().to_vec());
         text.zeroize();
@@ -145,6 +140,16 @@ pub(super) fn frame(authority: &str, cluster: &str, server: &str, user: &str, cr
     )
 }
 
+/// Returns the lines of a kubeconfig's user with certificate and key in them.
+pub(super) fn certificate_and_key_data(certificate: &str, key: &PrivateKey) -> Zeroizing<String> {
+    let certificate = Base64::encode_string(certificate.as_bytes());
+    let key = Zeroizing::new(Base64::encode_string(key.secret_pem().secret_bytes()));
+    Zeroizing::new(format!(
+        "    client-certificate-data: {certificate}\n    client-key-data: {}\n",
+        key.as_str()
+    ))
+}
+
 /// Returns certificate and key in one file, in the order of the kubelet's certificate store
 /// (`k8s.io/client-go/util/certificate/certificate_store.go`).
 pub(super) fn certificate_and_key(certificate: &str, key: &PrivateKey) -> SecretBytes {
@@ -156,7 +161,7 @@ pub(super) fn certificate_and_key(certificate: &str, key: &PrivateKey) -> Secret
     SecretBytes::new(bytes)
 }
 
-fn encode_all(certificates: &[Vec<u8>]) -> String {
+pub(super) fn encode_all(certificates: &[Vec<u8>]) -> String {
     certificates.iter().map(|der| encode_certificate(der)).collect()
 }
 

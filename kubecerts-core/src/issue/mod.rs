@@ -11,12 +11,14 @@
 //! all for the ordinary caller.
 //!
 //! What is issued outside a plan has functions of its own: [`node_credential`] and its kin for a kubelet elsewhere and
-//! [`node_installation`] there, [`bootstrap_kubeconfig`] for one that has to begin again, [`refresh`] for copies of admin.conf.
+//! [`node_installation`] there, [`bootstrap_kubeconfig`] for one that has to begin again, [`user_credential`] for one more user,
+//! [`refresh`] for copies of admin.conf.
 //!
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
 mod bootstrap;
 mod change;
+mod client;
 mod contents;
 mod copies;
 mod installation;
@@ -25,6 +27,7 @@ mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
 mod session;
+mod user;
 
 use crate::catalog::{CaSlot, Slot};
 use crate::digest::Digest;
@@ -37,15 +40,17 @@ use crate::x509::Damage;
 
 pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
 pub use change::{Change, ChangeSet, Expected};
+pub use client::{ClientError, Term};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh};
 pub use installation::{Installation, InstallationError, node_installation};
 pub use node::{
-    NodeCredential, NodeError, NodeRequest, Term, node_certificate, node_credential, node_file, node_request,
+    NodeCredential, NodeError, NodeRequest, node_certificate, node_credential, node_file, node_request,
 };
 pub use provider::{IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer, SigningRequest};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
 pub use session::{Issuance, NeedsKeys, NeedsSignatures, begin};
+pub use user::{User, UserCredential, UserError, user_credential, user_with_token};
 
 /// Issues everything that `plan` says, with the keys and signatures of `provider`.
 ///

@@ -6,34 +6,18 @@
 
 use std::collections::BTreeSet;
 
+use super::client::{Client, ClientError, Term, new_key, one};
 use super::contents::certificate_and_key;
-use super::session::{Issuer, to_be_signed};
-use super::{IssueError, IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer, SigningRequest};
+use super::{IssueError, IssuerKey, KeySource, Signer, SigningRequest};
 use crate::catalog::{CaSlot, NodeName, Slot};
-use crate::inventory::Authority;
-use crate::plan::{
-    BACKDATE, CertificateSpec, IssuerRef, KUBELET_KEY, Reason, kubelet_purposes, kubelet_subject,
-    kubelet_usages, usable_signer,
-};
-use crate::provider::{Entropy, ProviderError};
+use crate::plan::{KUBELET_KEY, kubelet_subject, kubelet_usages};
+use crate::provider::Entropy;
 use crate::secret::SecretBytes;
 use crate::snapshot::Snapshot;
-use crate::time::{Seconds, Timestamp};
 use crate::x509::{
-    AlternativeNames, Certificate, CertificateRequest, Damage, KeyType, PrivateKey, PublicKey, SerialNumber,
-    SignatureVerdict, Validity, assemble, certificates, encode_certificate, encode_request,
-    request_to_be_signed, verify,
+    Certificate, CertificateRequest, Damage, KeyType, PrivateKey, PublicKey, SignatureVerdict, assemble,
+    certificates, encode_certificate, encode_request, request_to_be_signed, verify,
 };
-
-/// From when and for how long a certificate is valid.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "a moment and a span are all that a validity needs")]
-pub struct Term {
-    /// The moment of the issue.
-    pub now: Timestamp,
-    /// How long from then on; the authority's own end comes first.
-    pub lifetime: Seconds,
-}
 
 /// A kubelet's client certificate with its key.
 #[derive(Debug)]
@@ -66,7 +50,7 @@ pub fn node_credential<P: KeySource + Signer + ?Sized>(
     entropy: &mut dyn Entropy,
     provider: &mut P,
 ) -> Result<NodeCredential, NodeError> {
-    let key = new_key(provider)?;
+    let key = new_key(SLOT, KUBELET_KEY, provider).map_err(ClientError::from)?;
     let certificate = issue(name, &key.public_key(), snapshot, term, entropy, provider)?;
     let file = certificate_and_key(&encode_certificate(certificate.as_der()), &key);
     Ok(NodeCredential { file, certificate })
@@ -121,18 +105,19 @@ pub fn node_request<P: KeySource + Signer + ?Sized>(
     name: &NodeName,
     provider: &mut P,
 ) -> Result<NodeRequest, NodeError> {
-    let key = new_key(provider)?;
+    let key = new_key(SLOT, KUBELET_KEY, provider).map_err(ClientError::from)?;
     let public_key = key.public_key();
-    let message = request_to_be_signed(&kubelet_subject(name), &public_key).map_err(NodeError::Encoding)?;
+    let message = request_to_be_signed(&kubelet_subject(name), &public_key).map_err(ClientError::Encoding)?;
     let algorithm = key.signature_algorithm();
     // A request is signed by the key that it is for.
     let own = IssuerKey { ca: CaSlot::Cluster, public_key: &public_key, private_key: Some(&key) };
     let signature =
-        one(provider.sign(&[SigningRequest { slot: SLOT, issuer: own, algorithm, message: &message }]))?;
+        one(provider.sign(&[SigningRequest { slot: SLOT, issuer: own, algorithm, message: &message }]))
+            .map_err(ClientError::from)?;
     if verify(&public_key, algorithm, &message, signature.as_bytes()) != SignatureVerdict::Valid {
-        return Err(NodeError::Issue(IssueError::WrongSignature { slot: SLOT }));
+        return Err(ClientError::from(IssueError::WrongSignature { slot: SLOT }).into());
     }
-    let der = assemble(&message, algorithm, signature.as_bytes()).map_err(NodeError::Encoding)?;
+    let der = assemble(&message, algorithm, signature.as_bytes()).map_err(ClientError::Encoding)?;
     Ok(NodeRequest { key: key.secret_pem(), request: encode_request(&der) })
 }
 
@@ -161,12 +146,6 @@ pub fn node_file(certificate: &[u8], key: &[u8], name: &NodeName) -> Result<Node
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The lifetime is zero or negative.
-    #[error("a certificate cannot be valid for {0}")]
-    Lifetime(Seconds),
-    /// The cluster's authority cannot sign here.
-    #[error("{0}")]
-    Authority(Reason),
     /// The request cannot be understood.
     #[error("the request cannot be understood")]
     Request(#[source] Damage),
@@ -196,15 +175,9 @@ pub enum NodeError {
     /// The certificate is for another key.
     #[error("the certificate is for another key")]
     OtherKey,
-    /// Something could not be encoded.
-    #[error("cannot be encoded")]
-    Encoding(#[source] Damage),
-    /// The random source failed.
-    #[error("no random bytes for a serial number")]
-    Entropy(#[source] ProviderError),
-    /// Keys or signatures failed.
+    /// The certificate could not be issued.
     #[error(transparent)]
-    Issue(#[from] IssueError),
+    Client(#[from] ClientError),
 }
 
 /// Signs a certificate for the kubelet of `name` with the key `public_key`.
@@ -216,60 +189,9 @@ fn issue<S: Signer + ?Sized>(
     entropy: &mut dyn Entropy,
     provider: &S,
 ) -> Result<Certificate, NodeError> {
-    let Term { now, lifetime } = term;
-    if lifetime.0 <= 0 {
-        return Err(NodeError::Lifetime(lifetime));
-    }
-    let ca = CaSlot::Cluster;
-    let authority = Authority::parse(snapshot, ca);
-    let (signer, signature) =
-        usable_signer(ca, &authority, &BTreeSet::new(), now).map_err(NodeError::Authority)?;
-    let issuer = Issuer::from_snapshot(snapshot, ca)?;
-    let mut random = [0; 16];
-    entropy.fill(&mut random).map_err(NodeError::Entropy)?;
-    let not_after = now.plus(lifetime).min(signer.not_after());
-    let spec = CertificateSpec {
-        issuer: IssuerRef::Existing { ca, public_key: signer.public_key().fingerprint() },
-        signature,
-        serial: SerialNumber::from_random(random),
-        validity: Validity::new(now.minus(BACKDATE), not_after).map_err(|_| NodeError::Lifetime(lifetime))?,
-        subject: kubelet_subject(name),
-        alternative_names: AlternativeNames::default(),
-        key_usages: kubelet_usages(public_key.key_type()),
-        extended_key_usages: kubelet_purposes(),
-    };
-    let message = to_be_signed(SLOT, &spec, public_key, &issuer)?;
-    let key = issuer.key(ca);
-    let request = SigningRequest { slot: SLOT, issuer: key, algorithm: signature, message: &message };
-    let made = one(provider.sign(&[request]))?;
-    if verify(key.public_key, signature, &message, made.as_bytes()) != SignatureVerdict::Valid {
-        return Err(NodeError::Issue(IssueError::WrongSignature { slot: SLOT }));
-    }
-    let der = assemble(&message, signature, made.as_bytes()).map_err(NodeError::Encoding)?;
-    Certificate::parse_der(&der).map_err(NodeError::Encoding)
-}
-
-fn new_key<P: KeySource + ?Sized>(provider: &mut P) -> Result<PrivateKey, NodeError> {
-    let request = KeyRequest { slot: SLOT, algorithm: KUBELET_KEY };
-    let mut replies = provider.generate(&[request]).map_err(IssueError::Keys)?;
-    let given = replies.len();
-    let (Some(KeyReply(key)), 1) = (replies.pop(), given) else {
-        return Err(IssueError::Count { what: "keys", asked: 1, given }.into());
-    };
-    if key.key_type() != KeyType::from(KUBELET_KEY) {
-        let (asked, given) = (KUBELET_KEY.to_string(), key.key_type().to_string());
-        return Err(IssueError::WrongKey { slot: SLOT, asked, given }.into());
-    }
-    Ok(key)
-}
-
-fn one(signatures: Result<Vec<Signature>, ProviderError>) -> Result<Signature, IssueError> {
-    let mut signatures = signatures.map_err(IssueError::Signatures)?;
-    let given = signatures.len();
-    match (signatures.pop(), given) {
-        (Some(signature), 1) => Ok(signature),
-        _ => Err(IssueError::Count { what: "signatures", asked: 1, given }),
-    }
+    let key_usages = kubelet_usages(public_key.key_type());
+    let client = Client { slot: SLOT, subject: kubelet_subject(name), key_usages };
+    Ok(client.certify(public_key, snapshot, term, entropy, provider)?)
 }
 
 const SLOT: Slot = Slot::KubeletClient;

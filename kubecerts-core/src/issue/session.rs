@@ -262,6 +262,12 @@ impl Issuer {
         })
     }
 
+    /// Returns the certificates in the file of `ca`, when it can be read; the key of the authority need not be here.
+    pub(super) fn certificates_of(snapshot: &Snapshot, ca: CaSlot) -> Option<Vec<Vec<u8>>> {
+        let authority = Authority::parse(snapshot, ca);
+        authority.certificate().present().map(|bundle| ders(bundle.certificates()))
+    }
+
     pub(super) const fn key(&self, ca: CaSlot) -> IssuerKey<'_> {
         IssuerKey { ca, public_key: &self.public_key, private_key: self.private_key.as_ref() }
     }

@@ -251,7 +251,7 @@ impl FromStr for ControlPlaneEndpoint {
 pub struct InvalidEndpoint(String);
 
 /// The API server's port (`KubeAPIServerPort` in `cmd/kubeadm/app/constants/constants.go`).
-const DEFAULT_PORT: u16 = 6443;
+pub(crate) const DEFAULT_PORT: u16 = 6443;
 
 #[cfg(test)]
 mod tests {

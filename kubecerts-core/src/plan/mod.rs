@@ -29,6 +29,7 @@ use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{NodeFacts, ReadProblem};
 use crate::time::{Seconds, Timestamp};
 
+pub(crate) use intent::DEFAULT_PORT;
 pub(crate) use kubelet::{
     KEY as KUBELET_KEY, purposes as kubelet_purposes, subject as kubelet_subject, usages_of as kubelet_usages,
 };
