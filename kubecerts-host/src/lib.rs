@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod apply;
+mod audit;
 mod copies;
 pub mod disk;
 #[cfg(feature = "etcd")]
@@ -31,6 +32,7 @@ pub mod sim;
 mod system;
 
 pub use apply::{ApplyError, Report, Written, apply};
+pub use audit::{AuditError, record_issue};
 pub use copies::{Copies, CopyWrite};
 pub use disk::transaction::Event;
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file};

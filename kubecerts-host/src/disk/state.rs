@@ -15,7 +15,7 @@ use super::{Disk, DiskError, Kind, Operation, Root, safety};
 /// |---|---|
 /// | `lock` | the lock, with the name of who holds it |
 /// | `journal` | the run that is under way, or was interrupted |
-/// | `audit/ID.jsonl` | the journals of the runs that are done |
+/// | `audit/ID.jsonl` | the journals of the runs that are done, and records of what was issued beside the tree |
 /// | `backups/ID/` | the backups |
 ///
 /// It is made when it is needed first, and only its owner can enter it.
@@ -77,7 +77,7 @@ impl State {
     }
 
     /// Makes the directory `name` in it, and everything above; what exists stays as it is.
-    pub(super) fn make(&self, name: &str, disk: &mut impl Disk) -> Result<(), DiskError> {
+    pub(crate) fn make(&self, name: &str, disk: &mut impl Disk) -> Result<(), DiskError> {
         // What is above was there before in all but the strangest of systems; it belongs to everybody.
         let mut missing = Vec::new();
         let mut at = self.host.clone();
