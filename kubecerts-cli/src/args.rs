@@ -1,6 +1,9 @@
 //! The command line as plain data.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kubecerts_core::path::TreePath;
@@ -8,8 +11,8 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, demo, inspect, kubelet, man, plan, recover, renew, rescue,
-    restart, rollback, schema, verify,
+    apply, backup, certs, check, completion, demo, inspect, kubeconfig, kubelet, man, plan, recover, renew,
+    rescue, restart, rollback, schema, verify,
 };
 use crate::error::CommandError;
 
@@ -69,6 +72,7 @@ pub(crate) enum Command {
     Recover(rescue::Args),
     Restart(restart::Args),
     Verify(verify::Args),
+    Kubeconfig(Box<kubeconfig::Args>),
     Kubelet(Box<kubelet::Args>),
     Apply(apply::Args),
     Backup(backup::Args),
@@ -92,6 +96,7 @@ impl Command {
             Self::Recover(args) => &args.node,
             Self::Restart(args) => &args.node,
             Self::Verify(args) => &args.node,
+            Self::Kubeconfig(args) => args.node(),
             Self::Kubelet(args) => args.node(),
             Self::Apply(args) => &args.node,
             Self::Backup(args) => args.node(),
@@ -260,6 +265,24 @@ pub(crate) struct RenewalArgs {
 
     #[command(flatten)]
     pub(crate) window: WindowArgs,
+}
+
+/// A secret as it was given on the command line. It is parsed later, because a message about a wrong one must not quote it.
+#[derive(Clone)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl FromStr for SecretText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
 }
 
 /// Returns `value` as one word of a shell.

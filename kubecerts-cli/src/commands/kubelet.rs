@@ -10,9 +10,11 @@ use std::path::Path;
 use clap::Subcommand;
 use kubecerts_core::catalog::NodeName;
 use kubecerts_core::inventory::Inventory;
+use kubecerts_core::issue::Term;
 use kubecerts_core::plan::node_name;
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::FileState;
+use kubecerts_core::x509::Certificate;
 
 use super::inspect::read_stdin;
 use crate::args::NodeArgs;
@@ -69,7 +71,7 @@ fn name_of_node(given: Option<&NodeName>, inventory: &Inventory) -> Result<NodeN
 }
 
 /// Reads a file of this machine, or standard input for `-`.
-fn read(path: &Path) -> Result<SecretBytes, CommandError> {
+pub(super) fn read(path: &Path) -> Result<SecretBytes, CommandError> {
     if is_stream(path) {
         return read_stdin();
     }
@@ -80,7 +82,11 @@ fn read(path: &Path) -> Result<SecretBytes, CommandError> {
 }
 
 /// Writes a secret into a new file, or to standard output for `-`; never to a terminal.
-fn write_secret(path: &Path, content: &SecretBytes, output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn write_secret(
+    path: &Path,
+    content: &SecretBytes,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     if is_stream(path) {
         output.raw(content.secret_bytes());
         return Ok(());
@@ -89,7 +95,7 @@ fn write_secret(path: &Path, content: &SecretBytes, output: &mut Output) -> Resu
 }
 
 /// Refuses to show a secret to whoever looks at the screen.
-fn refuse_terminal(path: &Path, output: &Output) -> Result<(), CommandError> {
+pub(super) fn refuse_terminal(path: &Path, output: &Output) -> Result<(), CommandError> {
     if is_stream(path) && output.is_terminal() {
         return Err(CommandError::refused("a secret is not written to a terminal, nothing was made")
             .with_hint("name a file with --out FILE, or pipe the output"));
@@ -97,6 +103,19 @@ fn refuse_terminal(path: &Path, output: &Output) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn is_stream(path: &Path) -> bool {
+pub(super) fn is_stream(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// Says what was made.
+pub(super) fn describe(certificate: &Certificate, term: Term, output: &mut Output) {
+    let not_after = certificate.not_after();
+    let subject = certificate.subject();
+    output.note(&format!(
+        "made a certificate of {subject}, serial {}, valid to {not_after}",
+        certificate.serial()
+    ));
+    if not_after < term.now.plus(term.lifetime) {
+        output.warning("it ends with its authority, earlier than asked for");
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod inspect;
+pub(crate) mod kubeconfig;
 pub(crate) mod kubelet;
 pub(crate) mod live;
 pub(crate) mod man;
@@ -51,6 +52,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Recover(args) => rescue::run(args, output),
         Command::Restart(args) => restart::run(args, output),
         Command::Verify(args) => verify::run(args, output),
+        Command::Kubeconfig(args) => kubeconfig::run(args, output),
         Command::Kubelet(args) => kubelet::run(args, output),
         Command::Inspect(args) => inspect::run(args, output),
         Command::Certs(args) => certs::run(args, output),

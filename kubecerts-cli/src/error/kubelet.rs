@@ -1,7 +1,10 @@
 //! What can go wrong with the credential of a kubelet elsewhere.
 
-use kubecerts_core::issue::{BootstrapError, InstallationError, InvalidToken, NodeError};
+use kubecerts_core::issue::{
+    BootstrapError, ClientError, InstallationError, InvalidToken, NodeError, UserError,
+};
 use kubecerts_core::plan::Reason;
+use kubecerts_host::AuditError;
 
 use super::CommandError;
 use crate::exit::Exit;
@@ -23,20 +26,6 @@ impl From<NodeError> for CommandError {
         let plain = Self::chain(&error);
         let refused = |plain: Self| Self { exit: Exit::Refused, ..plain };
         match error {
-            NodeError::Lifetime(_) => {
-                Self { exit: Exit::Usage, ..plain }.with_hint("ask for a span such as --validity 8760h")
-            }
-            NodeError::Authority(reason) => {
-                let incomplete = Self { exit: Exit::Incomplete, ..plain };
-                match reason {
-                    Reason::ExternalAuthority(ca) => incomplete
-                        .with_hint(format!("run it where the key of {ca} is kept"))
-                        .with_hint(
-                            "or have a kubelet ask for its certificate itself, see `kubecerts kubelet bootstrap --help`",
-                        ),
-                    _ => incomplete.with_hint("see what is wrong with: kubecerts check"),
-                }
-            }
             NodeError::Subject { .. } => refused(plain)
                 .with_hint("nothing was changed; name the node as kubectl get nodes does, with --node NAME, or bring its own file"),
             NodeError::Request(_)
@@ -49,8 +38,60 @@ impl From<NodeError> for CommandError {
             NodeError::Certificate(_) | NodeError::Key(_) => {
                 plain.with_hint("nothing was changed; `kubecerts inspect FILE` says what a file holds")
             }
-            NodeError::Issue(error) => error.into(),
+            NodeError::Client(error @ ClientError::Authority(Reason::ExternalAuthority(_))) => {
+                Self::from(error).with_hint(
+                    "or have a kubelet ask for its certificate itself, see `kubecerts kubelet bootstrap --help`",
+                )
+            }
+            NodeError::Client(error) => error.into(),
             _ => plain.with_hint("nothing was changed"),
+        }
+    }
+}
+
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> Self {
+        let plain = Self::chain(&error);
+        match error {
+            ClientError::Lifetime(_) => {
+                Self { exit: Exit::Usage, ..plain }.with_hint("ask for a span such as --validity 8760h")
+            }
+            ClientError::Authority(reason) => {
+                let incomplete = Self { exit: Exit::Incomplete, ..plain };
+                match reason {
+                    Reason::ExternalAuthority(ca) => {
+                        incomplete.with_hint(format!("run it where the key of {ca} is kept"))
+                    }
+                    _ => incomplete.with_hint("see what is wrong with: kubecerts check"),
+                }
+            }
+            ClientError::Issue(error) => error.into(),
+            _ => plain.with_hint("nothing was changed"),
+        }
+    }
+}
+
+impl From<UserError> for CommandError {
+    fn from(error: UserError) -> Self {
+        let plain = Self::chain(&error);
+        match error {
+            UserError::Client(error) => error.into(),
+            UserError::Token => Self { exit: Exit::Usage, ..plain }
+                .with_hint("nothing was made; is it the right file? A token is one line"),
+            _ => Self { exit: Exit::Usage, ..plain }.with_hint(
+                "nothing was made; it must not be empty, nor hold control characters or blanks at its ends",
+            ),
+        }
+    }
+}
+
+impl From<AuditError> for CommandError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::State(error) => error.into(),
+            AuditError::Write(error) => error.into(),
+            other => Self::chain(&other)
+                .with_hint("nothing was handed out; name another directory with --state-dir DIR"),
         }
     }
 }

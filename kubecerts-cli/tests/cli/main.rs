@@ -22,4 +22,5 @@ mod odd_trees;
 mod renew;
 mod safety;
 mod support;
+mod user;
 mod words;

@@ -1,9 +1,6 @@
 //! `kubecerts kubelet bootstrap`
 
-use std::convert::Infallible;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use kubecerts_core::catalog::{CaSlot, FileSlot};
 use kubecerts_core::issue::{BootstrapToken, KeyPin, bootstrap_kubeconfig};
@@ -11,7 +8,7 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::FileState;
 
 use super::{is_stream, read, refuse_terminal, write_secret};
-use crate::args::{NodeArgs, quoted};
+use crate::args::{NodeArgs, SecretText, quoted};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -32,7 +29,7 @@ pub(super) struct Args {
 
     /// The bootstrap token itself, which others on this machine can see in the list of processes.
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
-    token: Option<TokenText>,
+    token: Option<SecretText>,
 
     /// The authority's certificate [default: ca.crt of this node].
     #[arg(long, value_name = "FILE")]
@@ -50,29 +47,11 @@ pub(super) struct Args {
     pub(super) tree: NodeArgs,
 }
 
-/// A token as it was given. It is parsed later, because a message about a wrong one must not quote it.
-#[derive(Clone)]
-struct TokenText(String);
-
-impl FromStr for TokenText {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for TokenText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { server, token_file, token, ca, ca_cert_hash, out, tree } = args;
     refuse_terminal(out, output)?;
     let token: BootstrapToken = match (token, token_file) {
-        (Some(TokenText(text)), _) => {
+        (Some(SecretText(text)), _) => {
             output.warning("--token shows the token in the list of processes; --token-file does not");
             text.parse()?
         }

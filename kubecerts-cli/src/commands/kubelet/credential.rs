@@ -7,10 +7,10 @@ use kubecerts_core::catalog::NodeName;
 use kubecerts_core::issue::{RustCrypto, Term, node_certificate, node_credential};
 use kubecerts_core::plan::{Placement, PlanRequest, check_clock};
 use kubecerts_core::time::{Seconds, Timestamp};
-use kubecerts_core::x509::{Certificate, encode_certificate};
+use kubecerts_core::x509::encode_certificate;
 use kubecerts_host::SystemEntropy;
 
-use super::{is_stream, read, refuse_terminal, write_secret};
+use super::{describe, is_stream, read, refuse_terminal, write_secret};
 use crate::args::{NodeArgs, quoted};
 use crate::commands::scan;
 use crate::error::CommandError;
@@ -85,19 +85,6 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     output.hint(&format!("or put it in place there by hand: {}", by_hand(&file, now)));
     output.hint("then remove every copy that is left on the way");
     Ok(Exit::Fine)
-}
-
-/// Says what was made.
-fn describe(certificate: &Certificate, term: Term, output: &mut Output) {
-    let not_after = certificate.not_after();
-    let subject = certificate.subject();
-    output.note(&format!(
-        "made a certificate of {subject}, serial {}, valid to {not_after}",
-        certificate.serial()
-    ));
-    if not_after < term.now.plus(term.lifetime) {
-        output.warning("it ends with its authority, earlier than asked for");
-    }
 }
 
 /// Returns the commands that do what `kubecerts kubelet install` does, without its checks.

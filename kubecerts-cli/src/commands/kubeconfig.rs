@@ -1,0 +1,41 @@
+//! `kubecerts kubeconfig`
+
+mod break_glass;
+mod user;
+
+use clap::Subcommand;
+
+use crate::args::NodeArgs;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Make kubeconfigs for further users, or change whom kubeconfigs trust.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: KubeconfigCommand,
+}
+
+impl Args {
+    /// Returns which node is meant.
+    pub(crate) const fn node(&self) -> &NodeArgs {
+        match &self.command {
+            KubeconfigCommand::BreakGlass(args) => &args.tree.node,
+            KubeconfigCommand::User(args) => &args.tree.node,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum KubeconfigCommand {
+    BreakGlass(break_glass::Args),
+    User(user::Args),
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
+    match &args.command {
+        KubeconfigCommand::BreakGlass(args) => break_glass::run(args, output),
+        KubeconfigCommand::User(args) => user::run(args, output),
+    }
+}
