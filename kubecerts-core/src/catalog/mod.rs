@@ -19,5 +19,5 @@ pub use layout::{Directories, Layout, Located, PathSource};
 pub use node::{InvalidNodeName, NodeName};
 pub use service::Service;
 pub use slot::{CaSlot, KubeconfigSlot, LeafSlot, Slot, UnknownName};
-pub use spec::{AuthoritySpec, ClientSpec, ExtendedUsage, NameRule, SanRule};
+pub use spec::{AuthoritySpec, ClientSpec, Era, ExtendedUsage, NameRule, SanRule};
 pub use version::KubernetesVersion;

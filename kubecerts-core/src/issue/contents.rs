@@ -42,8 +42,8 @@ impl Material<'_> {
         old: &[u8],
     ) -> Result<SecretBytes, IssueError> {
         match spec {
-            KubeconfigSpec::Create { cluster, server, user } => {
-                Ok(self.new_kubeconfig(cluster, server, user))
+            KubeconfigSpec::Create { cluster, server, user, preferences } => {
+                Ok(self.new_kubeconfig(Naming { cluster, server, user }, *preferences))
             }
             KubeconfigSpec::Edit { replace_authority } => {
                 let failed = |source| IssueError::Kubeconfig { path: path.clone(), source };
@@ -75,10 +75,10 @@ impl Material<'_> {
         encode_all(self.authority)
     }
 
-    fn new_kubeconfig(&self, cluster: &str, server: &str, user: &str) -> SecretBytes {
+    fn new_kubeconfig(&self, naming: Naming<'_>, preferences: bool) -> SecretBytes {
         let authority = Base64::encode_string(self.authority_pem().as_bytes());
         let credentials = certificate_and_key_data(&self.certificate_pem(), self.key);
-        let mut text = frame(&authority, cluster, server, user, &credentials);
+        let mut text = whole(&authority, naming, preferences, &credentials);
         let content = SecretBytes::new(text.as_bytes().to_vec());
         text.zeroize();
         content
@@ -117,7 +117,7 @@ impl Referring<'_> {
     pub(super) fn whole(&self, cluster: &str, server: &str, user: &str) -> SecretBytes {
         let path = self.client.as_str();
         // A path of the caller's may hold what YAML would not take for a text.
-        let path = if kubeconfig::reads_as_text(path) { path.to_owned() } else { format!("{path:?}") };
+        let path = kubeconfig::scalar(path);
         let authority = Base64::encode_string(encode_all(self.authority).as_bytes());
         let credentials = format!("    client-certificate: {path}\n    client-key: {path}\n");
         SecretBytes::new(frame(&authority, cluster, server, user, &credentials).into_bytes())
@@ -127,15 +127,32 @@ impl Referring<'_> {
 /// Returns a kubeconfig as kubeadm 1.34 and later write it (`cmd/kubeadm/app/util/kubeconfig/kubeconfig.go`), with the lines
 /// `credentials` for its user.
 pub(super) fn frame(authority: &str, cluster: &str, server: &str, user: &str, credentials: &str) -> String {
+    whole(authority, Naming { cluster, server, user }, false, credentials)
+}
+
+/// What a new kubeconfig calls things.
+#[derive(Clone, Copy)]
+struct Naming<'a> {
+    cluster: &'a str,
+    server: &'a str,
+    user: &'a str,
+}
+
+/// Returns a kubeconfig, with the empty `preferences` of older versions or without.
+fn whole(authority: &str, naming: Naming<'_>, preferences: bool, credentials: &str) -> String {
+    let Naming { cluster, server, user } = naming;
+    let context = format!("{user}@{cluster}");
+    let [cluster, server, user, context] = [cluster, server, user, &context].map(kubeconfig::scalar);
+    let preferences = if preferences { "preferences: {}\n" } else { "" };
     format!(
         "apiVersion: v1\n\
          clusters:\n\
          - cluster:\n    certificate-authority-data: {authority}\n    server: {server}\n  name: {cluster}\n\
          contexts:\n\
-         - context:\n    cluster: {cluster}\n    user: {user}\n  name: {user}@{cluster}\n\
-         current-context: {user}@{cluster}\n\
+         - context:\n    cluster: {cluster}\n    user: {user}\n  name: {context}\n\
+         current-context: {context}\n\
          kind: Config\n\
-         users:\n\
+         {preferences}users:\n\
          - name: {user}\n  user:\n{credentials}"
     )
 }

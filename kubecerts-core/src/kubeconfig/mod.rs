@@ -16,8 +16,9 @@ use crate::secret::SecretBytes;
 use crate::yaml::{self, Node, YamlError};
 
 mod edit;
-pub(crate) use edit::reads_as_text;
+mod scalar;
 pub use edit::{Edit, EditError, edit};
+pub(crate) use scalar::scalar;
 
 /// A kubeconfig without its secrets.
 ///

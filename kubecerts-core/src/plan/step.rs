@@ -159,6 +159,8 @@ pub enum KubeconfigSpec {
         server: String,
         /// The name of the user, which is the common name of the certificate.
         user: String,
+        /// Whether it has empty `preferences`, as up to 1.33.
+        preferences: bool,
     },
     /// The user of the current context refers to the kubelet's client certificate, every other byte stays.
     Refer {

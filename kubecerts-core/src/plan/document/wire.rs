@@ -306,17 +306,33 @@ impl Subject {
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Kubeconfig {
-    Edit { replace_authority: bool },
-    Create { cluster: String, server: String, user: String },
-    Refer { replace_authority: bool },
-    CreateReferring { cluster: String, server: String, user: String },
+    Edit {
+        replace_authority: bool,
+    },
+    Create {
+        cluster: String,
+        server: String,
+        user: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        preferences: bool,
+    },
+    Refer {
+        replace_authority: bool,
+    },
+    CreateReferring {
+        cluster: String,
+        server: String,
+        user: String,
+    },
 }
 
 impl Kubeconfig {
     fn of(spec: &plan::KubeconfigSpec) -> Self {
         match spec.clone() {
             plan::KubeconfigSpec::Edit { replace_authority } => Self::Edit { replace_authority },
-            plan::KubeconfigSpec::Create { cluster, server, user } => Self::Create { cluster, server, user },
+            plan::KubeconfigSpec::Create { cluster, server, user, preferences } => {
+                Self::Create { cluster, server, user, preferences }
+            }
             plan::KubeconfigSpec::Refer { replace_authority } => Self::Refer { replace_authority },
             plan::KubeconfigSpec::CreateReferring { cluster, server, user } => {
                 Self::CreateReferring { cluster, server, user }
@@ -327,7 +343,9 @@ impl Kubeconfig {
     fn parse(self) -> plan::KubeconfigSpec {
         match self {
             Self::Edit { replace_authority } => plan::KubeconfigSpec::Edit { replace_authority },
-            Self::Create { cluster, server, user } => plan::KubeconfigSpec::Create { cluster, server, user },
+            Self::Create { cluster, server, user, preferences } => {
+                plan::KubeconfigSpec::Create { cluster, server, user, preferences }
+            }
             Self::Refer { replace_authority } => plan::KubeconfigSpec::Refer { replace_authority },
             Self::CreateReferring { cluster, server, user } => {
                 plan::KubeconfigSpec::CreateReferring { cluster, server, user }

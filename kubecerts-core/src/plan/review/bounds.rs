@@ -1,7 +1,7 @@
 //! How far the identity and the usages of a certificate may go: as far as kubeadm's, or the replaced certificate's.
 
 use super::ReviewError;
-use crate::catalog::{ClientSpec, KubernetesVersion, NameRule, Slot};
+use crate::catalog::{ClientSpec, NameRule, Slot};
 use crate::plan::CertificateSpec;
 use crate::snapshot::NodeFacts;
 use crate::x509::{Certificate, DistinguishedName, ExtendedKeyUsages, KeyUsages, NameAttribute, Purpose};
@@ -24,11 +24,12 @@ pub(super) fn check_renewal(
 pub(super) fn check_creation(
     slot: Slot,
     certificate: &CertificateSpec,
+    facts: &NodeFacts,
 ) -> Result<Option<String>, ReviewError> {
     let other = |field| ReviewError::OtherProfile { slot, field };
     let named = certificate.subject.common_name().unwrap_or_default();
-    let (node, common_name, organisation, key_usages, usages) = match (slot, profile(slot)) {
-        (Slot::Ca(ca), _) => (None, ca.spec().common_name, None, KeyUsages::AUTHORITY, &[][..]),
+    let (node, common_name, groups, key_usages, usages) = match (slot, profile(slot)) {
+        (Slot::Ca(ca), _) => (None, ca.spec().common_name, [None, None], KeyUsages::AUTHORITY, &[][..]),
         (_, Some(spec)) => {
             let (node, common_name) = match spec.common_name {
                 NameRule::Fixed(name) => (None, name),
@@ -37,12 +38,15 @@ pub(super) fn check_creation(
                     (Some(named.strip_prefix(SYSTEM_NODE).ok_or_else(|| other("subject"))?), named)
                 }
             };
-            (node, common_name, spec.organisation, KeyUsages::LEAF, spec.usages)
+            (node, common_name, organisations(spec, facts), KeyUsages::LEAF, spec.usages)
         }
         (_, None) => return Err(other("certificate")),
     };
-    let organisations: Vec<&str> = organisation.into_iter().collect();
-    if certificate.subject != DistinguishedName::kubeadm(common_name, &organisations) {
+    let is_kubeadms = |group: &Option<&str>| {
+        let groups: Vec<&str> = group.iter().copied().collect();
+        certificate.subject == DistinguishedName::kubeadm(common_name, &groups)
+    };
+    if !groups.iter().any(is_kubeadms) {
         return Err(other("subject"));
     }
     if certificate.key_usages != key_usages {
@@ -123,11 +127,11 @@ fn common_name(profile: ClientSpec, node: &NodeFacts) -> Option<String> {
     }
 }
 
-/// Returns kubeadm's organisations, those of old versions on old nodes only: nothing new shall bypass RBAC.
+/// Returns the organisations of the newest kubeadm and of the node's own: those of old versions on old nodes only, for nothing
+/// new shall bypass RBAC.
 fn organisations(profile: ClientSpec, node: &NodeFacts) -> [Option<&'static str>; 2] {
-    let is_old = node.version().is_some_and(|version| version < CLUSTER_ADMINS_SINCE);
-    // `None` would equal nothing: an attribute always has a value.
-    [profile.organisation, if is_old { profile.organisation_1_20 } else { None }]
+    // In comparisons with attributes `None` equals nothing: an attribute always has a value.
+    [profile.organisation(None), profile.organisation(node.version())]
 }
 
 fn check_key_usages(slot: Slot, usages: KeyUsages, old: &Certificate) -> Result<(), ReviewError> {
@@ -176,7 +180,3 @@ fn check_purposes(
 
 /// What comes before the name of a node in the common name of its kubelet.
 const SYSTEM_NODE: &str = "system:node:";
-
-/// From this version on kubeadm puts `system:masters` into super-admin.conf only
-/// (`cmd/kubeadm/app/constants/constants.go`, `ClusterAdminsGroupAndClusterRoleBinding`).
-const CLUSTER_ADMINS_SINCE: KubernetesVersion = KubernetesVersion::release(1, 29);
