@@ -125,10 +125,12 @@ impl<'a> Issuance<'a, NeedsKeys> {
         let mut unsigned = Vec::new();
         for step in plan.steps() {
             let slot = step.slot();
-            let Some(spec) = step.certificate() else { continue };
-            if step.key() == KeyPolicy::Reuse {
+            if step.key() == KeyPolicy::Reuse
+                && (step.certificate().is_some() || slot == Slot::ServiceAccount)
+            {
                 keys.insert(slot, kept_key(step, snapshot)?);
             }
+            let Some(spec) = step.certificate() else { continue };
             let key = keys.get(&slot).expect("every step has a key by now");
             if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer) {
                 authorities.insert(ca, Issuer::new_authority(spec, key));
@@ -360,7 +362,8 @@ fn kept_key(step: &Step, snapshot: &Snapshot) -> Result<PrivateKey, IssueError> 
             parse(key.ok_or_else(|| unusable("the kubeconfig embeds none".to_owned()))?.secret_bytes())
         }
         Slot::KubeletClient => parse(content(FileSlot::KubeletClient)?.secret_bytes()),
-        Slot::Ca(_) | Slot::ServiceAccount | Slot::KubeletServing => {
+        Slot::ServiceAccount => parse(content(FileSlot::ServiceAccountKey)?.secret_bytes()),
+        Slot::Ca(_) | Slot::KubeletServing => {
             Err(unusable("only leaves and clients can keep theirs".to_owned()))
         }
     }

@@ -344,7 +344,7 @@ fn block_header(bytes: &[u8], key_end: usize) -> Option<Range<usize>> {
 
 /// Returns whether every YAML reader takes the plain `text`, which is base64, a path or a key, for a text: not for a null, a
 /// boolean or a number, and all of it.
-fn reads_as_text(text: &str) -> bool {
+pub(crate) fn reads_as_text(text: &str) -> bool {
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=._-".contains(&byte)) {
         return false;
     }

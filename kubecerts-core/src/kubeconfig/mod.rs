@@ -17,6 +17,7 @@ use crate::yaml::{self, Node, YamlError};
 
 mod edit;
 mod scalar;
+pub(crate) use edit::reads_as_text;
 pub use edit::{Edit, EditError, edit};
 pub(crate) use scalar::scalar;
 

@@ -6,7 +6,7 @@ use crate::catalog::{CaSlot, Slot};
 use crate::path::TreePath;
 use crate::time::Timestamp;
 
-/// A certificate that the plan does not renew.
+/// Something that the plan does not renew or make.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Deferred {
     slot: Slot,
@@ -71,6 +71,10 @@ pub enum Reason {
     NodeNameUnknown,
     /// Nothing states where the API server is, which a new kubeconfig has to say.
     ServerUnknown,
+    /// It exists and is what would be made.
+    Kept,
+    /// No kubeadm would make it on this node: etcd is elsewhere, the version is too old, or another node has it.
+    NotOfThisNode,
 }
 
 impl Reason {
@@ -78,7 +82,7 @@ impl Reason {
     #[must_use]
     pub const fn is_failure(&self) -> bool {
         match self {
-            Self::NotDue { .. } | Self::KubeletOwned | Self::SameFilesAs(_) => false,
+            Self::NotDue { .. } | Self::KubeletOwned | Self::SameFilesAs(_) | Self::Kept => false,
             Self::ExternalAuthority(_)
             | Self::AuthorityUnusable(..)
             | Self::CannotBeExtended { .. }
@@ -90,7 +94,8 @@ impl Reason {
             | Self::NoKeyToReuse(_)
             | Self::NotRenewable
             | Self::NodeNameUnknown
-            | Self::ServerUnknown => true,
+            | Self::ServerUnknown
+            | Self::NotOfThisNode => true,
         }
     }
 
@@ -113,6 +118,8 @@ impl Reason {
             Self::SameFilesAs(_) => "same-files",
             Self::NodeNameUnknown => "node-name-unknown",
             Self::ServerUnknown => "server-unknown",
+            Self::Kept => "kept",
+            Self::NotOfThisNode => "not-of-this-node",
         }
     }
 }
@@ -137,12 +144,14 @@ impl fmt::Display for Reason {
             Self::SameFilesAs(slot) => write!(f, "lies in the same files as {slot}"),
             Self::NodeNameUnknown => f.write_str("nothing states the name of the node"),
             Self::ServerUnknown => f.write_str("nothing states where the API server is"),
+            Self::Kept => f.write_str("exists and is right"),
+            Self::NotOfThisNode => f.write_str("is not for a node like this"),
         }
     }
 }
 
 /// Why an authority cannot sign.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum AuthorityProblem {
     /// It has no certificate.

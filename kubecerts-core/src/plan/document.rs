@@ -292,7 +292,10 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
         }
         (Slot::Leaf(leaf), KeyPolicy::Reuse) => vec![FileSlot::LeafCertificate(leaf)],
         (Slot::Kubeconfig(kubeconfig), _) => vec![FileSlot::Kubeconfig(kubeconfig)],
-        (Slot::ServiceAccount, _) => vec![FileSlot::ServiceAccountKey, FileSlot::ServiceAccountPublicKey],
+        (Slot::ServiceAccount, KeyPolicy::Reuse) => vec![FileSlot::ServiceAccountPublicKey],
+        (Slot::ServiceAccount, KeyPolicy::Generate(_)) => {
+            vec![FileSlot::ServiceAccountKey, FileSlot::ServiceAccountPublicKey]
+        }
         (Slot::KubeletClient, _) => vec![FileSlot::KubeletClient],
         (Slot::KubeletServing, _) => return Err(DocumentError::NotIssued { slot }),
     };
@@ -326,7 +329,8 @@ fn check_parts(step: &Step) -> Result<(), DocumentError> {
             return wrong("edits, so there must be a kubeconfig");
         }
     } else if replaced.is_none() {
-        if *key == KeyPolicy::Reuse {
+        // Of a service account key that is there the public half can be made.
+        if *key == KeyPolicy::Reuse && *slot != Slot::ServiceAccount {
             return wrong("creates, so there is no key to reuse");
         }
         // What a kubelet's file holds may be no certificate any more.
@@ -349,7 +353,7 @@ fn check_parts(step: &Step) -> Result<(), DocumentError> {
         }
     }
     if let Some(
-        KubeconfigSpec::Create { cluster, server, user }
+        KubeconfigSpec::Create { cluster, server, user, .. }
         | KubeconfigSpec::CreateReferring { cluster, server, user },
     ) = kubeconfig
         && [cluster, server, user].into_iter().any(|text| text.contains(breaks_a_line))
@@ -375,9 +379,15 @@ fn check_certificate(step: &Step, created: &BTreeSet<CaSlot>) -> Result<(), Docu
         return Err(DocumentError::IssuerNotCreated { slot, issuer });
     }
     let renews = step.replaced.is_some() || step.is_repair();
-    if matches!(certificate.issuer, IssuerRef::Existing { .. }) != renews {
-        // A new certificate of an authority that is there would be a new identity, and no plan makes one.
-        let reason = "must be signed by an authority that exists when it renews, and only then";
+    if renews && !matches!(certificate.issuer, IssuerRef::Existing { .. }) {
+        // What is new is signed by either; by an authority that is there it is a new identity, which a review has permitted.
+        let reason = "must be signed by an authority that exists when it renews";
+        return Err(DocumentError::Step { slot, reason });
+    }
+    if let IssuerRef::Existing { ca, .. } = certificate.issuer
+        && created.contains(&ca)
+    {
+        let reason = "must be signed by the authority that the plan creates, not by one that exists";
         return Err(DocumentError::Step { slot, reason });
     }
     let usages = certificate.key_usages;

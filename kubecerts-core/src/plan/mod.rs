@@ -11,7 +11,9 @@ mod create;
 mod deferred;
 #[cfg(feature = "serde")]
 pub mod document;
+mod initialise;
 mod intent;
+mod judge;
 mod kubelet;
 mod renew;
 mod review;
@@ -22,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
-use crate::inventory::{ChainFact, Inventory};
+use crate::inventory::{ChainFact, Inventory, KeyFacts};
 use crate::manifest::KubeadmConfig;
 use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
@@ -34,11 +36,14 @@ pub(crate) use kubelet::{
     KEY as KUBELET_KEY, purposes as kubelet_purposes, subject as kubelet_subject, usages_of as kubelet_usages,
 };
 pub(crate) use renew::signer as usable_signer;
+use renew::signer;
 
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::create;
 pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use initialise::{InitRequest, InitScope, Role, initialise};
 pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, IntentError, InvalidEndpoint};
+pub use judge::{Contradiction, Difference};
 pub use kubelet::node_name;
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{
@@ -244,9 +249,13 @@ impl Plan {
                 return kubelet::refers_to_client(inventory)
                     && inventory.credential(step.slot()).is_some_and(kubelet::is_intact);
             }
+            if step.slot() == Slot::ServiceAccount {
+                let pair = inventory.service_account();
+                return pair.key.present().map(KeyFacts::public_key) == pair.public_key.present();
+            }
             let (Some(spec), Some(credential)) = (step.certificate(), inventory.credential(step.slot()))
             else {
-                // Authorities and the service account pair are no credentials of their own.
+                // Authorities are no credentials of their own.
                 return true;
             };
             credential.leaf().is_some_and(|leaf| *leaf.serial() == spec.serial)
@@ -310,6 +319,9 @@ pub enum PlanError {
     /// The random source failed.
     #[error("no random bytes for serial numbers")]
     Entropy(#[source] ProviderError),
+    /// These files are there and should be otherwise, sorted by path.
+    #[error("{}", list(.0))]
+    Contradictions(Vec<Contradiction>),
     /// A name or address for a new tree is not usable.
     #[error("{what} {value:?} is not usable")]
     Intent {
@@ -318,6 +330,10 @@ pub enum PlanError {
         /// The value.
         value: String,
     },
+}
+
+fn list(contradictions: &[Contradiction]) -> String {
+    contradictions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A link out of the root makes the tree another one than it seems, so nothing is planned over it.

@@ -5,7 +5,7 @@
 //! [`create`](super::create()) passes as long as its facts hold. An edit is one of three:
 //!
 //! * Within what kubeadm or the replaced certificate has: fine, and nothing to say about it.
-//! * Other names, another lifetime, another kind of key: a [`Deviation`], which needs a [`Permission`].
+//! * Other names, another lifetime, another kind of key, a new certificate of an authority that is there: a [`Deviation`], which needs a [`Permission`].
 //! * Another identity, more usages, less than its component needs, an issuer that is not there: a [`ReviewError`], which
 //!   nothing permits.
 
@@ -32,7 +32,8 @@ impl Plan {
     /// returns how its certificates differ from those that they replace, in the order of the steps.
     ///
     /// The issuers' private keys must be in `inventory`: a plan for a remote signer cannot be reviewed here. A new tree
-    /// has nothing to differ from; its certificates must be kubeadm's, but for names of the node and alternative names.
+    /// has nothing to differ from; its certificates must be kubeadm's, but for names of the node and alternative names. What is
+    /// new under an authority that exists is a deviation as a whole.
     ///
     /// # Errors
     /// [`ReviewError`] for the first thing that cannot be permitted; what has changed on the disk comes before what was
@@ -68,13 +69,13 @@ impl Plan {
                 _ if step.is_repair() => review.kubelet(step, certificate, &issuer)?,
                 Some(replaced) => review.renewal(step, certificate, replaced, &issuer)?,
                 None => {
-                    if let Some(found) = bounds::check_creation(slot, certificate)? {
+                    if let Some(found) = bounds::check_creation(slot, certificate, inventory.node())? {
                         let expected = node.get_or_insert_with(|| found.clone()).clone();
                         if found != expected {
                             return Err(ReviewError::OtherNode { slot, expected, found });
                         }
                     }
-                    Vec::new()
+                    deviation::new_identity(certificate).into_iter().collect()
                 }
             };
             deviations.extend(changes.into_iter().map(|change| Deviation { slot, change }));

@@ -147,6 +147,8 @@ pub(super) enum Reason {
     },
     NodeNameUnknown {},
     ServerUnknown {},
+    Kept {},
+    NotOfThisNode {},
 }
 
 impl Reason {
@@ -174,6 +176,8 @@ impl Reason {
             plan::Reason::SameFilesAs(slot) => Self::SameFilesAs { slot: slot.name().to_owned() },
             plan::Reason::NodeNameUnknown => Self::NodeNameUnknown {},
             plan::Reason::ServerUnknown => Self::ServerUnknown {},
+            plan::Reason::Kept => Self::Kept {},
+            plan::Reason::NotOfThisNode => Self::NotOfThisNode {},
         }
     }
 
@@ -201,6 +205,8 @@ impl Reason {
             Self::SameFilesAs { slot } => plan::Reason::SameFilesAs(value::slot("reason.slot", &slot)?),
             Self::NodeNameUnknown {} => plan::Reason::NodeNameUnknown,
             Self::ServerUnknown {} => plan::Reason::ServerUnknown,
+            Self::Kept {} => plan::Reason::Kept,
+            Self::NotOfThisNode {} => plan::Reason::NotOfThisNode,
         })
     }
 }

@@ -446,19 +446,18 @@ fn a_new_issuer_that_no_earlier_step_creates_is_refused() {
 }
 
 #[test]
-fn a_new_certificate_of_an_authority_that_exists_is_refused() {
-    let expected = "must be signed by an authority that exists when it renews, and only then";
+fn a_certificate_of_the_wrong_one_of_two_authorities_is_refused() {
     let issuer = renewal().steps[0].certificate.clone().unwrap().issuer;
     let reason = mismatch(creation(), Slot::Kubeconfig(KubeconfigSlot::SuperAdmin), |step| {
         step.certificate.as_mut().unwrap().issuer = issuer;
     });
-    assert_eq!(reason, expected);
+    assert_eq!(reason, "must be signed by the authority that the plan creates, not by one that exists");
     let mut plan = creation();
     plan.steps.iter_mut().filter(|step| step.slot == API_SERVER).for_each(renew);
     let reason = mismatch(plan, API_SERVER, |step| {
         step.certificate.as_mut().unwrap().issuer = IssuerRef::Created(CaSlot::Cluster);
     });
-    assert_eq!(reason, expected);
+    assert_eq!(reason, "must be signed by an authority that exists when it renews");
 }
 
 #[test]
@@ -543,6 +542,7 @@ fn a_renewal_that_would_point_a_kubeconfig_elsewhere_is_refused() {
             cluster: "kubernetes".to_owned(),
             server: "https://evil.example:6443".to_owned(),
             user: "kubernetes-admin".to_owned(),
+            preferences: false,
         });
     });
     assert_eq!(reason, "renews, so the kubeconfig must be edited");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::catalog::Slot;
-use crate::plan::{DEFAULT_LIFETIME, KeyPolicy, Step};
+use crate::plan::{CertificateSpec, DEFAULT_LIFETIME, IssuerRef, KeyPolicy, Step};
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{AlternativeName, Certificate, KeyAlgorithm, KeyType, Validity};
 
@@ -22,6 +22,13 @@ pub struct Deviation {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DeviationKind {
+    /// Nothing is replaced: an authority that exists signs a new identity.
+    NewIdentity {
+        /// Its subject.
+        subject: String,
+        /// Its alternative names.
+        names: Vec<AlternativeName>,
+    },
     /// The alternative names are others; their order does not matter.
     AlternativeNames {
         /// The names that the replaced certificate does not have, in the order of the plan.
@@ -55,6 +62,7 @@ impl DeviationKind {
     #[must_use]
     pub const fn permission(&self) -> Permission {
         match self {
+            Self::NewIdentity { .. } => Permission::Identity,
             Self::AlternativeNames { .. } => Permission::San,
             Self::Lifetime { .. } | Self::NotYetValid { .. } => Permission::Validity,
             Self::Algorithm { .. } => Permission::Algorithm,
@@ -73,6 +81,14 @@ impl fmt::Display for Deviation {
 impl fmt::Display for DeviationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NewIdentity { subject, names } => {
+                write!(f, "a new certificate of {subject}")?;
+                if !names.is_empty() {
+                    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                    write!(f, " with the names {}", names.join(", "))?;
+                }
+                Ok(())
+            }
             Self::AlternativeNames { added, removed } => {
                 let lists = [("added", added), ("removed", removed)];
                 let parts = lists.into_iter().filter(|(_, names)| !names.is_empty()).map(|(verb, names)| {
@@ -100,11 +116,13 @@ pub enum Permission {
     Validity,
     /// `algorithm`: keys of another kind or size.
     Algorithm,
+    /// `identity`: new certificates of an authority that exists.
+    Identity,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 3] = [Self::San, Self::Validity, Self::Algorithm];
+    pub const ALL: [Self; 4] = [Self::San, Self::Validity, Self::Algorithm, Self::Identity];
 
     /// Returns the name.
     #[must_use]
@@ -113,6 +131,7 @@ impl Permission {
             Self::San => "san",
             Self::Validity => "validity",
             Self::Algorithm => "algorithm",
+            Self::Identity => "identity",
         }
     }
 }
@@ -144,6 +163,15 @@ pub struct UnknownPermission(String);
 /// That is what a leap day makes of one year, and as much as any tool sets `not_before` back: kubeadm five minutes since
 /// 1.29, minikube a day.
 const LIFETIME_TOLERANCE: Seconds = Seconds::from_days(1);
+
+/// Returns what is new about a certificate that replaces none, unless its authority is new as well.
+pub(super) fn new_identity(certificate: &CertificateSpec) -> Option<DeviationKind> {
+    let CertificateSpec { issuer, subject, alternative_names, .. } = certificate;
+    matches!(issuer, IssuerRef::Existing { .. }).then(|| DeviationKind::NewIdentity {
+        subject: subject.to_string(),
+        names: alternative_names.as_slice().to_vec(),
+    })
+}
 
 /// Returns the names that `step` adds to those of `old` or takes from them.
 pub(super) fn names(new: &[AlternativeName], old: &[AlternativeName]) -> Option<DeviationKind> {
