@@ -14,6 +14,8 @@
 //! [`node_installation`] there, [`bootstrap_kubeconfig`] for one that has to begin again, [`user_credential`] for one more user,
 //! [`refresh`] for copies of admin.conf.
 //!
+//! [`issue_with_shared`] makes the whole tree of another control-plane node.
+//!
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
 mod bootstrap;
@@ -22,6 +24,7 @@ mod client;
 mod contents;
 mod copies;
 mod installation;
+mod join;
 mod node;
 mod provider;
 #[cfg(feature = "rustcrypto")]
@@ -43,6 +46,7 @@ pub use change::{Change, ChangeSet, Expected};
 pub use client::{ClientError, Term};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh};
 pub use installation::{Installation, InstallationError, node_installation};
+pub use join::{AuthorityKeys, SharedFileError, SharedFiles, issue_with_shared};
 pub use node::{
     NodeCredential, NodeError, NodeRequest, node_certificate, node_credential, node_file, node_request,
 };

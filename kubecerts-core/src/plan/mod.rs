@@ -15,6 +15,7 @@ mod initialise;
 mod intent;
 mod judge;
 mod kubelet;
+mod nodes;
 mod renew;
 mod review;
 mod serial;
@@ -31,6 +32,7 @@ use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{NodeFacts, ReadProblem};
 use crate::time::{Seconds, Timestamp};
 
+pub(crate) use initialise::shared_files;
 pub(crate) use intent::DEFAULT_PORT;
 pub(crate) use kubelet::{
     KEY as KUBELET_KEY, purposes as kubelet_purposes, subject as kubelet_subject, usages_of as kubelet_usages,
@@ -45,6 +47,7 @@ pub use initialise::{InitRequest, InitScope, Role, initialise};
 pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, IntentError, InvalidEndpoint};
 pub use judge::{Contradiction, Difference};
 pub use kubelet::node_name;
+pub use nodes::{InvalidNodes, JoiningNode, JoiningNodeProblem, parse_nodes};
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{
     CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write,
