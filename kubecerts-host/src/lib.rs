@@ -15,6 +15,7 @@ pub mod disk;
 pub mod etcd;
 #[cfg(feature = "etcd")]
 mod grpc;
+mod new_tree;
 mod node;
 #[cfg(feature = "live")]
 mod plant;
@@ -35,6 +36,7 @@ pub use apply::{ApplyError, Report, Written, apply};
 pub use audit::{AuditError, record_issue};
 pub use copies::{Copies, CopyWrite};
 pub use disk::transaction::Event;
+pub use new_tree::{NewTreeError, make_parent, must_be_new, write_new_tree};
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file};
 #[cfg(feature = "live")]
 pub use plant::{Plant, PlantError, PlantOptions};

@@ -13,6 +13,7 @@ use kubecerts_core::snapshot::{FileState, Snapshot};
 
 use crate::apply::{ApplyError, Report, Written, dated, dated_files, items};
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
+use crate::disk::directories::{make_directories, remove_directories};
 use crate::disk::recovery::{self, Interrupted, Recovered};
 use crate::disk::transaction::{self, Done, Event, Item, Purpose, Request};
 use crate::disk::{DiskError, Existence, Lock, LockError, RealDisk, Root, State, must_be_closed};
@@ -110,6 +111,32 @@ impl<'n> Session<'n> {
         let written = written.collect();
         let inventory = Inventory::parse(&self.node.scan().map_err(ApplyError::Rescan)?);
         Ok(Report { written, backup: Some(id), leftovers, inventory })
+    }
+
+    /// Writes everything in `changes`, or nothing, as [`apply`](Self::apply) does, but first makes the directories of files that are
+    /// new, as kubeadm makes them: 0755.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply); directories that were made for nothing are removed.
+    pub fn create(
+        &mut self,
+        changes: &ChangeSet,
+        purpose: Purpose,
+        entropy: &mut dyn Entropy,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Report, ApplyError> {
+        let mut made = Vec::new();
+        let done = make_directories(changes, self.node.root(), &mut RealDisk, &mut made)
+            .map_err(ApplyError::from)
+            .and_then(|()| self.apply(changes, purpose, entropy, observer));
+        match &done {
+            // What was written is in them.
+            Ok(_) | Err(ApplyError::Rescan(_)) => {}
+            // Its recovery looks for the files in these directories.
+            Err(ApplyError::Disk(DiskError::Interrupted { .. } | DiskError::Unclosed { .. })) => {}
+            Err(_) => remove_directories(&made, &mut RealDisk),
+        }
+        done
     }
 
     /// Makes the files of a backup those of the node again, all or none. What is replaced gets a backup too.

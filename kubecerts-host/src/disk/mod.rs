@@ -20,6 +20,8 @@
 
 pub mod backup;
 
+pub(crate) mod directories;
+
 mod error;
 pub use error::{DiskError, Operation, Unit};
 
