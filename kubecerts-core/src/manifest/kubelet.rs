@@ -17,6 +17,7 @@ pub struct KubeletConfig {
     rotate_certificates: Option<bool>,
     server_tls_bootstrap: Option<bool>,
     container_runtime_endpoint: Option<String>,
+    cluster_domain: Option<String>,
     address: Option<String>,
     port: Option<u16>,
     healthz_address: Option<String>,
@@ -51,6 +52,7 @@ impl KubeletConfig {
             rotate_certificates: root.flag("rotateCertificates")?,
             server_tls_bootstrap: root.flag("serverTLSBootstrap")?,
             container_runtime_endpoint: owned(root, "containerRuntimeEndpoint")?,
+            cluster_domain: owned(root, "clusterDomain")?,
             address: owned(root, "address")?,
             port: port(root, "port")?,
             healthz_address: owned(root, "healthzBindAddress")?,
@@ -103,6 +105,12 @@ impl KubeletConfig {
     #[must_use]
     pub fn container_runtime_endpoint(&self) -> Option<&str> {
         self.container_runtime_endpoint.as_deref()
+    }
+
+    /// Returns `clusterDomain`: the domain of services, as written.
+    #[must_use]
+    pub fn cluster_domain(&self) -> Option<&str> {
+        self.cluster_domain.as_deref()
     }
 
     /// Returns `address`: where the kubelet serves; every address by default.

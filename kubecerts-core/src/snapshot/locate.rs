@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::{Endpoint, FileState, endpoint};
+use super::{Addresses, Endpoint, FileState, endpoint};
 use crate::catalog::{
     CaSlot, Component, Directories, FileSlot, KubeconfigSlot, KubernetesVersion, Layout, LeafSlot,
     PathSource, Slot,
@@ -102,6 +102,7 @@ pub struct NodeFacts {
     manifests: BTreeMap<Component, TreePath>,
     components: Vec<Component>,
     endpoints: Vec<Endpoint>,
+    addresses: Addresses,
     kubelet: Option<KubeletConfig>,
     kubelet_flags: KubeletFlags,
     kubelet_instance: Option<KubeletConfig>,
@@ -168,6 +169,12 @@ impl NodeFacts {
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// Returns under which addresses the API server and the etcd of this node are reached.
+    #[must_use]
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Returns the kubelet's configuration, when it could be read.
@@ -307,6 +314,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
             .get(&Component::ApiServer)
             .and_then(StaticPod::version)
             .or_else(|| kubeadm.as_ref().and_then(KubeadmConfig::kubernetes_version)),
+        addresses: Addresses::of(|component| pods.get(&component)),
         endpoints: endpoint::endpoints(|component| pods.get(&component), kubelet.as_ref()),
         signing_duration: ["cluster-signing-duration", "experimental-cluster-signing-duration"]
             .into_iter()

@@ -8,6 +8,7 @@
 //! 2. [`locate`] decides where every file lies, which gives [`NodeFacts`];
 //! 3. it reads each file of the [`Layout`], then what [`Snapshot::references`] asks for.
 
+mod addresses;
 mod collect;
 mod endpoint;
 mod file;
@@ -19,6 +20,8 @@ use crate::catalog::{FileSlot, KubeconfigSlot, Layout};
 use crate::kubeconfig::{KeySource, Kubeconfig, Source};
 use crate::path::TreePath;
 
+pub(crate) use addresses::first_address;
+pub use addresses::{Addresses, FlagUrl};
 pub use collect::{ScanRequest, TreeReader, collect};
 pub use endpoint::Endpoint;
 pub use file::{FileContent, FileMeta, FileState, ReadProblem};

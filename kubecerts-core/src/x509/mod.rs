@@ -28,7 +28,7 @@ pub use key::{KeyEncoding, PrivateKey, PublicKey};
 pub use name::{DistinguishedName, NameAttribute};
 pub use pem::{Block, certificates, decode_blocks, encode_certificate, encode_public_key, encode_request};
 pub use request::{CertificateRequest, request_to_be_signed};
-pub use san::{AlternativeName, AlternativeNames};
+pub use san::{AlternativeName, AlternativeNames, InvalidHost};
 pub use serial::SerialNumber;
 pub use tbs::{ToBeSigned, assemble};
 pub use usage::{ExtendedKeyUsages, KeyUsages, Purpose};

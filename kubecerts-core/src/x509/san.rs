@@ -44,6 +44,56 @@ impl AlternativeName {
         NodeName::parse(name).is_ok_and(|parsed| parsed.as_str() == name).then(|| Self::Dns(text.to_owned()))
     }
 
+    /// Parses a name that somebody wrote, or that is part of a URL: what [`of_kubeadm`](Self::of_kubeadm) takes, in capitals too,
+    /// for DNS knows no difference; they become lower case.
+    ///
+    /// A text that has the form of an address and is none, such as `10.0.0.256`, is no name: nobody means it.
+    ///
+    /// # Errors
+    /// [`InvalidHost`] when `text` is neither a DNS name nor an address.
+    pub fn parse_host(text: &str) -> Result<Self, InvalidHost> {
+        let invalid = || InvalidHost(text.to_owned());
+        let name = Self::of_kubeadm(&text.to_ascii_lowercase()).ok_or_else(invalid)?;
+        if let Self::Dns(dns) = &name {
+            let last = dns.rsplit('.').next().unwrap_or_default();
+            let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+            // RFC 1035 §2.3.4, which Kubernetes does not check.
+            if is_number || dns.len() > 253 || dns.split('.').any(|label| label.len() > 63) {
+                return Err(invalid());
+            }
+        }
+        Ok(name)
+    }
+
+    /// Returns whether a certificate with this name is accepted by a client that wants `other`, as Go decides it: a wildcard
+    /// stands for one label, capitals and a final dot make no difference, an address of IPv4 may be written as one of IPv6
+    /// (`crypto/x509/verify.go`).
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ip(own), Self::Ip(wanted)) => own.to_canonical() == wanted.to_canonical(),
+            (Self::Dns(own), Self::Dns(wanted)) => {
+                let [own, wanted] = [own, wanted].map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+                let below = own.strip_prefix("*.").filter(|rest| !rest.is_empty());
+                let is_below = |rest| {
+                    wanted.split_once('.').is_some_and(|(label, parent)| label != "*" && parent == rest)
+                };
+                own == wanted || below.is_some_and(is_below)
+            }
+            _ => self == other,
+        }
+    }
+
+    /// Returns the name without its kind: what stands in a URL or in a configuration.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match self {
+            Self::Dns(name) | Self::Email(name) | Self::Uri(name) => name.clone(),
+            Self::Ip(address) => address.to_string(),
+            Self::Other(der) => hex(der),
+        }
+    }
+
     fn from_any(any: AnyRef<'_>) -> Self {
         let other = || Self::Other(any.to_der().unwrap_or_default());
         let text = || std::str::from_utf8(any.value()).ok().filter(|text| is_plain(text)).map(str::to_owned);
@@ -115,6 +165,11 @@ impl FromStr for AlternativeName {
 #[error("{0:?} is not an alternative name, such as DNS:kubernetes or IP:10.96.0.1")]
 pub struct InvalidName(String);
 
+/// A text that is neither a DNS name nor an address.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is neither a DNS name (RFC 1123, perhaps with *. before it) nor an address")]
+pub struct InvalidHost(String);
+
 /// The alternative names of a certificate, in their order.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AlternativeNames(Vec<AlternativeName>);
@@ -141,6 +196,12 @@ impl AlternativeNames {
     /// Returns the names, each with its kind, in their order.
     pub fn texts(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(ToString::to_string)
+    }
+
+    /// Returns whether a client that wants `name` accepts a certificate with these names.
+    #[must_use]
+    pub fn covers(&self, name: &AlternativeName) -> bool {
+        self.0.iter().any(|own| own.covers(name))
     }
 
     /// Parses the content of the extension.
@@ -202,6 +263,66 @@ mod tests {
                 prop_assert_eq!(names.to_der().unwrap(), bytes);
             }
         }
+    }
+
+    fn dns(name: &str) -> AlternativeName {
+        AlternativeName::Dns(name.to_owned())
+    }
+
+    #[test]
+    fn hosts_are_dns_names_or_addresses() {
+        for (text, name) in [
+            ("k8s.example.com", Some("DNS:k8s.example.com")),
+            ("K8s.Example.COM", Some("DNS:k8s.example.com")),
+            ("*.example.com", Some("DNS:*.example.com")),
+            ("cp-1", Some("DNS:cp-1")),
+            ("3com", Some("DNS:3com")),
+            ("10.0.0.1", Some("IP:10.0.0.1")),
+            ("FD00::0:1", Some("IP:fd00::1")),
+            ("::1", Some("IP:::1")),
+            ("10.0.0.256", None),
+            ("010.0.0.1", None),
+            ("10.0.0.0/24", None),
+            ("*", None),
+            ("*.", None),
+            ("*.*.example.com", None),
+            ("a.*.example.com", None),
+            ("[::1]", None),
+            ("k8s.example.com:6443", None),
+            ("https://k8s.example.com", None),
+            ("example.com.", None),
+            ("a_b", None),
+            ("-a", None),
+            ("a..b", None),
+            ("bücher.example", None),
+            (" a", None),
+            ("a\nb", None),
+            ("", None),
+        ] {
+            let parsed = AlternativeName::parse_host(text).ok().map(|name| name.to_string());
+            assert_eq!(parsed.as_deref(), name, "{text:?}");
+        }
+        assert!(AlternativeName::parse_host(&"a".repeat(64)).is_err());
+        assert!(AlternativeName::parse_host(&vec!["a"; 128].join(".")).is_err());
+    }
+
+    #[test]
+    fn clients_accept_what_go_accepts() {
+        for (own, wanted, accepted) in [
+            ("a.example.com", "A.Example.com.", true),
+            ("*.example.com", "a.example.com", true),
+            ("*.example.com", "a.b.example.com", false),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "*.example.com", true),
+            ("*.", "a.", false),
+            ("a", "b", false),
+        ] {
+            assert_eq!(dns(own).covers(&dns(wanted)), accepted, "{own} {wanted}");
+        }
+        let ip = |text: &str| AlternativeName::Ip(text.parse().unwrap());
+        assert!(ip("10.0.0.1").covers(&ip("::ffff:10.0.0.1")));
+        assert!(ip("fd00:0:0::1").covers(&ip("fd00::1")));
+        assert!(!ip("10.0.0.1").covers(&dns("10.0.0.1")) && !dns("10.0.0.1").covers(&ip("10.0.0.1")));
     }
 
     #[test]

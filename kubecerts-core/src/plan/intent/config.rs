@@ -1,10 +1,11 @@
 //! kubeadm's configuration as an intent, with kubeadm's defaults for what it leaves out.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use super::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent};
 use crate::catalog::NodeName;
 use crate::manifest::{Contradiction, KubeadmConfig, Place, Statement};
+use crate::snapshot::first_address;
 use crate::time::Seconds;
 use crate::x509::AlternativeName;
 
@@ -182,25 +183,4 @@ impl Source<'_> {
 /// Returns the names that kubeadm would put into a certificate.
 fn usable(names: &[String]) -> Vec<AlternativeName> {
     names.iter().filter_map(|name| AlternativeName::of_kubeadm(name)).collect()
-}
-
-/// Returns the address after that of the network `subnet`, which the service `kubernetes` gets
-/// (`GetAPIServerVirtualIP` in `cmd/kubeadm/app/constants/constants.go`).
-pub(crate) fn first_address(subnet: &str) -> Option<IpAddr> {
-    let (address, length) = subnet.split_once('/')?;
-    // Go takes neither a sign nor leading zeros.
-    let length: u32 =
-        Some(length).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()?;
-    match address.parse().ok()? {
-        IpAddr::V4(address) => {
-            let host = u32::MAX.checked_shr(length).unwrap_or(0);
-            let is_network = length < 32;
-            is_network.then(|| Ipv4Addr::from((u32::from(address) & !host) + 1).into())
-        }
-        IpAddr::V6(address) => {
-            let host = u128::MAX.checked_shr(length).unwrap_or(0);
-            let is_network = length < 128;
-            is_network.then(|| Ipv6Addr::from((u128::from(address) & !host) + 1).into())
-        }
-    }
 }
