@@ -340,6 +340,10 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
     let file = |path| whereabouts.file(path);
     Some(match &finding.remedy {
         Remedy::Renew(slot) => format!("kubecerts renew {slot}{}", whereabouts.options),
+        Remedy::AddNames(slot, names) => {
+            let names = names.iter().map(|name| format!(" --add-san {}", name.host())).collect::<String>();
+            format!("kubecerts renew {slot}{names}{}", whereabouts.options)
+        }
         Remedy::RotateAuthority(ca) => {
             format!("the authority {ca} needs a new certificate; plan its rotation, nothing that it signs can outlive it")
         }

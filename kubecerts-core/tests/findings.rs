@@ -19,9 +19,9 @@ use kubecerts_core::observation::{
 };
 use kubecerts_core::plan::{PlanRequest, Selection};
 use kubecerts_core::secret::SecretBytes;
-use kubecerts_core::snapshot::{Endpoint, FileContent, FileState, ReadProblem};
+use kubecerts_core::snapshot::{Endpoint, FileContent, FileMeta, FileState, ReadProblem, ScanRequest};
 use kubecerts_core::time::{Moment, Seconds};
-use kubecerts_core::x509::{KeyUsages, encode_certificate};
+use kubecerts_core::x509::{AlternativeName, AlternativeNames, KeyUsages, encode_certificate};
 use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at, path};
 
 /// Defines one test for each broken tree, and the table of all codes that are so tested.
@@ -39,6 +39,16 @@ macro_rules! broken_trees {
 }
 
 broken_trees! {
+    a_server_without_the_address_that_kubeconfigs_have_is_found: AlternativeNameMissing =>
+        codes(&broken(|tree| rename(tree, |names| names.retain(|name| name.to_string() != "IP:192.168.10.11"))));
+    a_server_without_the_name_of_its_service_is_found: AlternativeNameMissing =>
+        codes(&broken(|tree| rename(tree, |names| names.retain(|name| name.to_string() != "DNS:kubernetes.default.svc"))));
+    a_server_with_a_name_that_nobody_asked_for_is_found: AlternativeNameUnexpected => {
+        let tree = broken(|tree| {
+            rename(tree, |names| names.push(AlternativeName::Dns("old.example.com".to_owned())));
+        });
+        codes_of(&Inventory::parse(&tree.snapshot_with(configured())), "2026-01-02T00:00:00Z")
+    };
     an_authority_that_ends_before_the_next_certificates_is_found: CaEndsBeforeRenewal => {
         let mut tree = short_lived().build();
         tree.redraft(FRONT_PROXY_CA, FRONT_PROXY_CA_KEY, |ca| ca.not_after = at("2026-06-01T00:00:00Z"));
@@ -224,6 +234,12 @@ fn a_tree_as_kubeadm_makes_it_has_no_finding() {
 }
 
 #[test]
+fn a_tree_as_its_configuration_has_it_has_no_finding() {
+    let inventory = Inventory::parse(&broken(|_| ()).snapshot_with(configured()));
+    assert_eq!(codes_of(&inventory, "2026-01-02T00:00:00Z"), []);
+}
+
+#[test]
 fn a_certificate_is_not_due_one_second_before_its_window() {
     let tree = broken(|tree| {
         tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-03-03T00:00:01Z"));
@@ -381,6 +397,33 @@ fn dated() -> Inventory {
         snapshot.insert(file, FileState::Present(FileContent::new(bytes, meta)));
     }
     Inventory::parse(&snapshot)
+}
+
+/// Changes the alternative names of the API server.
+fn rename(tree: &mut MemoryTree, change: impl FnOnce(&mut Vec<AlternativeName>)) {
+    tree.redraft(APISERVER, CA_KEY, |leaf| {
+        let mut names = leaf.alternative_names.as_slice().to_vec();
+        change(&mut names);
+        leaf.alternative_names = AlternativeNames::new(names);
+    });
+}
+
+/// Returns a scan that is given the configuration from which the tree could have been made.
+fn configured() -> ScanRequest {
+    let text = "\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: 192.168.10.11}
+nodeRegistration: {name: cp-1}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+networking: {serviceSubnet: 10.96.0.0/12, dnsDomain: cluster.local}
+";
+    let content = FileContent::new(SecretBytes::new(text.as_bytes().to_vec()), FileMeta::with_mode(0o644));
+    let mut request = ScanRequest::default();
+    request.kubeadm_config = Some((path("/kubeadm.yaml"), FileState::Present(content)));
+    request
 }
 
 fn handshake(seen: &mut Observations, service: Service, handshake: Handshake) {

@@ -280,6 +280,7 @@ const fn impact(impact: Impact) -> &'static str {
 const fn remedy_name(remedy: &Remedy) -> &'static str {
     match remedy {
         Remedy::Renew(_) => "renew",
+        Remedy::AddNames(..) => "add-names",
         Remedy::RotateAuthority(_) => "rotate-authority",
         Remedy::SignElsewhere(_) => "sign-elsewhere",
         Remedy::Restore(_) => "restore",

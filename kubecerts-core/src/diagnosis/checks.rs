@@ -23,7 +23,7 @@ pub(super) struct Context<'a> {
 pub(super) type Check = fn(&Context<'_>, &mut Vec<Finding>);
 
 /// Every check; the order does not matter.
-pub(super) const ALL: [Check; 13] = [
+pub(super) const ALL: [Check; 14] = [
     sources_are_understood,
     files_are_there,
     kubeconfigs_hold_certificates,
@@ -37,6 +37,7 @@ pub(super) const ALL: [Check; 13] = [
     ends_of_authorities,
     kubeconfigs,
     service_account,
+    super::names::alternative_names,
 ];
 
 /// `source-damaged`
@@ -380,7 +381,7 @@ impl<'a> Context<'a> {
     }
 
     /// Returns what gives this place a new certificate, as far as its authority can.
-    fn renewal(&self, place: &Place) -> Remedy {
+    pub(super) fn renewal(&self, place: &Place) -> Remedy {
         let slot = match place {
             Place::Slot(Slot::Ca(ca)) => return Remedy::RotateAuthority(*ca),
             Place::Slot(slot @ (Slot::Leaf(_) | Slot::Kubeconfig(_))) => *slot,
@@ -463,7 +464,7 @@ fn error(slot: Slot, code: FindingCode, impact: Impact, message: String, remedy:
     about(&Place::Slot(slot), Severity::Error, code, impact, message, remedy)
 }
 
-fn about(
+pub(super) fn about(
     place: &Place,
     severity: Severity,
     code: FindingCode,
@@ -474,7 +475,7 @@ fn about(
     Finding { severity, place: Some(place.clone()), code, impact, path: None, message, remedy }
 }
 
-fn at(facts: &FileFacts, finding: Finding) -> Finding {
+pub(super) fn at(facts: &FileFacts, finding: Finding) -> Finding {
     Finding { path: Some(facts.path.clone()), ..finding }
 }
 

@@ -47,6 +47,10 @@ pub enum Impact {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum FindingCode {
+    /// A certificate of a server lacks a name or an address by which it is reached.
+    AlternativeNameMissing,
+    /// A certificate of a server has a name that nothing asks for.
+    AlternativeNameUnexpected,
     /// An authority ends before certificates that are renewed now would.
     CaEndsBeforeRenewal,
     /// The content of a file is not what it should be.
@@ -103,7 +107,9 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// Every code, sorted by name.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
+        Self::AlternativeNameMissing,
+        Self::AlternativeNameUnexpected,
         Self::CaEndsBeforeRenewal,
         Self::Damaged,
         Self::EndpointBroken,
@@ -136,6 +142,8 @@ impl FindingCode {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::AlternativeNameMissing => "alternative-name-missing",
+            Self::AlternativeNameUnexpected => "alternative-name-unexpected",
             Self::CaEndsBeforeRenewal => "ca-ends-before-renewal",
             Self::Damaged => "damaged",
             Self::EndpointBroken => "endpoint-broken",

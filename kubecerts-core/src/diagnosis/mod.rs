@@ -1,11 +1,12 @@
 //! What is wrong: findings about an [`Inventory`], and about what was seen of running programs, at a moment.
 //!
-//! One pure function per check, in `checks` and `running`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
+//! One pure function per check, in `checks`, `names` and `running`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
 //! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
 //! read gives findings.
 
 mod checks;
 mod code;
+mod names;
 mod running;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::inventory::{Inventory, Place};
 use crate::observation::Observations;
 use crate::path::TreePath;
 use crate::time::{Seconds, Timestamp};
+use crate::x509::AlternativeName;
 
 pub use code::{FindingCode, Impact, Severity, UnknownCode};
 
@@ -142,6 +144,8 @@ impl fmt::Display for Finding {
 pub enum Remedy {
     /// Renew this certificate.
     Renew(Slot),
+    /// Renew this certificate with these names too.
+    AddNames(Slot, Vec<AlternativeName>),
     /// Give this authority a new certificate, which needs a rotation.
     RotateAuthority(CaSlot),
     /// Have the certificate signed where this authority's key is.

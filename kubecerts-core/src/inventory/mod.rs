@@ -6,6 +6,7 @@
 mod chain;
 mod credential;
 mod expiration;
+mod names;
 mod reading;
 mod rotation;
 
@@ -20,6 +21,7 @@ use crate::x509::PublicKey;
 pub use chain::ChainFact;
 pub use credential::{Credential, KubeconfigFacts};
 pub use expiration::{ExpirationRow, RowState};
+pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
 
