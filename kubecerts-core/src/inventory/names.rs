@@ -334,7 +334,7 @@ impl Expectations<'_> {
     fn configured(&mut self, list: &'static str, names: Option<&[String]>) {
         for name in names.unwrap_or_default() {
             // kubeadm warns of an unusable one, and leaves it out.
-            if let Ok(name) = AlternativeName::parse_host(name) {
+            if let Some(name) = AlternativeName::of_kubeadm(name) {
                 self.add(name, NameReason::Configured(list));
             }
         }
