@@ -13,6 +13,7 @@ mod key;
 mod name;
 mod pem;
 mod raw;
+mod reissue;
 mod request;
 mod san;
 mod serial;
@@ -26,7 +27,11 @@ pub use certificate::{BasicConstraints, Certificate};
 pub use extension::Extension;
 pub use key::{KeyEncoding, PrivateKey, PublicKey};
 pub use name::{DistinguishedName, NameAttribute};
-pub use pem::{Block, certificates, decode_blocks, encode_certificate, encode_public_key, encode_request};
+pub use pem::{
+    Block, certificates, decode_blocks, encode_certificate, encode_public_key, encode_request,
+    replace_certificate,
+};
+pub use reissue::reissue_to_be_signed;
 pub use request::{CertificateRequest, request_to_be_signed};
 pub use san::{AlternativeName, AlternativeNames, InvalidHost};
 pub use serial::SerialNumber;

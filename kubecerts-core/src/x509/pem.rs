@@ -82,6 +82,37 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<Result<Certificate, Damage>>, Da
     Err(Damage::Nothing("certificate in PEM"))
 }
 
+/// Returns `bytes`, which are PEM, with the certificate `new` (in DER) in the place of every block that holds `old`; every
+/// other byte stays. `None` when there is no such block.
+#[must_use]
+pub fn replace_certificate(bytes: &[u8], old: &Certificate, new: &[u8]) -> Option<Vec<u8>> {
+    let mut result = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    let mut found = false;
+    while let Some((label, body)) = next_begin(rest) {
+        let (content, after) = split_at_end(body, label);
+        let decoded = content.and_then(|content| {
+            decode_body(String::from_utf8_lossy(label).into_owned(), content)
+                .ok()
+                .filter(|block| is_certificate(&block.label) && block.secret_bytes() == old.as_der())
+        });
+        if decoded.is_some() {
+            // The block begins with its BEGIN line, which lies before the label, and ends with its END line.
+            let line = &rest[..rest.len() - body.len()];
+            let begin = line.trim_ascii_end().len() - DASHES.len() - label.len() - BEGIN.len();
+            result.extend_from_slice(&rest[..begin]);
+            result.extend_from_slice(encode_certificate(new).trim_end().as_bytes());
+            rest = after.get(label.len() + DASHES.len()..).unwrap_or_default();
+            found = true;
+        } else {
+            result.extend_from_slice(&rest[..rest.len() - after.len()]);
+            rest = after;
+        }
+    }
+    result.extend_from_slice(rest);
+    found.then_some(result)
+}
+
 /// Returns `der` as a `CERTIFICATE` block with lines of 64 characters.
 #[must_use]
 pub fn encode_certificate(der: &[u8]) -> String {

@@ -138,7 +138,7 @@ pub fn assemble(tbs: &[u8], algorithm: SignatureAlgorithm, signature: &[u8]) -> 
     assembled().map_err(|error| Damage::der("signed certificate", error))
 }
 
-fn algorithm_identifier(algorithm: SignatureAlgorithm) -> AlgorithmIdentifierRef<'static> {
+pub(super) fn algorithm_identifier(algorithm: SignatureAlgorithm) -> AlgorithmIdentifierRef<'static> {
     let parameters = match algorithm {
         // RFC 4055 §5 demands NULL here, RFC 5758 §3.2 forbids parameters there.
         SignatureAlgorithm::Sha256WithRsa => Some(AnyRef::NULL),
