@@ -37,6 +37,8 @@ pub struct KubeconfigFacts {
     pub embeds_authority: bool,
     /// Why the embedded values cannot be replaced in place, if they cannot: one is absent, or shared by an anchor.
     pub obstacle: Option<EditError>,
+    /// Why the embedded certificates of the authorities cannot be replaced in place, if they are embedded and cannot be.
+    pub authority_obstacle: Option<EditError>,
     /// Why the current user of kubelet.conf cannot be made to refer to the kubelet's client certificate, if that cannot be
     /// done; `None` for other kubeconfigs.
     pub reference_obstacle: Option<EditError>,
@@ -114,6 +116,7 @@ impl Credential {
         let mut authority = Reading::Absent;
         let mut embeds_authority = false;
         let mut obstacle = None;
+        let mut authority_obstacle = None;
         let mut reference_obstacle = None;
         match &file {
             Err(damage) => {
@@ -150,6 +153,10 @@ impl Credential {
                             && !matches!(current.user.client_key(), KeySource::File(_));
                     obstacle =
                         if is_embedded { find_obstacle(bytes, current, embeds_authority) } else { None };
+                    if embeds_authority {
+                        let edit = Edit::new().authority(b"stand-in", current.cluster.name());
+                        authority_obstacle = kubeconfig::edit(bytes, &edit).err();
+                    }
                     if is_kubelets {
                         reference_obstacle =
                             find_reference_obstacle(snapshot, bytes, current, embeds_authority);
@@ -164,6 +171,7 @@ impl Credential {
             authority,
             embeds_authority,
             obstacle,
+            authority_obstacle,
             reference_obstacle,
         });
         credential

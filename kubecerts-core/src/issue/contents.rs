@@ -5,7 +5,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::IssueError;
 use crate::catalog::FileKind;
-use crate::kubeconfig::{self, Edit, Kubeconfig};
+use crate::kubeconfig::{self, Edit, EditError, Kubeconfig, Source};
 use crate::path::TreePath;
 use crate::plan::{KubeconfigSpec, Write};
 use crate::secret::SecretBytes;
@@ -50,7 +50,7 @@ impl Material<'_> {
                 let parsed = Kubeconfig::parse(old).map_err(|damage| failed(damage.into()))?;
                 let Ok(current) = parsed.current() else {
                     let name = parsed.current_context().unwrap_or_default().to_owned();
-                    return Err(failed(kubeconfig::EditError::NoUser { name }));
+                    return Err(failed(EditError::NoUser { name }));
                 };
                 let certificate = self.certificate_pem();
                 let authority = self.authority_pem();
@@ -61,8 +61,11 @@ impl Material<'_> {
                 }
                 kubeconfig::edit(old, &edit).map_err(failed)
             }
-            KubeconfigSpec::Refer { .. } | KubeconfigSpec::CreateReferring { .. } => {
-                unreachable!("a kubeconfig that refers to a certificate needs none of its own")
+            KubeconfigSpec::Refer { .. }
+            | KubeconfigSpec::CreateReferring { .. }
+            | KubeconfigSpec::Trust
+            | KubeconfigSpec::TrustExtended => {
+                unreachable!("a kubeconfig that refers to a certificate or keeps its own needs none")
             }
         }
     }
@@ -102,7 +105,7 @@ impl Referring<'_> {
         let parsed = Kubeconfig::parse(old).map_err(|damage| failed(damage.into()))?;
         let Ok(current) = parsed.current() else {
             let name = parsed.current_context().unwrap_or_default().to_owned();
-            return Err(failed(kubeconfig::EditError::NoUser { name }));
+            return Err(failed(EditError::NoUser { name }));
         };
         let authority = encode_all(authority);
         let mut edit = Edit::new().reference(client.as_str(), current.user.name());
@@ -122,6 +125,34 @@ impl Referring<'_> {
         let credentials = format!("    client-certificate: {path}\n    client-key: {path}\n");
         SecretBytes::new(frame(&authority, cluster, server, user, &credentials).into_bytes())
     }
+}
+
+/// Returns the kubeconfig `old` with other certificates of authorities for its current cluster: those that `change` makes of the
+/// ones that it embeds.
+pub(super) fn trusting(
+    path: &TreePath,
+    old: &[u8],
+    change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+) -> Result<SecretBytes, IssueError> {
+    let failed = |source| IssueError::Kubeconfig { path: path.clone(), source };
+    let parsed = Kubeconfig::parse(old).map_err(|damage| failed(damage.into()))?;
+    let Ok(current) = parsed.current() else {
+        let name = parsed.current_context().unwrap_or_default().to_owned();
+        return Err(failed(EditError::NoUser { name }));
+    };
+    let cluster = current.cluster.name();
+    let embedded = match current.cluster.certificate_authority() {
+        Source::Data(bytes) => bytes.as_slice(),
+        Source::Absent | Source::File(_) | Source::Damaged(_) => &[],
+    };
+    let authority = change(embedded).ok_or_else(|| {
+        failed(EditError::Missing {
+            entry: "cluster",
+            name: cluster.to_owned(),
+            key: "certificate-authority-data",
+        })
+    })?;
+    kubeconfig::edit(old, &Edit::new().authority(&authority, cluster)).map_err(failed)
 }
 
 /// Returns a kubeconfig as kubeadm 1.34 and later write it (`cmd/kubeadm/app/util/kubeconfig/kubeconfig.go`), with the lines

@@ -42,6 +42,50 @@ pub fn refresh(snapshot: &Snapshot, inventory: &Inventory) -> Refresh {
     refresh
 }
 
+/// Returns the kubeconfig at `path`, which may be any file of the node, with the certificates of the cluster's authority in the
+/// place of those that its current context trusts; every other byte stays.
+///
+/// # Errors
+/// [`CopyReason`] when there is nothing to change, or nothing that could be changed.
+pub fn trust_tree(
+    path: &TreePath,
+    state: &FileState,
+    inventory: &Inventory,
+) -> Result<CopyChange, CopyReason> {
+    let content = match state {
+        FileState::Present(content) => content,
+        FileState::Unreadable(problem) => return Err(CopyReason::Unreadable(problem.to_string())),
+        FileState::Absent => return Err(CopyReason::Unreadable("does not exist".to_owned())),
+    };
+    let authority = inventory.authority(CaSlot::Cluster);
+    let Some(bundle) = authority.certificate().present() else {
+        let problem = authority.certificate().problem().unwrap_or_else(|| "does not exist".to_owned());
+        return Err(CopyReason::NoAuthority(format!("{} {problem}", authority.certificate_file().path)));
+    };
+    let parsed = Kubeconfig::parse(content.secret_bytes())
+        .map_err(|damage| CopyReason::Damaged(damage.to_string()))?;
+    let current = parsed.current().map_err(|dangling| CopyReason::Damaged(dangling.to_string()))?;
+    let cluster = current.cluster.name();
+    match current.cluster.certificate_authority() {
+        Source::Absent | Source::File(_) => {
+            return Err(CopyReason::EmbedsNoAuthority { cluster: cluster.to_owned() });
+        }
+        Source::Data(_) | Source::Damaged(_) => {}
+    }
+    let tree = Tree { originals: Vec::new(), authorities: bundle.certificates() };
+    if !tree.differs(&parsed, cluster) {
+        return Err(CopyReason::TrustsTree { cluster: cluster.to_owned() });
+    }
+    let pem = encode_all(bundle.certificates());
+    let edit = Edit::new().authority(pem.as_bytes(), cluster);
+    let new = kubeconfig::edit(content.secret_bytes(), &edit).map_err(|obstacle| {
+        let user = current.user.name().to_owned();
+        CopyReason::Obstacle { user, obstacle }
+    })?;
+    let (expected, mode) = (content.digest(), content.meta().mode & 0o777);
+    Ok(CopyChange { path: path.clone(), content: new, expected, mode, users: Vec::new() })
+}
+
 /// What becomes of the copies, each in the order of their paths.
 #[derive(Debug, Default)]
 #[must_use = "a refresh does nothing until its changes are written"]
@@ -153,6 +197,18 @@ pub enum CopyReason {
         /// The user.
         user: String,
     },
+    /// The current cluster refers to a file with the certificates of its authority, or names none.
+    EmbedsNoAuthority {
+        /// The cluster.
+        cluster: String,
+    },
+    /// The current cluster has the certificates of the tree's authority already.
+    TrustsTree {
+        /// The cluster.
+        cluster: String,
+    },
+    /// The tree has no certificate of its authority that could be trusted.
+    NoAuthority(String),
     /// The values cannot be replaced in place.
     Obstacle {
         /// The user.
@@ -167,8 +223,16 @@ impl CopyReason {
     #[must_use]
     pub const fn is_obstacle(&self) -> bool {
         match self {
-            Self::Unreadable(_) | Self::Damaged(_) | Self::Referenced { .. } | Self::Obstacle { .. } => true,
-            Self::OtherUsers | Self::OtherCluster { .. } | Self::UpToDate { .. } => false,
+            Self::Unreadable(_)
+            | Self::Damaged(_)
+            | Self::Referenced { .. }
+            | Self::NoAuthority(_)
+            | Self::Obstacle { .. } => true,
+            Self::OtherUsers
+            | Self::OtherCluster { .. }
+            | Self::UpToDate { .. }
+            | Self::EmbedsNoAuthority { .. }
+            | Self::TrustsTree { .. } => false,
         }
     }
 }
@@ -182,6 +246,13 @@ impl fmt::Display for CopyReason {
             Self::OtherCluster { user } => write!(f, "user {user:?} is of another cluster"),
             Self::UpToDate { user } => write!(f, "user {user:?} has no older certificate than the tree"),
             Self::Referenced { user } => write!(f, "user {user:?} refers to files and embeds nothing"),
+            Self::EmbedsNoAuthority { cluster } => {
+                write!(f, "cluster {cluster:?} embeds no certificate of an authority")
+            }
+            Self::TrustsTree { cluster } => {
+                write!(f, "cluster {cluster:?} trusts the certificates of the tree already")
+            }
+            Self::NoAuthority(reason) => write!(f, "there is nothing to trust: {reason}"),
             Self::Obstacle { user, obstacle } => write!(f, "user {user:?} cannot be changed: {obstacle}"),
         }
     }
@@ -277,26 +348,31 @@ impl Tree<'_> {
             return Err(CopyReason::OtherCluster { user: name() });
         }
         let new = original.certificates.first();
-        if new == old || new.not_after() <= old.not_after() {
-            return Err(CopyReason::UpToDate { user: name() });
-        }
-        if matches!(user.client_key(), KeySource::File(_) | KeySource::Absent) {
-            return Err(CopyReason::Referenced { user: name() });
-        }
+        let is_older = new != old && old.not_after() < new.not_after();
         let failed = |obstacle| CopyReason::Obstacle { user: name(), obstacle };
-        let certificate: String =
-            original.certificates.certificates().iter().map(|one| encode_certificate(one.as_der())).collect();
-        let key = original.key.secret_pem();
-        let edit = Edit::new().client(certificate.as_bytes(), Some(&key), user.name());
-        let mut result = kubeconfig::edit(bytes, &edit).map_err(failed)?;
-        let authority: String = self.authorities.iter().map(|one| encode_certificate(one.as_der())).collect();
+        let mut result = None;
+        if is_older {
+            if matches!(user.client_key(), KeySource::File(_) | KeySource::Absent) {
+                return Err(CopyReason::Referenced { user: name() });
+            }
+            let certificate = encode_all(original.certificates.certificates());
+            let key = original.key.secret_pem();
+            let edit = Edit::new().client(certificate.as_bytes(), Some(&key), user.name());
+            result = Some(kubeconfig::edit(bytes, &edit).map_err(failed)?);
+        }
+        // The authority of the tree may have another end, and the client's certificate be as good as before.
+        let authority = encode_all(self.authorities);
         for cluster in clusters_of(file, user.name()) {
             if self.differs(file, cluster) {
                 let edit = Edit::new().authority(authority.as_bytes(), cluster);
-                result = kubeconfig::edit(result.secret_bytes(), &edit).map_err(failed)?;
+                let bytes = result.as_ref().map_or(bytes, SecretBytes::secret_bytes);
+                result = Some(kubeconfig::edit(bytes, &edit).map_err(failed)?);
             }
         }
-        Ok(Some(result))
+        match result {
+            Some(result) => Ok(Some(result)),
+            None => Err(CopyReason::UpToDate { user: name() }),
+        }
     }
 
     /// Returns whether the cluster's authority signed `certificate`.
@@ -327,6 +403,10 @@ impl Tree<'_> {
         };
         is_embedded && !self.authorities.is_empty() && authorities_of(file, cluster).is_none_or(lacks)
     }
+}
+
+fn encode_all(certificates: &[Certificate]) -> String {
+    certificates.iter().map(|one| encode_certificate(one.as_der())).collect()
 }
 
 /// Returns the clusters that a context joins with `user`, sorted.

@@ -12,7 +12,7 @@
 //!
 //! What is issued outside a plan has functions of its own: [`node_credential`] and its kin for a kubelet elsewhere and
 //! [`node_installation`] there, [`bootstrap_kubeconfig`] for one that has to begin again, [`user_credential`] for one more user,
-//! [`refresh`] for copies of admin.conf.
+//! [`refresh`] for copies of admin.conf, [`trust_tree`] for any other kubeconfig.
 //!
 //! [`issue_with_shared`] makes the whole tree of another control-plane node.
 //!
@@ -44,7 +44,7 @@ use crate::x509::Damage;
 pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
 pub use change::{Change, ChangeSet, Expected};
 pub use client::{ClientError, Term};
-pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh};
+pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh, trust_tree};
 pub use installation::{Installation, InstallationError, node_installation};
 pub use join::{AuthorityKeys, SharedFileError, SharedFiles, issue_with_shared};
 pub use node::{
@@ -128,6 +128,14 @@ pub enum IssueError {
     WrongSignature {
         /// The slot.
         slot: Slot,
+    },
+    /// A certificate of an authority that should only end later would be another one in this.
+    #[error("{slot} would not stay who it is: its {field} would be another one")]
+    Identity {
+        /// The slot.
+        slot: Slot,
+        /// What would be another one.
+        field: &'static str,
     },
     /// A certificate could not be encoded.
     #[error("the certificate for {slot} cannot be encoded")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::contents::{Material, Referring, ders};
+use super::contents::{Material, Referring, ders, encode_all, trusting};
 use super::{
     Change, ChangeSet, Expected, IssueError, IssuerKey, KeyReply, KeyRequest, Signature, SigningRequest,
 };
@@ -15,7 +15,7 @@ use crate::secret::SecretBytes;
 use crate::snapshot::{FileState, ReadProblem, Snapshot};
 use crate::x509::{
     Certificate, DistinguishedName, KeyType, PrivateKey, PublicKey, SignatureVerdict, ToBeSigned, assemble,
-    verify,
+    reissue_to_be_signed, replace_certificate, verify,
 };
 
 /// A session, in the stage `S`. It holds secrets.
@@ -52,7 +52,10 @@ pub(super) struct Issuer {
     key_identifier: Option<Vec<u8>>,
     public_key: PublicKey,
     private_key: Option<PrivateKey>,
+    /// The certificates in its file, in DER.
     certificates: Vec<Vec<u8>>,
+    /// The one that signs, as it was found; `None` when it is about to be made.
+    signer: Option<Certificate>,
 }
 
 impl<S> fmt::Debug for Issuance<'_, S> {
@@ -79,8 +82,16 @@ pub fn begin<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> Result<Issuance<'a, 
         if let KeyPolicy::Generate(algorithm) = step.key() {
             requests.push(KeyRequest { slot: step.slot(), algorithm });
         }
+        if let Slot::Ca(ca) = step.slot()
+            && step.is_extension()
+        {
+            authorities.entry(ca).or_insert(Issuer::from_snapshot(snapshot, ca)?);
+        }
         if let Some(
-            KubeconfigSpec::Refer { replace_authority: true } | KubeconfigSpec::CreateReferring { .. },
+            KubeconfigSpec::Refer { replace_authority: true }
+            | KubeconfigSpec::CreateReferring { .. }
+            | KubeconfigSpec::Trust
+            | KubeconfigSpec::TrustExtended,
         ) = step.kubeconfig()
         {
             // Nothing is signed, so it need not be the authority of anybody's key.
@@ -132,7 +143,9 @@ impl<'a> Issuance<'a, NeedsKeys> {
             }
             let Some(spec) = step.certificate() else { continue };
             let key = keys.get(&slot).expect("every step has a key by now");
-            if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer) {
+            if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer)
+                && !step.is_extension()
+            {
                 authorities.insert(ca, Issuer::new_authority(spec, key));
             }
             let issuer = match (&spec.issuer, slot) {
@@ -146,7 +159,11 @@ impl<'a> Issuance<'a, NeedsKeys> {
                 }
             };
             let authority = authorities.get(&issuer).ok_or(IssueError::IssuerChanged(issuer))?;
-            let tbs = to_be_signed(slot, spec, &key.public_key(), authority)?;
+            let tbs = if step.is_extension() {
+                extended_to_be_signed(slot, spec, &key.public_key(), authority)?
+            } else {
+                to_be_signed(slot, spec, &key.public_key(), authority)?
+            };
             unsigned.push(Unsigned { slot, issuer, spec: spec.clone(), tbs });
         }
         Ok(Issuance { plan, snapshot, authorities, stage: NeedsSignatures { keys, unsigned } })
@@ -188,8 +205,7 @@ impl Issuance<'_, NeedsSignatures> {
                 return Err(IssueError::WrongSignature { slot });
             }
             if let (Slot::Ca(ca), IssuerRef::Itself) = (slot, &spec.issuer) {
-                authorities.get_mut(&ca).expect("a new authority is known by now").certificates =
-                    vec![der.clone()];
+                authorities.get_mut(&ca).expect("what signs itself is known by now").replace(der.clone());
             }
             signed.insert(slot, der);
             issuer_of.insert(slot, issuer);
@@ -198,6 +214,22 @@ impl Issuance<'_, NeedsSignatures> {
         let mut changes = Vec::new();
         for step in plan.steps() {
             let slot = step.slot();
+            if step.is_trust() {
+                let authority =
+                    authorities.get(&CaSlot::Cluster).ok_or(IssueError::IssuerChanged(CaSlot::Cluster))?;
+                let extended = signed.get(&Slot::Ca(CaSlot::Cluster)).map(Vec::as_slice);
+                for write in step.writes() {
+                    let path = snapshot.layout().path(write.file());
+                    let contents = trusting(path, content(snapshot, write), |embedded| {
+                        if step.kubeconfig() == Some(&KubeconfigSpec::Trust) {
+                            return Some(encode_all(&authority.certificates).into_bytes());
+                        }
+                        replace_certificate(embedded, authority.signer.as_ref()?, extended?)
+                    })?;
+                    changes.push(change(plan, snapshot, write, contents));
+                }
+                continue;
+            }
             if step.is_repair() && step.certificate().is_none() {
                 let authority =
                     authorities.get(&CaSlot::Cluster).map_or(&[][..], |issuer| &issuer.certificates);
@@ -214,15 +246,16 @@ impl Issuance<'_, NeedsSignatures> {
             };
             for write in step.writes() {
                 let path = snapshot.layout().path(write.file());
-                let contents = match step.kubeconfig() {
-                    Some(spec) => {
-                        let old = snapshot
-                            .file(write.file())
-                            .content()
-                            .map_or(&[][..], |content| content.secret_bytes());
-                        material.kubeconfig(spec, path, old)?
+                let contents = match (step.kubeconfig(), slot) {
+                    (Some(spec), _) => material.kubeconfig(spec, path, content(snapshot, write))?,
+                    (None, Slot::Ca(ca)) if step.is_extension() => {
+                        let old = authorities[&ca].signer.as_ref();
+                        let new = signed.get(&slot).expect("a step with a certificate has it signed by now");
+                        let spliced =
+                            old.and_then(|old| replace_certificate(content(snapshot, write), old, new));
+                        SecretBytes::new(spliced.ok_or(IssueError::IssuerChanged(ca))?)
                     }
-                    None => material.whole_file(write),
+                    (None, _) => material.whole_file(write),
                 };
                 changes.push(change(plan, snapshot, write, contents));
             }
@@ -261,6 +294,7 @@ impl Issuer {
             public_key: signer.public_key().clone(),
             private_key,
             certificates: ders(bundle.certificates()),
+            signer: Some(signer.clone()),
         })
     }
 
@@ -268,6 +302,18 @@ impl Issuer {
     pub(super) fn certificates_of(snapshot: &Snapshot, ca: CaSlot) -> Option<Vec<Vec<u8>>> {
         let authority = Authority::parse(snapshot, ca);
         authority.certificate().present().map(|bundle| ders(bundle.certificates()))
+    }
+
+    /// Puts `new` in the place of the certificate that signs.
+    fn replace(&mut self, new: Vec<u8>) {
+        match &self.signer {
+            Some(signer) => {
+                for der in self.certificates.iter_mut().filter(|der| der.as_slice() == signer.as_der()) {
+                    der.clone_from(&new);
+                }
+            }
+            None => self.certificates = vec![new],
+        }
     }
 
     pub(super) const fn key(&self, ca: CaSlot) -> IssuerKey<'_> {
@@ -284,6 +330,7 @@ impl Issuer {
             private_key: PrivateKey::parse_pkcs8(secret.secret_bytes()).ok(),
             public_key,
             certificates: Vec::new(),
+            signer: None,
         }
     }
 }
@@ -317,6 +364,11 @@ fn expect_what_was_planned(step: &Step, snapshot: &Snapshot) -> Result<(), Issue
     Ok(())
 }
 
+/// Returns what is in the file that is written now.
+fn content<'s>(snapshot: &'s Snapshot, write: &Write) -> &'s [u8] {
+    snapshot.file(write.file()).content().map_or(&[][..], |content| content.secret_bytes())
+}
+
 fn change(plan: &Plan, snapshot: &Snapshot, write: &Write, contents: SecretBytes) -> Change {
     let path = snapshot.layout().path(write.file()).clone();
     Change::new(write.file(), path, write.expected(), write.mode(), contents)
@@ -330,7 +382,7 @@ fn referring(
     write: &Write,
     authority: &[Vec<u8>],
 ) -> Result<SecretBytes, IssueError> {
-    let old = snapshot.file(write.file()).content().map_or(&[][..], |content| content.secret_bytes());
+    let old = content(snapshot, write);
     let layout = snapshot.layout();
     let (path, client) = (layout.path(write.file()), layout.path(FileSlot::KubeletClient));
     let referring = Referring { path, old, client, authority };
@@ -339,7 +391,13 @@ fn referring(
             Ok(referring.whole(cluster, server, user))
         }
         Some(KubeconfigSpec::Refer { replace_authority }) => referring.edited(*replace_authority),
-        Some(KubeconfigSpec::Edit { .. } | KubeconfigSpec::Create { .. }) | None => referring.edited(false),
+        Some(
+            KubeconfigSpec::Edit { .. }
+            | KubeconfigSpec::Create { .. }
+            | KubeconfigSpec::Trust
+            | KubeconfigSpec::TrustExtended,
+        )
+        | None => referring.edited(false),
     }
 }
 
@@ -363,10 +421,47 @@ fn kept_key(step: &Step, snapshot: &Snapshot) -> Result<PrivateKey, IssueError> 
         }
         Slot::KubeletClient => parse(content(FileSlot::KubeletClient)?.secret_bytes()),
         Slot::ServiceAccount => parse(content(FileSlot::ServiceAccountKey)?.secret_bytes()),
-        Slot::Ca(_) | Slot::KubeletServing => {
-            Err(unusable("only leaves and clients can keep theirs".to_owned()))
+        Slot::Ca(ca) => parse(content(FileSlot::CaKey(ca))?.secret_bytes()),
+        Slot::KubeletServing => {
+            Err(unusable("only authorities, leaves and clients can keep theirs".to_owned()))
         }
     }
+}
+
+/// Returns the bytes of the authority's certificate with another end, when `spec` says nothing else of it than it says itself.
+fn extended_to_be_signed(
+    slot: Slot,
+    spec: &CertificateSpec,
+    public_key: &PublicKey,
+    issuer: &Issuer,
+) -> Result<Vec<u8>, IssueError> {
+    // A new decision of the plan must find its place here.
+    let CertificateSpec {
+        issuer: _,
+        signature,
+        serial,
+        validity,
+        subject,
+        alternative_names,
+        key_usages,
+        extended_key_usages,
+    } = spec;
+    let other = |field| IssueError::Identity { slot, field };
+    let old = issuer.signer.as_ref().ok_or_else(|| other("certificate"))?;
+    for (field, is_same) in [
+        ("key", public_key == old.public_key()),
+        ("issuer", old.is_self_issued()),
+        ("subject", subject == old.subject()),
+        ("alternative names", alternative_names == old.alternative_names()),
+        ("key usages", *key_usages == old.key_usages().unwrap_or_default()),
+        ("extended key usages", extended_key_usages == old.extended_key_usages()),
+    ] {
+        if !is_same {
+            return Err(other(field));
+        }
+    }
+    reissue_to_be_signed(old, serial, *validity, *signature)
+        .map_err(|source| IssueError::Encoding { slot, source })
 }
 
 pub(super) fn to_be_signed(

@@ -75,6 +75,12 @@ pub enum Reason {
     Kept,
     /// No kubeadm would make it on this node: etcd is elsewhere, the version is too old, or another node has it.
     NotOfThisNode,
+    /// It is an authority that another one, named here, has signed: only that one can give it another end.
+    SignedByAnother(String),
+    /// The kubeconfig embeds no certificates of authorities that could be replaced.
+    EmbedsNoAuthority(TreePath),
+    /// The kubeconfig trusts the certificates of the tree already.
+    UpToDate,
 }
 
 impl Reason {
@@ -82,7 +88,12 @@ impl Reason {
     #[must_use]
     pub const fn is_failure(&self) -> bool {
         match self {
-            Self::NotDue { .. } | Self::KubeletOwned | Self::SameFilesAs(_) | Self::Kept => false,
+            Self::NotDue { .. }
+            | Self::KubeletOwned
+            | Self::SameFilesAs(_)
+            | Self::Kept
+            | Self::EmbedsNoAuthority(_)
+            | Self::UpToDate => false,
             Self::ExternalAuthority(_)
             | Self::AuthorityUnusable(..)
             | Self::CannotBeExtended { .. }
@@ -95,7 +106,8 @@ impl Reason {
             | Self::NotRenewable
             | Self::NodeNameUnknown
             | Self::ServerUnknown
-            | Self::NotOfThisNode => true,
+            | Self::NotOfThisNode
+            | Self::SignedByAnother(_) => true,
         }
     }
 
@@ -120,6 +132,9 @@ impl Reason {
             Self::ServerUnknown => "server-unknown",
             Self::Kept => "kept",
             Self::NotOfThisNode => "not-of-this-node",
+            Self::SignedByAnother(_) => "signed-by-another",
+            Self::EmbedsNoAuthority(_) => "embeds-no-ca",
+            Self::UpToDate => "up-to-date",
         }
     }
 }
@@ -146,6 +161,11 @@ impl fmt::Display for Reason {
             Self::ServerUnknown => f.write_str("nothing states where the API server is"),
             Self::Kept => f.write_str("exists and is right"),
             Self::NotOfThisNode => f.write_str("is not for a node like this"),
+            Self::SignedByAnother(issuer) => write!(f, "is signed by {issuer}, which alone can extend it"),
+            Self::EmbedsNoAuthority(path) => {
+                write!(f, "{path} embeds no certificate of an authority, it refers to a file or has none")
+            }
+            Self::UpToDate => f.write_str("trusts the certificates of the tree already"),
         }
     }
 }

@@ -242,10 +242,20 @@ fn check_within_catalogue(plan: &Plan) -> Result<(), DocumentError> {
         check_files(step)?;
         check_parts(step)?;
         check_certificate(step, &created)?;
-        if let Slot::Ca(ca) = slot {
+        if let Slot::Ca(ca) = slot
+            && !step.is_extension()
+        {
             created.insert(ca);
         }
         written.extend(step.writes.iter().map(|write| write.file));
+    }
+    let extends_cluster = plan.extended(CaSlot::Cluster).is_some();
+    let follows = |step: &&Step| step.kubeconfig == Some(KubeconfigSpec::TrustExtended);
+    if let Some(step) = steps.iter().find(follows)
+        && !extends_cluster
+    {
+        let reason = "trusts an extended certificate, and no step extends it";
+        return Err(DocumentError::Step { slot: step.slot, reason });
     }
     if let Some(twice) = deferred.iter().find(|deferred| !slots.insert(deferred.slot())) {
         return Err(DocumentError::RepeatedSlot { slot: twice.slot() });
@@ -286,7 +296,8 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
         }
     }
     let expected = match (slot, step.key) {
-        (Slot::Ca(ca), _) => vec![FileSlot::CaKey(ca), FileSlot::CaCertificate(ca)],
+        (Slot::Ca(ca), KeyPolicy::Reuse) => vec![FileSlot::CaCertificate(ca)],
+        (Slot::Ca(ca), KeyPolicy::Generate(_)) => vec![FileSlot::CaKey(ca), FileSlot::CaCertificate(ca)],
         (Slot::Leaf(leaf), KeyPolicy::Generate(_)) => {
             vec![FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf)]
         }
@@ -309,10 +320,14 @@ fn check_files(step: &Step) -> Result<(), DocumentError> {
 fn check_parts(step: &Step) -> Result<(), DocumentError> {
     let Step { slot, key, certificate, kubeconfig, writes, replaced, notes: _ } = step;
     let wrong = |reason| Err(DocumentError::Step { slot: *slot, reason });
-    let keeps_files = matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_) | Slot::KubeletClient);
+    let keeps_files =
+        matches!(slot, Slot::Leaf(_) | Slot::Kubeconfig(_) | Slot::KubeletClient) || step.is_extension();
     let refers = step.is_repair() && *slot != Slot::KubeletClient;
-    if certificate.is_none() != (refers || matches!(slot, Slot::ServiceAccount)) {
-        return wrong("must have a certificate unless it is for the service account pair or refers to one");
+    let keeps_credential = refers || step.is_trust();
+    if certificate.is_none() != (keeps_credential || matches!(slot, Slot::ServiceAccount)) {
+        return wrong(
+            "must have a certificate unless it is for the service account pair, refers to one or keeps its own",
+        );
     }
     if refers && *slot != Slot::Kubeconfig(KubeconfigSlot::Kubelet) {
         return wrong("refers to the kubelet's client certificate, which is for the kubelet alone");
@@ -320,15 +335,20 @@ fn check_parts(step: &Step) -> Result<(), DocumentError> {
     if kubeconfig.is_some() != matches!(slot, Slot::Kubeconfig(_)) {
         return wrong("must have a kubeconfig when it is for one, and only then");
     }
-    if refers {
+    if keeps_credential {
         if *key != KeyPolicy::Reuse || replaced.is_some() {
-            return wrong("refers to a certificate, so there is neither a key nor a certificate to replace");
+            return wrong(
+                "refers to a certificate or keeps its own, so there is neither a key nor a certificate to replace",
+            );
         }
-        let edits = matches!(kubeconfig, Some(KubeconfigSpec::Refer { .. }));
+        let edits = !matches!(kubeconfig, Some(KubeconfigSpec::CreateReferring { .. }));
         if edits && writes.iter().any(|write| write.expected == Expected::Absent) {
             return wrong("edits, so there must be a kubeconfig");
         }
     } else if replaced.is_none() {
+        if step.is_extension() {
+            return wrong("extends, so there must be a certificate to replace");
+        }
         // Of a service account key that is there the public half can be made.
         if *key == KeyPolicy::Reuse && *slot != Slot::ServiceAccount {
             return wrong("creates, so there is no key to reuse");
@@ -343,6 +363,11 @@ fn check_parts(step: &Step) -> Result<(), DocumentError> {
     } else {
         if !keeps_files {
             return wrong("renews what can only be created");
+        }
+        if matches!(slot, Slot::Ca(_))
+            && certificate.as_ref().is_none_or(|spec| spec.issuer != IssuerRef::Itself)
+        {
+            return wrong("extends, so it must be signed by itself");
         }
         // The key may be missing, which is a reason to renew; the certificate comes first.
         if writes.first().is_some_and(|write| write.expected == Expected::Absent) {
@@ -378,7 +403,7 @@ fn check_certificate(step: &Step, created: &BTreeSet<CaSlot>) -> Result<(), Docu
     {
         return Err(DocumentError::IssuerNotCreated { slot, issuer });
     }
-    let renews = step.replaced.is_some() || step.is_repair();
+    let renews = !step.is_creation() && !step.is_extension();
     if renews && !matches!(certificate.issuer, IssuerRef::Existing { .. }) {
         // What is new is signed by either; by an authority that is there it is a new identity, which a review has permitted.
         let reason = "must be signed by an authority that exists when it renews";

@@ -11,6 +11,7 @@ mod create;
 mod deferred;
 #[cfg(feature = "serde")]
 pub mod document;
+mod extend;
 mod initialise;
 mod intent;
 mod judge;
@@ -25,12 +26,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
-use crate::inventory::{ChainFact, Inventory, KeyFacts};
+use crate::inventory::{ChainFact, Custody, Inventory, KeyFacts};
 use crate::manifest::KubeadmConfig;
 use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{NodeFacts, ReadProblem};
 use crate::time::{Seconds, Timestamp};
+use crate::x509::SerialNumber;
 
 pub(crate) use initialise::shared_files;
 pub(crate) use intent::DEFAULT_PORT;
@@ -43,6 +45,7 @@ use renew::signer;
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::create;
 pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use extend::{AUTHORITY_WINDOW, Authorities, DEFAULT_AUTHORITY_LIFETIME, ExtendRequest, extend, trust};
 pub use initialise::{InitRequest, InitScope, Role, initialise};
 pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, IntentError, InvalidEndpoint};
 pub use judge::{Contradiction, Difference};
@@ -78,7 +81,7 @@ pub fn plan(
             return Err(PlanError::Lifetime(*lifetime));
         }
     }
-    refuse_links_out_of_the_root(inventory, request)?;
+    refuse_links_out_of_the_root(inventory, |slot| request.may_touch(slot))?;
     let serials = serial::Serials::draw(entropy)?;
     let renewal = renew::Renewal { inventory, request, now, serials: &serials };
     let mut steps: Vec<Step> = Vec::new();
@@ -161,6 +164,19 @@ impl PlanRequest {
     /// Returns whether the kubelet's own credential is to be looked after: by choice, or because it is named.
     fn repairs_kubelet(&self) -> bool {
         self.kubelet == KubeletChoice::Repair || self.names(Slot::KubeletClient)
+    }
+
+    /// Returns whether a plan for this request could read or write the files of `slot`.
+    fn may_touch(&self, slot: Slot) -> bool {
+        match &self.selection {
+            _ if matches!(slot, Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet))
+                && self.repairs_kubelet() =>
+            {
+                true
+            }
+            Selection::Due | Selection::All => slot.renewed_by_kubeadm(),
+            Selection::Named(slots) => slots.contains(&slot),
+        }
     }
 
     fn names(&self, slot: Slot) -> bool {
@@ -248,6 +264,29 @@ impl Plan {
     #[must_use]
     pub fn shortfalls(&self, inventory: &Inventory) -> BTreeSet<Slot> {
         let holds = |step: &Step| {
+            let kubeconfig = || inventory.credential(step.slot())?.kubeconfig();
+            let trusts = |serial: &SerialNumber| {
+                let bundle = kubeconfig().and_then(|facts| facts.authority.present());
+                bundle.is_some_and(|bundle| bundle.certificates().iter().any(|one| one.serial() == serial))
+            };
+            match step.kubeconfig() {
+                Some(KubeconfigSpec::Trust) => {
+                    let cluster = inventory.authority(CaSlot::Cluster);
+                    return kubeconfig().is_some_and(|facts| !facts.needs_authority(cluster));
+                }
+                Some(KubeconfigSpec::TrustExtended) => {
+                    return self.extended(CaSlot::Cluster).is_some_and(|spec| trusts(&spec.serial));
+                }
+                _ => {}
+            }
+            if let Slot::Ca(ca) = step.slot()
+                && let Some(spec) = step.certificate()
+                && step.is_extension()
+            {
+                let authority = inventory.authority(ca);
+                return authority.custody() == Custody::Held
+                    && authority.signer().is_some_and(|signer| *signer.serial() == spec.serial);
+            }
             if step.is_repair() && step.certificate().is_none() {
                 return kubelet::refers_to_client(inventory)
                     && inventory.credential(step.slot()).is_some_and(kubelet::is_intact);
@@ -266,6 +305,12 @@ impl Plan {
                 && matches!(credential.chain(), Some(ChainFact::Signed(_)))
         };
         self.steps.iter().filter(|step| !holds(step)).map(Step::slot).collect()
+    }
+
+    /// Returns the certificate that `ca` gets with the key that it has, if it gets one.
+    pub(crate) fn extended(&self, ca: CaSlot) -> Option<&CertificateSpec> {
+        let step = self.steps.iter().find(|step| step.slot == Slot::Ca(ca) && step.is_extension())?;
+        step.certificate.as_ref()
     }
 
     /// Returns whether something that was asked for is not planned.
@@ -319,6 +364,16 @@ pub enum PlanError {
         /// Where it points.
         target: String,
     },
+    /// The certificate of an authority would end earlier than the one that is there.
+    #[error("{ca} would end {to}, before {from} as it does now")]
+    Shortens {
+        /// The authority.
+        ca: CaSlot,
+        /// When it ends now.
+        from: Timestamp,
+        /// When it would end.
+        to: Timestamp,
+    },
     /// The random source failed.
     #[error("no random bytes for serial numbers")]
     Entropy(#[source] ProviderError),
@@ -340,21 +395,19 @@ fn list(contradictions: &[Contradiction]) -> String {
 }
 
 /// A link out of the root makes the tree another one than it seems, so nothing is planned over it.
-fn refuse_links_out_of_the_root(inventory: &Inventory, request: &PlanRequest) -> Result<(), PlanError> {
-    let selected = |slot: &Slot| match &request.selection {
-        _ if matches!(slot, Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet))
-            && request.repairs_kubelet() =>
-        {
-            true
-        }
-        Selection::Due | Selection::All => slot.renewed_by_kubeadm(),
-        Selection::Named(slots) => slots.contains(slot),
-    };
-    for slot in Slot::ALL.into_iter().filter(selected) {
+fn refuse_links_out_of_the_root(
+    inventory: &Inventory,
+    is_touched: impl Fn(Slot) -> bool,
+) -> Result<(), PlanError> {
+    for slot in Slot::ALL.into_iter().filter(|slot| is_touched(*slot)) {
         let own = inventory
             .credential(slot)
             .map(|found| [found.certificate().unreadable(), found.key().unreadable()]);
-        let issuer = slot.issuer().map(|ca| inventory.authority(ca));
+        let issuer = match slot {
+            Slot::Ca(ca) => Some(ca),
+            slot => slot.issuer(),
+        };
+        let issuer = issuer.map(|ca| inventory.authority(ca));
         let issuer = issuer.map(|found| [found.certificate().unreadable(), found.key().unreadable()]);
         for problem in own.into_iter().chain(issuer).flatten().flatten() {
             if let ReadProblem::LeavesRoot { link, target } = problem {

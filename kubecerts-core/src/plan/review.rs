@@ -12,6 +12,7 @@
 mod bounds;
 mod deviation;
 mod error;
+mod extension;
 mod kubelet;
 
 use std::collections::BTreeSet;
@@ -56,12 +57,21 @@ impl Plan {
             let Some(certificate) = &step.certificate else {
                 if step.is_repair() {
                     review.reference(step)?;
+                } else if step.is_trust() {
+                    review.trust(step)?;
                 }
                 continue;
             };
             let issued_by = slot.issuer().map_or(slot, Slot::Ca);
             if !serials.insert((issued_by, &certificate.serial)) {
                 return Err(ReviewError::RepeatedSerial { slot, serial: certificate.serial.clone() });
+            }
+            if let Slot::Ca(ca) = slot
+                && step.is_extension()
+            {
+                let change = review.extension(ca, step, certificate)?;
+                deviations.extend(change.map(|change| Deviation { slot, change }));
+                continue;
             }
             let issuer = review.issuer(slot, certificate)?;
             review.check_dates(slot, certificate.validity, &issuer)?;
@@ -90,7 +100,7 @@ impl Plan {
 
     /// Nobody may be led to leave a component with the old certificates. What is new runs nowhere yet.
     fn check_restarts(&self, inventory: &Inventory) -> Result<(), ReviewError> {
-        let renewed = self.steps.iter().filter(|step| step.replaced.is_some() || step.is_repair());
+        let renewed = self.steps.iter().filter(|step| !step.is_creation());
         let files = renewed.flat_map(Step::writes).map(Write::file).collect();
         let expected = restarts(inventory.node(), &files);
         if self.restarts == expected {

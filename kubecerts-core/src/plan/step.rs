@@ -39,8 +39,8 @@ impl Step {
         self.key
     }
 
-    /// Returns the certificate to be issued; `None` for the service account pair, and for a kubeconfig that will refer to a
-    /// file with one.
+    /// Returns the certificate to be issued; `None` for the service account pair, for a kubeconfig that will refer to a file
+    /// with one, and for one that keeps its own.
     #[must_use]
     pub const fn certificate(&self) -> Option<&CertificateSpec> {
         self.certificate.as_ref()
@@ -73,6 +73,24 @@ impl Step {
                 self.kubeconfig,
                 Some(KubeconfigSpec::Refer { .. } | KubeconfigSpec::CreateReferring { .. })
             )
+    }
+
+    /// Returns whether the step changes nothing but whom a kubeconfig trusts.
+    #[must_use]
+    pub const fn is_trust(&self) -> bool {
+        matches!(self.kubeconfig, Some(KubeconfigSpec::Trust | KubeconfigSpec::TrustExtended))
+    }
+
+    /// Returns whether the step gives the certificate of an authority another end: same key, same names.
+    #[must_use]
+    pub const fn is_extension(&self) -> bool {
+        matches!((self.slot, self.key), (Slot::Ca(_), KeyPolicy::Reuse))
+    }
+
+    /// Returns whether the step makes something where nothing was, so that nothing can run with what it replaces.
+    #[must_use]
+    pub const fn is_creation(&self) -> bool {
+        self.replaced.is_none() && !self.is_repair() && !self.is_trust()
     }
 
     /// Returns what is worth knowing about the step.
@@ -167,6 +185,11 @@ pub enum KubeconfigSpec {
         /// Whether the authority's certificates are replaced too, because they are not those of the tree.
         replace_authority: bool,
     },
+    /// The authority's certificates of the current context become those of the tree, every other byte stays.
+    Trust,
+    /// The certificate that this plan extends takes the place of the old one among the authority's certificates of the current
+    /// context, every other byte stays.
+    TrustExtended,
     /// A new file as kubeadm writes it, which refers to the kubelet's client certificate.
     CreateReferring {
         /// The name of the cluster.
@@ -318,6 +341,15 @@ pub enum Note {
     ModeTightened(u32),
     /// The old certificate was somebody else's, who is named as its subject was.
     SubjectChanged(String),
+    /// The old certificate was signed with another algorithm; the new one is signed as its issuer's key signs today.
+    SignatureChanged {
+        /// The name of the old algorithm.
+        from: String,
+        /// The new one.
+        to: SignatureAlgorithm,
+    },
+    /// The new certificate ends before the old one, as was asked for.
+    Shortened,
 }
 
 impl fmt::Display for Note {
@@ -336,6 +368,10 @@ impl fmt::Display for Note {
             Self::ExtensionsDropped(names) => write!(f, "the extensions {} are dropped", names.join(", ")),
             Self::ModeTightened(mode) => write!(f, "mode becomes {mode:04o}"),
             Self::SubjectChanged(from) => write!(f, "was the certificate of {from}"),
+            Self::SignatureChanged { from, to } => {
+                write!(f, "was signed with {from}, will be with {}", to.name())
+            }
+            Self::Shortened => f.write_str("ends before the certificate that it replaces"),
         }
     }
 }

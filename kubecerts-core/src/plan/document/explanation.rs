@@ -8,6 +8,7 @@ use super::value::{self, Invalid};
 use crate::path::TreePath;
 use crate::plan;
 use crate::time::Seconds;
+use crate::x509::SignatureAlgorithm;
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, tag = "code", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -21,6 +22,8 @@ pub(super) enum Note {
     ExtensionsDropped { names: Vec<String>, text: String },
     ModeTightened { mode: String, text: String },
     SubjectChanged { from: String, text: String },
+    SignatureChanged { from: String, to: String, text: String },
+    Shortened { text: String },
 }
 
 impl Note {
@@ -40,6 +43,10 @@ impl Note {
             plan::Note::ExtensionsDropped(names) => Self::ExtensionsDropped { names: names.clone(), text },
             plan::Note::ModeTightened(mode) => Self::ModeTightened { mode: value::mode_text(*mode), text },
             plan::Note::SubjectChanged(from) => Self::SubjectChanged { from: from.clone(), text },
+            plan::Note::SignatureChanged { from, to } => {
+                Self::SignatureChanged { from: from.clone(), to: to.name().to_owned(), text }
+            }
+            plan::Note::Shortened => Self::Shortened { text },
         }
     }
 
@@ -62,6 +69,11 @@ impl Note {
                 plan::Note::ModeTightened(value::mode("notes.mode", &mode)?)
             }
             Self::SubjectChanged { from, text: _ } => plan::Note::SubjectChanged(from),
+            Self::SignatureChanged { from, to, text: _ } => {
+                let to = value::named("notes.to", &to, SignatureAlgorithm::ALL, SignatureAlgorithm::name)?;
+                plan::Note::SignatureChanged { from, to }
+            }
+            Self::Shortened { text: _ } => plan::Note::Shortened,
         })
     }
 }
@@ -149,6 +161,14 @@ pub(super) enum Reason {
     ServerUnknown {},
     Kept {},
     NotOfThisNode {},
+    SignedByAnother {
+        issuer: String,
+    },
+    #[serde(rename = "embeds-no-ca")]
+    EmbedsNoAuthority {
+        path: String,
+    },
+    UpToDate {},
 }
 
 impl Reason {
@@ -178,6 +198,9 @@ impl Reason {
             plan::Reason::ServerUnknown => Self::ServerUnknown {},
             plan::Reason::Kept => Self::Kept {},
             plan::Reason::NotOfThisNode => Self::NotOfThisNode {},
+            plan::Reason::SignedByAnother(issuer) => Self::SignedByAnother { issuer: issuer.clone() },
+            plan::Reason::EmbedsNoAuthority(path) => Self::EmbedsNoAuthority { path: text(path) },
+            plan::Reason::UpToDate => Self::UpToDate {},
         }
     }
 
@@ -207,6 +230,9 @@ impl Reason {
             Self::ServerUnknown {} => plan::Reason::ServerUnknown,
             Self::Kept {} => plan::Reason::Kept,
             Self::NotOfThisNode {} => plan::Reason::NotOfThisNode,
+            Self::SignedByAnother { issuer } => plan::Reason::SignedByAnother(issuer),
+            Self::EmbedsNoAuthority { path: text } => plan::Reason::EmbedsNoAuthority(path(&text)?),
+            Self::UpToDate {} => plan::Reason::UpToDate,
         })
     }
 }

@@ -111,7 +111,8 @@ impl Step {
             notes: notes.into_iter().map(Note::parse).collect::<Result<_, _>>()?,
         };
         if action != Action::of(&step) {
-            let reason = "is renew when a certificate is replaced, repair when a kubelet's credential is mended, else create";
+            let reason = "is extend for an authority with its key, trust for a kubeconfig that gets certificates of authorities only, \
+                          renew when a certificate is replaced, repair when a kubelet's credential is mended, else create";
             return Err(Invalid::new("action", reason));
         }
         Ok(step)
@@ -125,11 +126,17 @@ enum Action {
     Renew,
     Create,
     Repair,
+    Extend,
+    Trust,
 }
 
 impl Action {
     const fn of(step: &plan::Step) -> Self {
-        if step.replaced.is_some() {
+        if step.is_extension() {
+            Self::Extend
+        } else if step.is_trust() {
+            Self::Trust
+        } else if step.replaced.is_some() {
             Self::Renew
         } else if step.is_repair() {
             Self::Repair
@@ -324,6 +331,8 @@ enum Kubeconfig {
         server: String,
         user: String,
     },
+    Trust,
+    TrustExtended,
 }
 
 impl Kubeconfig {
@@ -337,6 +346,8 @@ impl Kubeconfig {
             plan::KubeconfigSpec::CreateReferring { cluster, server, user } => {
                 Self::CreateReferring { cluster, server, user }
             }
+            plan::KubeconfigSpec::Trust => Self::Trust,
+            plan::KubeconfigSpec::TrustExtended => Self::TrustExtended,
         }
     }
 
@@ -350,6 +361,8 @@ impl Kubeconfig {
             Self::CreateReferring { cluster, server, user } => {
                 plan::KubeconfigSpec::CreateReferring { cluster, server, user }
             }
+            Self::Trust => plan::KubeconfigSpec::Trust,
+            Self::TrustExtended => plan::KubeconfigSpec::TrustExtended,
         }
     }
 }

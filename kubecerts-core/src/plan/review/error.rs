@@ -191,6 +191,14 @@ pub enum ReviewError {
         /// What is not.
         field: &'static str,
     },
+    /// An authority with another end would not be the one that it was.
+    #[error("{slot} would not stay who it is: its {field} would be another one")]
+    Identity {
+        /// The slot.
+        slot: Slot,
+        /// What would be another one.
+        field: &'static str,
+    },
     /// A dated file would not have the date of its certificate.
     #[error("{slot} would be named {found}, and its certificate is made for {expected}")]
     DatedName {

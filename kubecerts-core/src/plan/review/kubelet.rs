@@ -139,9 +139,13 @@ impl Review<'_> {
                     None => Ok(()),
                 }
             }
-            Some(KubeconfigSpec::Edit { .. } | KubeconfigSpec::Create { .. }) | None => {
-                Err(ReviewError::OtherProfile { slot, field: "kubeconfig" })
-            }
+            Some(
+                KubeconfigSpec::Edit { .. }
+                | KubeconfigSpec::Create { .. }
+                | KubeconfigSpec::Trust
+                | KubeconfigSpec::TrustExtended,
+            )
+            | None => Err(ReviewError::OtherProfile { slot, field: "kubeconfig" }),
         }
     }
 }
