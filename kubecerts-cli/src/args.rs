@@ -301,7 +301,7 @@ pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
 }
 
 /// Parses a path of the node; a relative one is relative to its root.
-fn tree_path(text: &str) -> Result<TreePath, String> {
+pub(crate) fn tree_path(text: &str) -> Result<TreePath, String> {
     let absolute = std::path::absolute(text).map_err(|error| error.to_string())?;
     let text = absolute.to_str().ok_or("the path is not UTF-8")?;
     TreePath::parse("/").and_then(|root| root.join(text)).map_err(|error| error.to_string())

@@ -1,6 +1,7 @@
 //! `kubecerts kubeconfig`
 
 mod break_glass;
+mod set_ca;
 mod user;
 
 use clap::Subcommand;
@@ -22,6 +23,7 @@ impl Args {
     pub(crate) const fn node(&self) -> &NodeArgs {
         match &self.command {
             KubeconfigCommand::BreakGlass(args) => &args.tree.node,
+            KubeconfigCommand::SetCa(args) => &args.node,
             KubeconfigCommand::User(args) => &args.tree.node,
         }
     }
@@ -30,12 +32,14 @@ impl Args {
 #[derive(Debug, Subcommand)]
 enum KubeconfigCommand {
     BreakGlass(break_glass::Args),
+    SetCa(set_ca::Args),
     User(user::Args),
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     match &args.command {
         KubeconfigCommand::BreakGlass(args) => break_glass::run(args, output),
+        KubeconfigCommand::SetCa(args) => set_ca::run(args, output),
         KubeconfigCommand::User(args) => user::run(args, output),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kubecerts_core::catalog::{FileSlot, Reload};
+use kubecerts_core::catalog::{CaSlot, FileSlot, Reload};
 use kubecerts_core::digest::Digest;
 use kubecerts_core::inspection::{Inspection, KubeconfigInspection, inspect};
 use kubecerts_core::inventory::{Inventory, KeyFacts};
@@ -23,19 +23,33 @@ pub(crate) fn heading(text: &str) -> String {
     format!("\n{STRONG}{text}{STRONG:#}\n\n")
 }
 
-/// Returns what a plan does, what it does not, and what to restart.
+/// What a plan is about, as `renew` and `renewed`.
+#[derive(Clone, Copy)]
+pub(crate) struct Verb(&'static str, &'static str);
+
+pub(crate) const RENEW: Verb = Verb("renew", "renewed");
+#[expect(dead_code, reason = "for authorities")]
+pub(crate) const EXTEND: Verb = Verb("extend", "extended");
+pub(crate) const CHANGE: Verb = Verb("change", "changed");
+
+/// Returns what a renewal does, what it does not, and what to restart.
 pub(crate) fn plan(plan: &Plan, inventory: &Inventory) -> String {
+    plan_to(RENEW, plan, inventory)
+}
+
+/// Returns what a plan does, what it does not, and what to restart.
+pub(crate) fn plan_to(Verb(verb, done): Verb, plan: &Plan, inventory: &Inventory) -> String {
     let mut text = Text::default();
     if plan.is_empty() {
-        text.line(format!("Nothing to renew at {}.", plan.now()));
+        text.line(format!("Nothing to {verb} at {}.", plan.now()));
     } else {
-        text.line(format!("To renew at {}:", plan.now()));
+        text.line(format!("To {verb} at {}:", plan.now()));
     }
     for step in plan.steps() {
         text.step(step, inventory);
     }
     if !plan.deferred().is_empty() {
-        text.line("Not renewed:".to_owned());
+        text.line(format!("Not {done}:"));
     }
     for deferred in plan.deferred() {
         text.line(format!("  {:<26} {}", deferred.slot().name(), deferred.reason()));
@@ -56,6 +70,24 @@ pub(crate) fn renewed(plan: &Plan, report: &Report) -> String {
         counted(plan.steps().len(), "certificate"),
         counted(report.written.len(), "file")
     ));
+    if let Some(id) = &report.backup {
+        text.line(format!("What was replaced is in backup {id}."));
+    }
+    text.restarts(plan.restarts());
+    text.0
+}
+
+/// Returns what was done for authorities and those who trust them, and what to restart.
+pub(crate) fn changed(plan: &Plan, report: &Report) -> String {
+    let mut text = Text::default();
+    for step in plan.steps() {
+        let name = step.slot().name();
+        match step.certificate() {
+            Some(spec) => text.line(format!("extended {name:<26} until {}", spec.validity.not_after())),
+            None => text.line(format!("changed  {name:<26} trusts ca.crt")),
+        }
+    }
+    text.line(format!("{} written, and read again", counted(report.written.len(), "file")));
     if let Some(id) = &report.backup {
         text.line(format!("What was replaced is in backup {id}."));
     }
@@ -220,14 +252,19 @@ impl Text {
         }
     }
 
-    /// A kubeconfig that will refer to a certificate elsewhere.
+    /// A kubeconfig that will refer to a certificate elsewhere, or trust another authority.
     fn reference(&mut self, step: &Step, inventory: &Inventory) {
-        if !step.is_repair() {
-            return;
-        }
         let layout = inventory.node().layout();
+        let what = if step.is_trust() {
+            let ca = layout.path(FileSlot::CaCertificate(CaSlot::Cluster));
+            format!("will trust {ca}; its own certificate and key stay")
+        } else if step.is_repair() {
+            format!("will refer to {}", layout.path(FileSlot::KubeletClient))
+        } else {
+            return;
+        };
         self.line(format!("  {}", step.slot().name()));
-        self.line(format!("    will refer to {}", layout.path(FileSlot::KubeletClient)));
+        self.line(format!("    {what}"));
         for write in step.writes() {
             self.line(format!("    writes {}", layout.path(write.file())));
         }
