@@ -107,7 +107,8 @@ pub fn node_request<P: KeySource + Signer + ?Sized>(
 ) -> Result<NodeRequest, NodeError> {
     let key = new_key(SLOT, KUBELET_KEY, provider).map_err(ClientError::from)?;
     let public_key = key.public_key();
-    let message = request_to_be_signed(&kubelet_subject(name), &public_key).map_err(ClientError::Encoding)?;
+    let message =
+        request_to_be_signed(&kubelet_subject(name), &public_key, None).map_err(ClientError::Encoding)?;
     let algorithm = key.signature_algorithm();
     // A request is signed by the key that it is for.
     let own = IssuerKey { ca: CaSlot::Cluster, public_key: &public_key, private_key: Some(&key) };

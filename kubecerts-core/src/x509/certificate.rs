@@ -75,6 +75,10 @@ impl Certificate {
         let outer = Signed::from_der(der).map_err(|error| Damage::der("certificate", error))?;
         let tbs = outer.content.to_der().map_err(|error| Damage::der("certificate", error))?;
         let inner = TbsCertificate::from_der(&tbs).map_err(|error| Damage::der("certificate", error))?;
+        // The outer algorithm is not signed, so it says nothing but what the inner one says (RFC 5280 §4.1.1.2).
+        if outer.algorithm != inner.signature {
+            return Err(Damage::der("certificate", "its two signature algorithms differ"));
+        }
         let raw_der = |any: AnyRef<'_>| any.to_der().map_err(|error| Damage::der("certificate", error));
         let raw_extensions = inner.extensions.unwrap_or_default();
         Ok(Self {
@@ -260,7 +264,7 @@ impl KnownExtensions {
     }
 }
 
-fn parse_basic_constraints(der: &[u8]) -> Result<BasicConstraints, Damage> {
+pub(super) fn parse_basic_constraints(der: &[u8]) -> Result<BasicConstraints, Damage> {
     let raw = Constraints::from_der(der).map_err(|error| Damage::der("basicConstraints", error))?;
     // A longer path than any chain can have is as good as none.
     let path_length = raw.path_length.and_then(|length| match length.as_bytes() {

@@ -8,6 +8,7 @@
 
 mod algorithm;
 mod certificate;
+mod container;
 mod extension;
 mod key;
 mod name;
@@ -24,6 +25,7 @@ mod verify;
 
 pub use algorithm::{KeyAlgorithm, KeyType, SignatureAlgorithm, UnknownAlgorithm};
 pub use certificate::{BasicConstraints, Certificate};
+pub use container::delivered_certificates;
 pub use extension::Extension;
 pub use key::{KeyEncoding, PrivateKey, PublicKey};
 pub use name::{DistinguishedName, NameAttribute};
@@ -32,7 +34,7 @@ pub use pem::{
     replace_certificate,
 };
 pub use reissue::reissue_to_be_signed;
-pub use request::{CertificateRequest, request_to_be_signed};
+pub use request::{CertificateRequest, RequestedExtensions, request_to_be_signed};
 pub use san::{AlternativeName, AlternativeNames, InvalidHost};
 pub use serial::SerialNumber;
 pub use tbs::{ToBeSigned, assemble};

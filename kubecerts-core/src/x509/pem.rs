@@ -144,7 +144,7 @@ fn encode_public(label: &'static str, der: &[u8]) -> String {
     pem::encode_config(&Pem::new(label, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
-fn is_certificate(label: &str) -> bool {
+pub(super) fn is_certificate(label: &str) -> bool {
     // OpenSSL still reads the two old labels.
     matches!(label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
 }

@@ -1,25 +1,34 @@
-//! Certificate signing requests ([RFC 2986]), as far as inspection and kubelets need them.
+//! Certificate signing requests ([RFC 2986]): what they ask for, and how they are made.
 //!
 //! [RFC 2986]: https://www.rfc-editor.org/rfc/rfc2986
 
-use const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME;
+use const_oid::db::rfc5280::{
+    ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE, ID_CE_SUBJECT_ALT_NAME,
+};
 use const_oid::db::rfc5912::ID_EXTENSION_REQ;
-use der::asn1::{AnyRef, SetOfVec};
+use der::asn1::{Any, AnyRef, SetOfVec};
 use der::{Decode, Encode, Sequence};
 use x509_cert::attr::Attribute;
 
 use super::algorithm::oid_name;
 use super::extension::RawExtension;
-use super::raw::Signed;
+use super::raw::{Constraints, Signed};
 use super::verify::verify_oid;
-use super::{AlternativeNames, Damage, DistinguishedName, Extension, PublicKey, SignatureVerdict, pem};
+use super::{
+    AlternativeNames, BasicConstraints, Damage, DistinguishedName, ExtendedKeyUsages, Extension, KeyUsages,
+    PublicKey, SignatureVerdict, certificate, pem,
+};
 
 /// A request for a certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateRequest {
+    version: u8,
     subject: DistinguishedName,
     public_key: PublicKey,
     alternative_names: AlternativeNames,
+    key_usages: Option<KeyUsages>,
+    extended_key_usages: ExtendedKeyUsages,
+    basic_constraints: Option<BasicConstraints>,
     extensions: Vec<Extension>,
     signature_algorithm: String,
     verdict: SignatureVerdict,
@@ -53,8 +62,20 @@ impl CertificateRequest {
         let info = RawInfo::from_der(&info_der).map_err(malformed)?;
         let raw_extensions = requested_extensions(&info).map_err(malformed)?;
         let mut alternative_names = AlternativeNames::default();
-        for extension in raw_extensions.iter().filter(|extension| extension.id == ID_CE_SUBJECT_ALT_NAME) {
-            alternative_names = AlternativeNames::parse_der(extension.value.as_bytes())?;
+        let mut key_usages = None;
+        let mut extended_key_usages = ExtendedKeyUsages::default();
+        let mut basic_constraints = None;
+        for extension in &raw_extensions {
+            let value = extension.value.as_bytes();
+            match extension.id {
+                ID_CE_SUBJECT_ALT_NAME => alternative_names = AlternativeNames::parse_der(value)?,
+                ID_CE_KEY_USAGE => key_usages = Some(KeyUsages::parse_der(value)?),
+                ID_CE_EXT_KEY_USAGE => extended_key_usages = ExtendedKeyUsages::parse_der(value)?,
+                ID_CE_BASIC_CONSTRAINTS => {
+                    basic_constraints = Some(certificate::parse_basic_constraints(value)?);
+                }
+                _ => {}
+            }
         }
         let public_key = PublicKey::parse_der(&info.public_key.to_der().map_err(malformed)?)?;
         let signature = outer.signature.as_bytes().unwrap_or_default();
@@ -62,10 +83,20 @@ impl CertificateRequest {
             subject: DistinguishedName::parse_der(&info.subject.to_der().map_err(malformed)?)?,
             verdict: verify_oid(&public_key, outer.algorithm.oid, &info_der, signature),
             signature_algorithm: oid_name(outer.algorithm.oid),
+            version: info.version.saturating_add(1),
             public_key,
             alternative_names,
+            key_usages,
+            extended_key_usages,
+            basic_constraints,
             extensions: raw_extensions.iter().map(Extension::from).collect(),
         })
+    }
+
+    /// Returns the version, which is 1 for every request there is.
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.version
     }
 
     /// Returns the name that is asked for.
@@ -84,6 +115,24 @@ impl CertificateRequest {
     #[must_use]
     pub const fn alternative_names(&self) -> &AlternativeNames {
         &self.alternative_names
+    }
+
+    /// Returns the key usages that are asked for, or `None` when the request says nothing of them.
+    #[must_use]
+    pub const fn key_usages(&self) -> Option<KeyUsages> {
+        self.key_usages
+    }
+
+    /// Returns the extended key usages that are asked for; none when the request says nothing of them.
+    #[must_use]
+    pub const fn extended_key_usages(&self) -> &ExtendedKeyUsages {
+        &self.extended_key_usages
+    }
+
+    /// Returns the basic constraints that are asked for, or `None` when the request says nothing of them.
+    #[must_use]
+    pub const fn basic_constraints(&self) -> Option<BasicConstraints> {
+        self.basic_constraints
     }
 
     /// Returns every extension that is asked for.
@@ -105,19 +154,62 @@ impl CertificateRequest {
     }
 }
 
-/// Returns the bytes that a request for `subject` with the key `public_key` consists of before its signature; it asks for no
-/// extension. With [`assemble`](super::assemble) they become the request.
+/// The extensions that a request asks for.
+///
+/// kubeadm asks for alternative names only. The others are asked for too, because an authority that copies what it is asked for
+/// would otherwise issue certificates that are good for nothing.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the fields are the extensions of kubeadm's leaves")]
+pub struct RequestedExtensions<'a> {
+    /// The key usages, asked for as critical.
+    pub key_usages: KeyUsages,
+    /// The extended key usages; the extension is left out when there are none.
+    pub extended_key_usages: &'a ExtendedKeyUsages,
+    /// The alternative names; the extension is left out when there are none.
+    pub alternative_names: &'a AlternativeNames,
+}
+
+impl RequestedExtensions<'_> {
+    /// Returns the attribute in which a request asks for extensions, those of a leaf in the order of a certificate's.
+    fn attribute(&self, subject: &DistinguishedName) -> der::Result<Attribute> {
+        let Self { key_usages, extended_key_usages, alternative_names } = *self;
+        let mut extensions = vec![RawExtension::new(ID_CE_KEY_USAGE, true, key_usages.to_der()?)?];
+        if !extended_key_usages.is_empty() {
+            extensions.push(RawExtension::new(ID_CE_EXT_KEY_USAGE, false, extended_key_usages.to_der()?)?);
+        }
+        let constraints = Constraints { is_ca: false, path_length: None }.to_der()?;
+        extensions.push(RawExtension::new(ID_CE_BASIC_CONSTRAINTS, true, constraints)?);
+        if !alternative_names.is_empty() {
+            let critical = subject.is_empty();
+            extensions.push(RawExtension::new(
+                ID_CE_SUBJECT_ALT_NAME,
+                critical,
+                alternative_names.to_der()?,
+            )?);
+        }
+        let value = Any::from_der(&extensions.to_der()?)?;
+        Ok(Attribute { oid: ID_EXTENSION_REQ, values: SetOfVec::try_from(vec![value])? })
+    }
+}
+
+/// Returns the bytes that a request for `subject` with the key `public_key` consists of before its signature; without
+/// `extensions` it asks for none. With [`assemble`](super::assemble) they become the request.
 ///
 /// # Errors
 /// [`Damage::Der`] when a field cannot be encoded.
-pub fn request_to_be_signed(subject: &DistinguishedName, public_key: &PublicKey) -> Result<Vec<u8>, Damage> {
+pub fn request_to_be_signed(
+    subject: &DistinguishedName,
+    public_key: &PublicKey,
+    extensions: Option<&RequestedExtensions<'_>>,
+) -> Result<Vec<u8>, Damage> {
     let encode = || {
+        let attributes = extensions.map(|extensions| extensions.attribute(subject)).transpose()?;
         RawInfo {
             version: 0,
             subject: AnyRef::from_der(subject.as_der())?,
             public_key: AnyRef::from_der(public_key.as_der())?,
             // The set may be empty but not absent (RFC 2986 §4.1).
-            attributes: Some(SetOfVec::new()),
+            attributes: Some(SetOfVec::try_from(Vec::from_iter(attributes))?),
         }
         .to_der()
     };
