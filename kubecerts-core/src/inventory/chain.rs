@@ -26,13 +26,22 @@ impl ChainFact {
         let Some(roots) = authority.certificate().present() else { return Self::NoAuthority(ca) };
         let (first, rest) =
             bundle.certificates().split_first().expect("a bundle has at least one certificate");
-        let intermediates: Vec<&Certificate> = rest
-            .iter()
-            .filter(|candidate| candidate.is_authority())
-            .filter(|candidate| {
-                roots.certificates().iter().any(|root| signed_by(candidate, root) == Step::Signed)
-            })
-            .collect();
+        let mut intermediates: Vec<&Certificate> = Vec::new();
+        let mut candidates: Vec<&Certificate> =
+            rest.iter().filter(|candidate| candidate.is_authority()).collect();
+        // A chain may have several links, in any order.
+        for _ in 0..LONGEST_CHAIN {
+            let is_known = |candidate: &&Certificate| {
+                let mut issuers = roots.certificates().iter().chain(intermediates.iter().copied());
+                issuers.any(|issuer| signed_by(candidate, issuer) == Step::Signed)
+            };
+            let (known, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_known);
+            candidates = others;
+            if known.is_empty() {
+                break;
+            }
+            intermediates.extend(known);
+        }
         let steps = roots.certificates().iter().chain(intermediates).map(|issuer| signed_by(first, issuer));
         // The best answer of all candidates counts: a bundle may hold two authorities of the same name.
         match steps.max() {
@@ -43,6 +52,9 @@ impl ChainFact {
         }
     }
 }
+
+/// More intermediates than this lie between no leaf and its root.
+const LONGEST_CHAIN: usize = 8;
 
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
 enum Step {
