@@ -7,7 +7,7 @@ use super::IssueError;
 use crate::catalog::FileKind;
 use crate::kubeconfig::{self, Edit, EditError, Kubeconfig, Source};
 use crate::path::TreePath;
-use crate::plan::{KubeconfigSpec, Write};
+use crate::plan::KubeconfigSpec;
 use crate::secret::SecretBytes;
 use crate::x509::{Certificate, PrivateKey, encode_certificate, encode_public_key};
 
@@ -15,14 +15,16 @@ use crate::x509::{Certificate, PrivateKey, encode_certificate, encode_public_key
 pub(super) struct Material<'a> {
     pub(super) key: &'a PrivateKey,
     pub(super) certificate: Option<&'a [u8]>,
+    /// The certificates between that one and its authority, in DER.
+    pub(super) intermediates: &'a [Vec<u8>],
     /// The certificates in the authority's file, in DER.
     pub(super) authority: &'a [Vec<u8>],
 }
 
 impl Material<'_> {
     /// Returns the content of a file that is written whole.
-    pub(super) fn whole_file(&self, write: &Write) -> SecretBytes {
-        match write.file().kind() {
+    pub(super) fn whole_file(&self, kind: FileKind) -> SecretBytes {
+        match kind {
             FileKind::PrivateKey => self.key.secret_pem(),
             FileKind::PublicKey => {
                 SecretBytes::new(encode_public_key(self.key.public_key().as_der()).into_bytes())
@@ -71,7 +73,8 @@ impl Material<'_> {
     }
 
     fn certificate_pem(&self) -> String {
-        self.certificate.map(encode_certificate).unwrap_or_default()
+        let certificate = self.certificate.map(encode_certificate).unwrap_or_default();
+        certificate + &encode_all(self.intermediates)
     }
 
     fn authority_pem(&self) -> String {

@@ -16,6 +16,8 @@
 //!
 //! [`issue_with_shared`] makes the whole tree of another control-plane node.
 //!
+//! Where the authority's key is kept elsewhere, [`external`] makes requests and takes in the answers, and [`sign`] makes these.
+//!
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
 mod bootstrap;
@@ -23,6 +25,7 @@ mod change;
 mod client;
 mod contents;
 mod copies;
+pub mod external;
 mod installation;
 mod join;
 mod node;
@@ -30,6 +33,7 @@ mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
 mod session;
+pub mod sign;
 mod user;
 
 use crate::catalog::{CaSlot, Slot};

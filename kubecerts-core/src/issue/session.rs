@@ -242,6 +242,7 @@ impl Issuance<'_, NeedsSignatures> {
             let material = Material {
                 key: keys.get(&slot).expect("every step has a key"),
                 certificate: signed.get(&slot).map(Vec::as_slice),
+                intermediates: &[],
                 authority: issuer_of.get(&slot).map_or(&[][..], |ca| &authorities[ca].certificates),
             };
             for write in step.writes() {
@@ -255,7 +256,7 @@ impl Issuance<'_, NeedsSignatures> {
                             old.and_then(|old| replace_certificate(content(snapshot, write), old, new));
                         SecretBytes::new(spliced.ok_or(IssueError::IssuerChanged(ca))?)
                     }
-                    (None, _) => material.whole_file(write),
+                    (None, _) => material.whole_file(write.file().kind()),
                 };
                 changes.push(change(plan, snapshot, write, contents));
             }
