@@ -26,9 +26,9 @@ fn make(user: &User, snapshot: &Snapshot) -> Result<(String, Certificate), UserE
     Ok((text, made.certificate))
 }
 
-/// Returns `kubeconfig` without the values of what is embedded in it, and without `preferences`, which old versions write.
+/// Returns `kubeconfig` without the values of what is embedded in it.
 fn structure(kubeconfig: &str) -> String {
-    let lines = kubeconfig.lines().filter(|line| !line.is_empty() && *line != "preferences: {}");
+    let lines = kubeconfig.lines().filter(|line| !line.is_empty());
     lines.map(|line| line.split_once("-data: ").map_or(line, |(name, _)| name).to_owned() + "\n").collect()
 }
 

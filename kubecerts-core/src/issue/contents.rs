@@ -166,14 +166,14 @@ pub(super) fn frame(authority: &str, cluster: &str, server: &str, user: &str, cr
 
 /// What a new kubeconfig calls things.
 #[derive(Clone, Copy)]
-struct Naming<'a> {
-    cluster: &'a str,
-    server: &'a str,
-    user: &'a str,
+pub(super) struct Naming<'a> {
+    pub(super) cluster: &'a str,
+    pub(super) server: &'a str,
+    pub(super) user: &'a str,
 }
 
 /// Returns a kubeconfig, with the empty `preferences` of older versions or without.
-fn whole(authority: &str, naming: Naming<'_>, preferences: bool, credentials: &str) -> String {
+pub(super) fn whole(authority: &str, naming: Naming<'_>, preferences: bool, credentials: &str) -> String {
     let Naming { cluster, server, user } = naming;
     let context = format!("{user}@{cluster}");
     let [cluster, server, user, context] = [cluster, server, user, &context].map(kubeconfig::scalar);

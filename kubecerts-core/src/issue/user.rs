@@ -6,10 +6,10 @@ use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use super::client::{Client, ClientError, Term, new_key};
-use super::contents::{certificate_and_key_data, encode_all, frame};
+use super::contents::{Naming, certificate_and_key_data, encode_all, whole};
 use super::session::Issuer;
 use super::{IssueError, KeySource, Signer};
-use crate::catalog::{CaSlot, KubeconfigSlot, Slot};
+use crate::catalog::{CaSlot, KubeconfigSlot, KubernetesVersion, Slot};
 use crate::inventory::Inventory;
 use crate::manifest::KubeadmConfig;
 use crate::plan::{ControlPlaneEndpoint, DEFAULT_PORT};
@@ -32,6 +32,8 @@ pub struct User {
     pub server: String,
     /// The algorithm of the key.
     pub algorithm: KeyAlgorithm,
+    /// The version whose form the kubeconfig has; that of the newest known when `None`.
+    pub version: Option<KubernetesVersion>,
     /// A line about the user at the top of the kubeconfig.
     pub comment: Option<String>,
 }
@@ -82,6 +84,7 @@ impl User {
             cluster: cluster.to_owned(),
             server: server.to_owned(),
             algorithm: KeyAlgorithm::Rsa2048,
+            version: None,
             comment: None,
         }
     }
@@ -169,7 +172,7 @@ pub enum UserError {
 }
 
 fn check(user: &User) -> Result<(), UserError> {
-    let User { name, groups, cluster, server, algorithm: _, comment } = user;
+    let User { name, groups, cluster, server, algorithm: _, version: _, comment } = user;
     let groups = groups.iter().map(|group| ("the organisation", group));
     let comment = comment.iter().map(|comment| ("the comment", comment));
     for (what, value) in [("the name", name), ("the name of the cluster", cluster), ("the server", server)]
@@ -190,7 +193,9 @@ fn kubeconfig(user: &User, snapshot: &Snapshot, credentials: &str) -> Result<Sec
         .ok_or(ClientError::Issue(IssueError::IssuerChanged(CaSlot::Cluster)))?;
     let authority = Base64::encode_string(encode_all(&authority).as_bytes());
     let comment = user.comment.as_ref().map(|comment| format!("# {comment}\n")).unwrap_or_default();
-    let text = Zeroizing::new(frame(&authority, &user.cluster, &user.server, &user.name, credentials));
+    let naming = Naming { cluster: &user.cluster, server: &user.server, user: &user.name };
+    let preferences = KubeconfigSlot::has_preferences(user.version);
+    let text = Zeroizing::new(whole(&authority, naming, preferences, credentials));
     // Allocated once at full length: growing would leave a copy of the key behind.
     let mut content = Vec::with_capacity(comment.len() + text.len());
     content.extend_from_slice(comment.as_bytes());

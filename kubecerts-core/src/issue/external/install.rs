@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::{Accepted, Import};
 use super::requests::{RequestManifest, request_files};
-use crate::catalog::{FileSlot, Slot};
+use crate::catalog::{FileSlot, KubeconfigSlot, Slot};
 use crate::inventory::{FileFacts, Inventory};
 use crate::issue::contents::{Material, ders};
 use crate::issue::{Change, ChangeSet, Expected, IssueError};
@@ -121,6 +121,7 @@ impl Installation<'_> {
                         cluster: new.cluster.clone(),
                         server: new.server.clone(),
                         user: record.wanted.subject.common_name().unwrap_or_default().to_owned(),
+                        preferences: KubeconfigSlot::has_preferences(self.inventory.node().version()),
                     },
                     (None, None) => return Err(unusable()),
                 };

@@ -228,9 +228,7 @@ impl Judge<'_> {
         if wanted.issuer != spec.issuer {
             beyond(format!("the issuer {}", wanted.issuer));
         }
-        if old.map(Certificate::subject) != Some(&wanted.subject)
-            && !is_kubeadms(&wanted.subject, wanted.slot, spec)
-        {
+        if old.map(Certificate::subject) != Some(&wanted.subject) && !is_kubeadms(&wanted.subject, spec) {
             beyond(format!("the subject {}", wanted.subject));
         }
         let kept = old.and_then(Certificate::key_usages).unwrap_or_default().without_authority();
@@ -295,26 +293,18 @@ fn owner(manifest: &RequestManifest, subject: &DistinguishedName) -> Option<Slot
     manifest.requests.iter().find(|record| record.wanted.subject == *subject).map(|record| record.wanted.slot)
 }
 
-/// Returns whether some kubeadm gives `subject` to `slot`.
-pub(crate) fn is_kubeadms(subject: &DistinguishedName, slot: Slot, spec: ClientSpec) -> bool {
+/// Returns whether some kubeadm gives `subject` to a certificate like `spec`.
+pub(crate) fn is_kubeadms(subject: &DistinguishedName, spec: ClientSpec) -> bool {
     let common_name = subject.common_name().unwrap_or_default();
     let is_name = match spec.common_name {
         NameRule::Fixed(name) => common_name == name,
         NameRule::NodeName => NodeName::parse(common_name).is_ok_and(|name| name.as_str() == common_name),
         NameRule::SystemNode => NodeName::of_user(common_name).is_some(),
     };
-    // kubeadm 1.29 to 1.32 (`cmd/kubeadm/app/phases/certs/certlist.go`).
-    let middle = (slot == Slot::Leaf(crate::catalog::LeafSlot::ApiServerKubeletClient))
-        .then_some("kubeadm:cluster-admins");
     let organisations: Vec<&str> = subject.organisations().collect();
-    let is_group = match organisations.as_slice() {
-        [] => spec.organisation.is_none(),
-        [one] => [spec.organisation, spec.organisation_1_20, middle].contains(&Some(one)),
-        _ => false,
-    };
     let is_known = |attribute: &NameAttribute| matches!(attribute.kind.as_str(), "CN" | "O");
     is_name
-        && is_group
+        && spec.allows_organisations(&organisations)
         && subject.attributes().iter().all(is_known)
         && subject.attributes().len() == 1 + organisations.len()
 }

@@ -58,7 +58,7 @@ pub(super) fn approve(
 fn of_slot(request: CertificateRequest, slot: Slot, spec: ClientSpec) -> Result<Approved, SigningRefusal> {
     let profile = SigningProfile::Slot(slot);
     let subject = request.subject().clone();
-    if !is_kubeadms(&subject, slot, spec) {
+    if !is_kubeadms(&subject, spec) {
         let reason = "kubeadm gives another one";
         return Err(SigningRefusal::Subject { profile, subject: subject.to_string(), reason });
     }
