@@ -237,7 +237,7 @@ fn tree_of(change: impl FnOnce(&mut ClusterIntent)) -> MemoryTree {
     let mut intent = base();
     change(&mut intent);
     let mut tree = MemoryTree::default();
-    run(&intent, &InitRequest::default(), &mut tree, &mut Seeded::provider(5));
+    let _ = run(&intent, &InitRequest::default(), &mut tree, &mut Seeded::provider(5));
     tree
 }
 
@@ -325,7 +325,7 @@ fn every_key_is_of_the_algorithm_that_was_asked_for() {
     intent.algorithm = KeyAlgorithm::Rsa4096;
     let request = InitRequest::first_node(InitScope::Named([Slot::Ca(CaSlot::FrontProxy)].into()));
     let mut tree = MemoryTree::default();
-    run(&intent, &request, &mut tree, &mut Seeded::provider(5));
+    let _ = run(&intent, &request, &mut tree, &mut Seeded::provider(5));
     let certificate = tree.certificate(&format!("{PKI}/front-proxy-ca.crt"));
     assert_eq!(certificate.public_key().key_type(), &KeyType::Rsa { bits: 4096 });
     assert_eq!(certificate.signature_algorithm(), "sha256WithRSAEncryption");

@@ -11,7 +11,9 @@ use crate::digest::Digest;
 use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
 use crate::time::{Seconds, Timestamp};
-use crate::x509::{AlternativeName, AlternativeNames, KeyAlgorithm, KeyType, SerialNumber};
+use crate::x509::{
+    AlternativeName, AlternativeNames, KeyAlgorithm, KeyType, SerialNumber, SignatureAlgorithm,
+};
 
 struct Sevens;
 
@@ -119,6 +121,11 @@ fn every_note_round_trips() {
         Note::ExtensionsDropped(vec!["certificatePolicies".to_owned(), "1.2.3.4".to_owned()]),
         Note::ModeTightened(0o640),
         Note::SubjectChanged("CN = a".to_owned()),
+        Note::SignatureChanged {
+            from: "sha1WithRSAEncryption".to_owned(),
+            to: SignatureAlgorithm::Sha256WithRsa,
+        },
+        Note::Shortened,
     ];
     let mut plan = renewal();
     for note in &notes {
@@ -132,7 +139,9 @@ fn every_note_round_trips() {
             | Note::ChainDropped(_)
             | Note::ExtensionsDropped(_)
             | Note::ModeTightened(_)
-            | Note::SubjectChanged(_) => {}
+            | Note::SubjectChanged(_)
+            | Note::SignatureChanged { .. }
+            | Note::Shortened => {}
         }
     }
     plan.steps[0].notes = notes.to_vec();
