@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kubecerts_core::manifest::KubeadmConfig;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, demo, inspect, kubeconfig, kubelet, man, plan, recover, renew,
-    rescue, restart, rollback, schema, verify,
+    apply, backup, certs, check, completion, demo, init, inspect, join_node, kubeconfig, kubelet, man, plan,
+    recover, renew, rescue, restart, rollback, schema, verify,
 };
 use crate::error::CommandError;
+use crate::output::Output;
 
 /// Check, plan and renew the certificates of a kubeadm-style Kubernetes control plane.
 #[derive(Debug, Parser)]
@@ -78,7 +80,9 @@ pub(crate) enum Command {
     Backup(backup::Args),
     Rollback(rollback::Args),
     RecoverJournal(recover::Args),
+    Init(Box<init::Args>),
     Inspect(inspect::Args),
+    JoinNode(Box<join_node::Args>),
     Certs(certs::Args),
     Demo(demo::Args),
     Schema(schema::Args),
@@ -103,6 +107,8 @@ impl Command {
             Self::Rollback(args) => &args.node,
             Self::RecoverJournal(args) => &args.node,
             Self::Certs(args) => args.node(),
+            Self::Init(args) => &args.node,
+            Self::JoinNode(args) => &args.node,
             Self::Inspect(_) | Self::Demo(_) | Self::Schema(_) | Self::Completion(_) | Self::Man(_) => {
                 return None;
             }
@@ -176,8 +182,40 @@ impl NodeArgs {
         Whereabouts { options, root: rootfs.clone() }
     }
 
+    /// Returns the node's name as given.
+    pub(crate) fn node_name(&self) -> Option<&str> {
+        self.node_name.as_deref()
+    }
+
+    /// Reads the configuration that is named, and mentions what is odd about it.
+    pub(crate) fn configuration(&self, output: &mut Output) -> Result<Option<KubeadmConfig>, CommandError> {
+        let Some(file) = &self.config else { return Ok(None) };
+        let (_, state) = kubecerts_host::read_file(file)?;
+        let bytes = state.content().map_or(&[][..], |content| content.secret_bytes());
+        let config = KubeadmConfig::parse(bytes).map_err(|error| {
+            CommandError::usage(format!("{}: {error}", file.display())).with_hint(
+                "nothing was changed; kubeadm's own view of it: kubeadm config validate --config FILE",
+            )
+        })?;
+        for remark in config.remarks() {
+            output.warning(&format!("{}: {remark}", file.display()));
+        }
+        Ok(Some(config))
+    }
+
     /// Opens the node that the arguments describe.
     pub(crate) fn open(&self) -> Result<Node, CommandError> {
+        Ok(Node::open(self.options())?)
+    }
+
+    /// Opens the node that the arguments describe, whose directories need not exist yet.
+    pub(crate) fn open_new(&self) -> Result<Node, CommandError> {
+        let mut options = self.options();
+        options.is_new = true;
+        Ok(Node::open(options)?)
+    }
+
+    fn options(&self) -> NodeOptions {
         let Self {
             rootfs,
             cert_dir,
@@ -197,7 +235,7 @@ impl NodeArgs {
         options.arguments.manifests = manifests_dir;
         options.arguments.kubelet = kubelet_dir;
         options.arguments.node_name = node_name;
-        Ok(Node::open(options)?)
+        options
     }
 }
 

@@ -18,6 +18,7 @@ use kubecerts_host::{ApplyError, NodeError, PlantError, ScratchError, SessionErr
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
+mod init;
 mod kubelet;
 
 /// Why a command could not do its work.
@@ -143,6 +144,7 @@ impl From<PlanError> for CommandError {
             PlanError::LeavesRoot { .. } => Self { exit: Exit::Refused, ..plain }.with_hint(
                 "nothing was changed; a link may not lead out of --rootfs, replace it by what it points to",
             ),
+            PlanError::Contradictions(contradictions) => init::contradictions(&contradictions),
             PlanError::Lifetime(_) => {
                 Self { exit: Exit::Usage, ..plain }.with_hint("ask for a span such as --validity 8760h")
             }

@@ -24,6 +24,8 @@ pub struct NodeOptions {
     pub config: Option<PathBuf>,
     /// The directory of journals and backups, a path of the node: `--state-dir`; [`State::default_path`] by default.
     pub state: Option<TreePath>,
+    /// Whether directories that the caller states may be missing, because they are going to be made; they may not by default.
+    pub is_new: bool,
 }
 
 /// A control-plane node, ready to be scanned.
@@ -42,7 +44,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`] when the root, a directory that was given explicitly, or the configuration is not there.
     pub fn open(options: NodeOptions) -> Result<Self, NodeError> {
-        let NodeOptions { root, arguments, config, state } = options;
+        let NodeOptions { root, arguments, config, state, is_new } = options;
         let root = Root::new(root.as_deref().unwrap_or_else(|| Path::new("/")))?;
         let is_this_host = root.directory() == Path::new("/");
         let Arguments { certificates, kubeconfigs, manifests, kubelet, .. } = &arguments;
@@ -50,6 +52,9 @@ impl Node {
             let resolved = root
                 .resolve(path, &RealDisk)
                 .map_err(|problem| NodeError::Directory { path: path.clone(), problem })?;
+            if is_new && resolved.existence != Existence::Present {
+                continue;
+            }
             if resolved.existence != Existence::Present {
                 return Err(NodeError::NoDirectory { path: path.clone() });
             }

@@ -6,7 +6,9 @@ pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod demo;
+pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod join_node;
 pub(crate) mod kubeconfig;
 pub(crate) mod kubelet;
 pub(crate) mod live;
@@ -54,7 +56,9 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Verify(args) => verify::run(args, output),
         Command::Kubeconfig(args) => kubeconfig::run(args, output),
         Command::Kubelet(args) => kubelet::run(args, output),
+        Command::Init(args) => init::run(args, output),
         Command::Inspect(args) => inspect::run(args, output),
+        Command::JoinNode(args) => join_node::run(args, output),
         Command::Certs(args) => certs::run(args, output),
         Command::Demo(args) => demo::run(args, output),
         Command::Schema(args) => schema::run(args, output),

@@ -17,6 +17,7 @@ mod intent;
 mod judge;
 mod kubelet;
 mod nodes;
+mod overrides;
 mod renew;
 mod review;
 mod serial;
@@ -51,6 +52,7 @@ pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, IntentError, I
 pub use judge::{Contradiction, Difference};
 pub use kubelet::node_name;
 pub use nodes::{InvalidNodes, JoiningNode, JoiningNodeProblem, parse_nodes};
+pub use overrides::{OverrideError, Overrides};
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{
     CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write,
