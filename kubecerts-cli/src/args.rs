@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,8 +12,8 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, demo, init, inspect, join_node, kubeconfig, kubelet, man, plan,
-    recover, renew, rescue, restart, rollback, schema, verify,
+    apply, backup, certs, check, completion, csr, demo, import, init, inspect, join_node, kubeconfig,
+    kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign, verify,
 };
 use crate::error::CommandError;
 use crate::output::Output;
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Kubeconfig(Box<kubeconfig::Args>),
     Kubelet(Box<kubelet::Args>),
+    Csr(csr::Args),
+    Import(import::Args),
+    Sign(sign::Args),
     Apply(apply::Args),
     Backup(backup::Args),
     Rollback(rollback::Args),
@@ -102,6 +105,9 @@ impl Command {
             Self::Verify(args) => &args.node,
             Self::Kubeconfig(args) => args.node(),
             Self::Kubelet(args) => args.node(),
+            Self::Csr(args) => &args.node,
+            Self::Import(args) => &args.node,
+            Self::Sign(args) => &args.node,
             Self::Apply(args) => &args.node,
             Self::Backup(args) => args.node(),
             Self::Rollback(args) => &args.node,
@@ -154,6 +160,11 @@ pub(crate) struct NodeArgs {
 }
 
 impl NodeArgs {
+    /// Returns the kubeadm configuration that was named.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// Returns what commands in hints need to act on the same node.
     pub(crate) fn whereabouts(&self) -> Whereabouts {
         let Self {

@@ -18,6 +18,7 @@ use kubecerts_host::{ApplyError, NodeError, PlantError, ScratchError, SessionErr
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
+mod external;
 mod init;
 mod kubelet;
 

@@ -59,7 +59,9 @@ fn slots(plan: &Plan) -> Vec<&str> {
 #[test]
 fn what_is_missing_is_made_by_the_authorities_that_are_there() {
     let mut tree = TreeBuilder::kubeadm().build();
-    for file in ["pki/apiserver.crt", "pki/apiserver.key", "pki/etcd/peer.crt", "pki/etcd/peer.key", "admin.conf"] {
+    for file in
+        ["pki/apiserver.crt", "pki/apiserver.key", "pki/etcd/peer.crt", "pki/etcd/peer.key", "admin.conf"]
+    {
         tree.remove(&format!("/etc/kubernetes/{file}"));
     }
     let plan = complete(&mut tree);
@@ -107,7 +109,9 @@ fn an_external_authority_signs_nothing_and_keeps_what_is_right() {
     tree.remove(&format!("{PKI}/ca.key"));
     let plan = plan_over(&tree, &InitRequest::default()).unwrap();
     assert!(plan.is_empty() && !plan.is_incomplete(), "{:?}", plan.deferred());
-    for file in ["pki/apiserver.crt", "pki/apiserver.key", "pki/front-proxy-client.crt", "pki/front-proxy-client.key"] {
+    for file in
+        ["pki/apiserver.crt", "pki/apiserver.key", "pki/front-proxy-client.crt", "pki/front-proxy-client.key"]
+    {
         tree.remove(&format!("/etc/kubernetes/{file}"));
     }
     let plan = plan_over(&tree, &InitRequest::default()).unwrap();
@@ -125,10 +129,14 @@ fn what_is_named_is_made_and_no_authority_that_is_not() {
     assert_eq!(slots(&plan), ["front-proxy-ca", "front-proxy-client", "sa"]);
     let plan = plan_over(&tree, &named(&["apiserver"])).unwrap();
     assert!(plan.is_empty() && plan.is_incomplete());
-    assert_eq!(plan.deferred()[0].reason().to_string(), "ca cannot sign: /etc/kubernetes/pki/ca.crt does not exist");
+    assert_eq!(
+        plan.deferred()[0].reason().to_string(),
+        "ca cannot sign: /etc/kubernetes/pki/ca.crt does not exist"
+    );
     let certificates = plan_over(&tree, &InitRequest::first_node(InitScope::Certificates)).unwrap();
     assert_eq!(certificates.steps().len(), 3 + 7 + 1);
-    let kubeconfigs = plan_over(&TreeBuilder::kubeadm().build(), &InitRequest::first_node(InitScope::Kubeconfigs));
+    let kubeconfigs =
+        plan_over(&TreeBuilder::kubeadm().build(), &InitRequest::first_node(InitScope::Kubeconfigs));
     assert_eq!(kubeconfigs.unwrap().deferred().len(), 5);
 }
 
@@ -147,48 +155,169 @@ fn what_contradicts_the_intent_is_named_with_its_difference() {
     type Break = fn(&mut MemoryTree);
     let sibling = || TreeBuilder::kubeadm().seed(7).build();
     let cases: [(&str, Break, &str); 24] = [
-        ("a key without its certificate", |tree| tree.remove("/etc/kubernetes/pki/apiserver.crt"), "apiserver.key is a key without its certificate: /etc/kubernetes/pki/apiserver.crt does not exist"),
-        ("a certificate without its key", |tree| tree.remove("/etc/kubernetes/pki/apiserver.key"), "apiserver.crt is without its private key"),
-        ("an authority's key alone", |tree| tree.remove("/etc/kubernetes/pki/ca.crt"), "ca.key is a key without its certificate"),
-        ("neither half of an authority", |tree| {
-            tree.remove("/etc/kubernetes/pki/front-proxy-ca.crt");
-            tree.remove("/etc/kubernetes/pki/front-proxy-ca.key");
-        }, "front-proxy-client.crt is without front-proxy-ca"),
-        ("another key", |tree| tree.copy("/etc/kubernetes/pki/etcd/peer.key", "/etc/kubernetes/pki/apiserver.key"), "apiserver.crt does not belong to the private key"),
-        ("another authority's key", |tree| tree.copy("/etc/kubernetes/pki/etcd/ca.key", "/etc/kubernetes/pki/ca.key"), "ca.key cannot sign: its key belongs to another certificate"),
-        ("a leaf as an authority", |tree| {
-            tree.copy("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.crt");
-            tree.copy("/etc/kubernetes/pki/apiserver.key", "/etc/kubernetes/pki/ca.key");
-        }, "ca.crt cannot sign: its certificate does not allow it to"),
-        ("an authority that is no certificate", |tree| tree.edit("/etc/kubernetes/pki/ca.crt", |content| *content = b"x".to_vec()), "ca.crt cannot be used"),
-        ("a leaf that is no certificate", |tree| tree.edit("/etc/kubernetes/pki/apiserver.crt", |content| *content = b"x".to_vec()), "apiserver.crt cannot be used"),
-        ("an empty key", |tree| tree.edit("/etc/kubernetes/pki/apiserver.key", Vec::clear), "apiserver.key cannot be used"),
-        ("another authority", |tree| {
-            tree.copy("/etc/kubernetes/pki/front-proxy-client.crt", "/etc/kubernetes/pki/apiserver-kubelet-client.crt");
-            tree.copy("/etc/kubernetes/pki/front-proxy-client.key", "/etc/kubernetes/pki/apiserver-kubelet-client.key");
-        }, "apiserver-kubelet-client.crt is not signed by ca"),
-        ("another common name", |tree| {
-            tree.copy("/etc/kubernetes/pki/apiserver-kubelet-client.crt", "/etc/kubernetes/pki/apiserver.crt");
-            tree.copy("/etc/kubernetes/pki/apiserver-kubelet-client.key", "/etc/kubernetes/pki/apiserver.key");
-        }, "apiserver.crt has the common name \"kube-apiserver-kubelet-client\" instead of \"kube-apiserver\""),
-        ("a missing name", |tree| tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
-            draft.alternative_names = vec![AlternativeName::Dns("cp-1".to_owned())];
-        }), "apiserver.crt lacks the alternative names DNS:kubernetes, "),
-        ("an expired leaf", |tree| tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
-            draft.not_after = at("2026-05-31T23:59:59Z");
-        }), "apiserver.crt expired 2026-05-31T23:59:59Z"),
-        ("a leaf of the future", |tree| tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
-            draft.not_before = at("2026-06-01T00:00:01Z");
-        }), "apiserver.crt is not valid before 2026-06-01T00:00:01Z"),
-        ("a kubeconfig for another server", |tree| edit_text(tree, "/etc/kubernetes/admin.conf", "192.168.10.11", "192.168.10.99"), "admin.conf is for the server \"https://192.168.10.99:6443\" instead of \"https://192.168.10.11:6443\""),
-        ("a kubeconfig that is none", |tree| tree.edit("/etc/kubernetes/admin.conf", |content| *content = b"[".to_vec()), "admin.conf cannot be used"),
-        ("an empty kubeconfig", |tree| tree.edit("/etc/kubernetes/admin.conf", Vec::clear), "admin.conf cannot be used"),
-        ("a kubeconfig without a context", |tree| edit_text(tree, "/etc/kubernetes/admin.conf", "current-context: ", "current-context: x"), "admin.conf cannot be used"),
-        ("a kubeconfig of another user", |tree| tree.copy("/etc/kubernetes/scheduler.conf", "/etc/kubernetes/admin.conf"), "admin.conf has the common name \"system:kube-scheduler\""),
-        ("a kubeconfig without an authority", |tree| edit_text(tree, "/etc/kubernetes/admin.conf", "certificate-authority-data: ", "certificate-authority-x: "), "admin.conf does not trust the certificate of ca"),
-        ("a public key without the private one", |tree| tree.remove("/etc/kubernetes/pki/sa.key"), "sa.pub is without its private key"),
-        ("two halves of two pairs", |tree| tree.copy("/etc/kubernetes/pki/apiserver.key", "/etc/kubernetes/pki/sa.key"), "sa.pub does not belong to the private key"),
-        ("a service account key that is none", |tree| tree.edit("/etc/kubernetes/pki/sa.key", |content| *content = b"x".to_vec()), "sa.key cannot be used"),
+        (
+            "a key without its certificate",
+            |tree| tree.remove("/etc/kubernetes/pki/apiserver.crt"),
+            "apiserver.key is a key without its certificate: /etc/kubernetes/pki/apiserver.crt does not exist",
+        ),
+        (
+            "a certificate without its key",
+            |tree| tree.remove("/etc/kubernetes/pki/apiserver.key"),
+            "apiserver.crt is without its private key",
+        ),
+        (
+            "an authority's key alone",
+            |tree| tree.remove("/etc/kubernetes/pki/ca.crt"),
+            "ca.key is a key without its certificate",
+        ),
+        (
+            "neither half of an authority",
+            |tree| {
+                tree.remove("/etc/kubernetes/pki/front-proxy-ca.crt");
+                tree.remove("/etc/kubernetes/pki/front-proxy-ca.key");
+            },
+            "front-proxy-client.crt is without front-proxy-ca",
+        ),
+        (
+            "another key",
+            |tree| tree.copy("/etc/kubernetes/pki/etcd/peer.key", "/etc/kubernetes/pki/apiserver.key"),
+            "apiserver.crt does not belong to the private key",
+        ),
+        (
+            "another authority's key",
+            |tree| tree.copy("/etc/kubernetes/pki/etcd/ca.key", "/etc/kubernetes/pki/ca.key"),
+            "ca.key cannot sign: its key belongs to another certificate",
+        ),
+        (
+            "a leaf as an authority",
+            |tree| {
+                tree.copy("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.crt");
+                tree.copy("/etc/kubernetes/pki/apiserver.key", "/etc/kubernetes/pki/ca.key");
+            },
+            "ca.crt cannot sign: its certificate does not allow it to",
+        ),
+        (
+            "an authority that is no certificate",
+            |tree| tree.edit("/etc/kubernetes/pki/ca.crt", |content| *content = b"x".to_vec()),
+            "ca.crt cannot be used",
+        ),
+        (
+            "a leaf that is no certificate",
+            |tree| tree.edit("/etc/kubernetes/pki/apiserver.crt", |content| *content = b"x".to_vec()),
+            "apiserver.crt cannot be used",
+        ),
+        (
+            "an empty key",
+            |tree| tree.edit("/etc/kubernetes/pki/apiserver.key", Vec::clear),
+            "apiserver.key cannot be used",
+        ),
+        (
+            "another authority",
+            |tree| {
+                tree.copy(
+                    "/etc/kubernetes/pki/front-proxy-client.crt",
+                    "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+                );
+                tree.copy(
+                    "/etc/kubernetes/pki/front-proxy-client.key",
+                    "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+                );
+            },
+            "apiserver-kubelet-client.crt is not signed by ca",
+        ),
+        (
+            "another common name",
+            |tree| {
+                tree.copy(
+                    "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+                    "/etc/kubernetes/pki/apiserver.crt",
+                );
+                tree.copy(
+                    "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+                    "/etc/kubernetes/pki/apiserver.key",
+                );
+            },
+            "apiserver.crt has the common name \"kube-apiserver-kubelet-client\" instead of \"kube-apiserver\"",
+        ),
+        (
+            "a missing name",
+            |tree| {
+                tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
+                    draft.alternative_names = vec![AlternativeName::Dns("cp-1".to_owned())];
+                })
+            },
+            "apiserver.crt lacks the alternative names DNS:kubernetes, ",
+        ),
+        (
+            "an expired leaf",
+            |tree| {
+                tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
+                    draft.not_after = at("2026-05-31T23:59:59Z");
+                })
+            },
+            "apiserver.crt expired 2026-05-31T23:59:59Z",
+        ),
+        (
+            "a leaf of the future",
+            |tree| {
+                tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
+                    draft.not_before = at("2026-06-01T00:00:01Z");
+                })
+            },
+            "apiserver.crt is not valid before 2026-06-01T00:00:01Z",
+        ),
+        (
+            "a kubeconfig for another server",
+            |tree| edit_text(tree, "/etc/kubernetes/admin.conf", "192.168.10.11", "192.168.10.99"),
+            "admin.conf is for the server \"https://192.168.10.99:6443\" instead of \"https://192.168.10.11:6443\"",
+        ),
+        (
+            "a kubeconfig that is none",
+            |tree| tree.edit("/etc/kubernetes/admin.conf", |content| *content = b"[".to_vec()),
+            "admin.conf cannot be used",
+        ),
+        (
+            "an empty kubeconfig",
+            |tree| tree.edit("/etc/kubernetes/admin.conf", Vec::clear),
+            "admin.conf cannot be used",
+        ),
+        (
+            "a kubeconfig without a context",
+            |tree| edit_text(tree, "/etc/kubernetes/admin.conf", "current-context: ", "current-context: x"),
+            "admin.conf cannot be used",
+        ),
+        (
+            "a kubeconfig of another user",
+            |tree| tree.copy("/etc/kubernetes/scheduler.conf", "/etc/kubernetes/admin.conf"),
+            "admin.conf has the common name \"system:kube-scheduler\"",
+        ),
+        (
+            "a kubeconfig without an authority",
+            |tree| {
+                edit_text(
+                    tree,
+                    "/etc/kubernetes/admin.conf",
+                    "certificate-authority-data: ",
+                    "certificate-authority-x: ",
+                )
+            },
+            "admin.conf does not trust the certificate of ca",
+        ),
+        (
+            "a public key without the private one",
+            |tree| tree.remove("/etc/kubernetes/pki/sa.key"),
+            "sa.pub is without its private key",
+        ),
+        (
+            "two halves of two pairs",
+            |tree| tree.copy("/etc/kubernetes/pki/apiserver.key", "/etc/kubernetes/pki/sa.key"),
+            "sa.pub does not belong to the private key",
+        ),
+        (
+            "a service account key that is none",
+            |tree| tree.edit("/etc/kubernetes/pki/sa.key", |content| *content = b"x".to_vec()),
+            "sa.key cannot be used",
+        ),
     ];
     for (case, damage, expected) in cases {
         let mut tree = TreeBuilder::kubeadm().build();
@@ -211,7 +340,9 @@ fn what_contradicts_the_intent_is_named_with_its_difference() {
 }
 
 fn edit_text(tree: &mut MemoryTree, at: &str, from: &str, to: &str) {
-    tree.edit(at, |content| *content = String::from_utf8(content.clone()).unwrap().replace(from, to).into_bytes());
+    tree.edit(at, |content| {
+        *content = String::from_utf8(content.clone()).unwrap().replace(from, to).into_bytes()
+    });
 }
 
 #[test]
@@ -219,7 +350,8 @@ fn what_an_upgraded_cluster_has_is_right() {
     let mut old = intent();
     old.version = Some(KubernetesVersion::release(1, 28));
     let mut tree = MemoryTree::default();
-    let plan = initialise(&old, &tree.inventory(), &InitRequest::default(), at(NOW), &mut Seeded::new(4)).unwrap();
+    let plan =
+        initialise(&old, &tree.inventory(), &InitRequest::default(), at(NOW), &mut Seeded::new(4)).unwrap();
     assert!(!slots(&plan).contains(&"super-admin.conf"));
     tree.apply(&issue(&plan, &tree.snapshot(), &mut Seeded::provider(8)).unwrap());
     // The newest kubeadm adds what is new and leaves groups as they are.
@@ -265,10 +397,22 @@ fn an_own_authority_and_an_intermediate_one_sign() {
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir(&directory).unwrap();
     fs::write(directory.join("ca.ext"), "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\nsubjectKeyIdentifier=hash\n").unwrap();
-    openssl(&directory, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.crt -days 7000 -subj /C=DE/O=Example/CN=Root");
-    openssl(&directory, "req -newkey rsa:2048 -nodes -keyout ca.key -out ca.csr -subj /O=Example/CN=Cluster-CA");
-    openssl(&directory, "x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial -days 6000 -extfile ca.ext -out ca.crt");
-    openssl(&directory, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout etcd.key -out etcd.crt -days 6000 -subj /CN=my-etcd");
+    openssl(
+        &directory,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.crt -days 7000 -subj /C=DE/O=Example/CN=Root",
+    );
+    openssl(
+        &directory,
+        "req -newkey rsa:2048 -nodes -keyout ca.key -out ca.csr -subj /O=Example/CN=Cluster-CA",
+    );
+    openssl(
+        &directory,
+        "x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial -days 6000 -extfile ca.ext -out ca.crt",
+    );
+    openssl(
+        &directory,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout etcd.key -out etcd.crt -days 6000 -subj /CN=my-etcd",
+    );
     let read = |name: &str| fs::read(directory.join(name)).unwrap();
     // The intermediate one alone, and in a bundle with its root.
     for bundle in [read("ca.crt"), [read("ca.crt"), read("root.crt")].concat()] {
@@ -280,7 +424,8 @@ fn an_own_authority_and_an_intermediate_one_sign() {
         // OpenSSL has no clock but the machine's, so the plan is of later.
         let now = tree.certificate(&format!("{PKI}/ca.crt")).not_before().plus(Seconds::from_days(1));
         let plan =
-            initialise(&intent(), &tree.inventory(), &InitRequest::default(), now, &mut Seeded::new(4)).unwrap();
+            initialise(&intent(), &tree.inventory(), &InitRequest::default(), now, &mut Seeded::new(4))
+                .unwrap();
         assert_eq!(plan.steps().len(), 1 + 7 + 5 + 1, "{:?}", slots(&plan));
         tree.apply(&issue(&plan, &tree.snapshot(), &mut Seeded::provider(8)).unwrap());
         let inventory = tree.inventory();
@@ -290,9 +435,16 @@ fn an_own_authority_and_an_intermediate_one_sign() {
             assert_eq!(credential.chain(), Some(&ChainFact::Signed(issuer)), "{}", step.slot());
         }
         fs::write(directory.join("leaf.crt"), tree.read_file(&format!("{PKI}/apiserver.crt"))).unwrap();
-        openssl(&directory, &format!("verify -attime {} -CAfile root.crt -untrusted ca.crt -purpose sslserver leaf.crt", now.unix()));
+        openssl(
+            &directory,
+            &format!(
+                "verify -attime {} -CAfile root.crt -untrusted ca.crt -purpose sslserver leaf.crt",
+                now.unix()
+            ),
+        );
         let again =
-            initialise(&intent(), &tree.inventory(), &InitRequest::default(), now, &mut Seeded::new(5)).unwrap();
+            initialise(&intent(), &tree.inventory(), &InitRequest::default(), now, &mut Seeded::new(5))
+                .unwrap();
         assert!(again.is_empty() && !again.is_incomplete());
     }
     fs::remove_dir_all(&directory).unwrap();
@@ -301,7 +453,8 @@ fn an_own_authority_and_an_intermediate_one_sign() {
 #[test]
 fn nodes_that_join_share_authorities_and_no_key() {
     let first = TreeBuilder::kubeadm().build();
-    let nodes = parse_nodes("cp-2 192.168.10.12\ncp-3 192.168.10.13 cp-3.example.com\ncp-4 fd00::14\n").unwrap();
+    let nodes =
+        parse_nodes("cp-2 192.168.10.12\ncp-3 192.168.10.13 cp-3.example.com\ncp-4 fd00::14\n").unwrap();
     let mut keys = BTreeSet::new();
     for (seed, node) in (1..).zip(&nodes) {
         let intent = node.intent(&intent());
@@ -316,7 +469,16 @@ fn nodes_that_join_share_authorities_and_no_key() {
         let mut tree = MemoryTree::default();
         tree.apply(&changes);
         assert_eq!(plan.shortfalls(&tree.inventory()), BTreeSet::new(), "{}", node.name);
-        for name in ["ca.crt", "ca.key", "etcd/ca.crt", "etcd/ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"] {
+        for name in [
+            "ca.crt",
+            "ca.key",
+            "etcd/ca.crt",
+            "etcd/ca.key",
+            "front-proxy-ca.crt",
+            "front-proxy-ca.key",
+            "sa.key",
+            "sa.pub",
+        ] {
             let file = format!("{PKI}/{name}");
             assert!(tree.read_file(&file) == first.read_file(&file), "{name}");
         }
@@ -349,7 +511,11 @@ fn a_node_that_joins_makes_no_authority_and_no_pair() {
     )
     .unwrap();
     assert!(plan.is_incomplete());
-    assert!(!slots(&plan).iter().any(|slot| slot.contains("etcd") || slot.contains("super") || slot.contains("kubelet.")));
+    assert!(
+        !slots(&plan)
+            .iter()
+            .any(|slot| slot.contains("etcd") || slot.contains("super") || slot.contains("kubelet."))
+    );
     for file in ["ca.crt", "sa.key", "sa.pub"] {
         let mut first = TreeBuilder::kubeadm().build();
         first.remove(&format!("{PKI}/{file}"));

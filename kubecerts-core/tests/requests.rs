@@ -1,5 +1,8 @@
 //! Requests for certificates, held against those that real kubeadm made.
 
+#![cfg(feature = "serde")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubecerts_core::catalog::{CaSlot, LeafSlot, Slot};

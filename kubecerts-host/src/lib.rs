@@ -10,6 +10,7 @@
 mod apply;
 mod audit;
 mod copies;
+mod directory;
 pub mod disk;
 #[cfg(feature = "etcd")]
 pub mod etcd;
@@ -35,6 +36,9 @@ mod system;
 pub use apply::{ApplyError, Report, Written, apply};
 pub use audit::{AuditError, record_issue};
 pub use copies::{Copies, CopyWrite};
+pub use directory::{
+    FoundFile, is_directory, make_parents, new_private_directory, read_directory, read_if_there,
+};
 pub use disk::transaction::Event;
 pub use new_tree::{NewTreeError, make_parent, must_be_new, write_new_tree};
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file};

@@ -5,7 +5,9 @@ pub(crate) mod backup;
 pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod completion;
+pub(crate) mod csr;
 pub(crate) mod demo;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod join_node;
@@ -20,6 +22,7 @@ pub(crate) mod rescue;
 pub(crate) mod restart;
 pub(crate) mod rollback;
 pub(crate) mod schema;
+pub(crate) mod sign;
 pub(crate) mod verify;
 
 use std::collections::BTreeSet;
@@ -57,6 +60,9 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Kubeconfig(args) => kubeconfig::run(args, output),
         Command::Kubelet(args) => kubelet::run(args, output),
         Command::Init(args) => init::run(args, output),
+        Command::Csr(args) => csr::run(args, output),
+        Command::Import(args) => import::run(args, output),
+        Command::Sign(args) => sign::run(args, output),
         Command::Inspect(args) => inspect::run(args, output),
         Command::JoinNode(args) => join_node::run(args, output),
         Command::Certs(args) => certs::run(args, output),

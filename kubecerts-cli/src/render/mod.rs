@@ -2,6 +2,7 @@
 
 pub(crate) mod creation;
 pub(crate) mod documents;
+pub(crate) mod external;
 pub(crate) mod kubeadm;
 pub(crate) mod span;
 pub(crate) mod table;

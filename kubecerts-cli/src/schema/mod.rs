@@ -22,6 +22,8 @@ pub(crate) enum Document {
     Rollback,
     /// `kubecerts verify -o json`
     Verification,
+    /// `manifest.json` of `kubecerts csr`
+    CertificateRequests,
 }
 
 impl Document {
@@ -36,6 +38,7 @@ impl Document {
             Self::BackupList => include_str!("backup-list.json"),
             Self::Rollback => include_str!("rollback.json"),
             Self::Verification => include_str!("verification.json"),
+            Self::CertificateRequests => include_str!("certificate-requests.json"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every document is what its schema says.
 
 use kubecerts_core::catalog::{CaSlot, FileSlot};
-use kubecerts_testkit::{FIXTURES, Fixture, TreeBuilder};
+use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, TreeBuilder};
 use serde_json::Value;
 
 use crate::support::{Tree, kubecerts};
@@ -91,6 +91,24 @@ fn inspections_are_valid() {
     ] {
         let path = directory.join(name);
         valid(&inspection, &kubecerts(&["inspect", "-o", "json", path.to_str().unwrap()]).exits(0).stdout);
+    }
+}
+
+#[test]
+fn manifests_of_requests_are_valid() {
+    let requests = schema(&["certificate-requests"]);
+    let all = schema(&[]);
+    let config = Fixture::named("kubeadm-v136-ecdsa-p256").directory().join("kubeadm-config.yaml");
+    let config = ["--config", config.to_str().unwrap()];
+    let renewal = Tree::of(&TreeBuilder::kubeadm().build());
+    for (tree, more) in [(&renewal, &[][..]), (&Tree::of(&MemoryTree::default()), &config)] {
+        let out = tree.path("requests");
+        tree.run(&[&["csr", "--out", out.to_str().unwrap()], more].concat()).exits(0);
+        let text = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+        let document = valid(&requests, &text);
+        valid(&all, &text);
+        assert_eq!(document["requests"].as_array().unwrap().len(), 12);
+        assert_eq!(document["requests"][0]["renews"], more.is_empty());
     }
 }
 

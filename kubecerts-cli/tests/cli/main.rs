@@ -13,6 +13,7 @@ mod bad_input;
 mod check;
 mod documents;
 mod etcd;
+mod external;
 mod foreign;
 mod inspect;
 mod kubeadm_output;

@@ -61,12 +61,14 @@ pub struct NewKubeconfig {
 }
 
 impl NewKubeconfig {
-    /// Returns a kubeconfig for the API server at `server`, when both can be written into YAML as they are.
+    /// Returns a kubeconfig for the API server at `server`, when that is a URL, and the name of the cluster a line of text.
     #[must_use]
     pub fn new(cluster: &str, server: &str) -> Option<Self> {
-        let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c));
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         let host = server.strip_prefix("https://")?;
-        let is_usable = !cluster.is_empty() && plain(cluster) && !host.is_empty() && plain(host);
+        let is_name = !cluster.is_empty() && !cluster.contains(breaks);
+        let is_usable = is_name && !host.is_empty() && host.chars().all(plain);
         is_usable.then(|| Self { cluster: cluster.to_owned(), server: server.to_owned() })
     }
 }
