@@ -18,7 +18,11 @@ use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at};
 const NOW: &str = "2026-11-22T12:00:00Z";
 
 /// The fixtures with requests that `kubeadm certs generate-csr` made.
-const WITH_REQUESTS: [&str; 2] = ["kubeadm-v136-rsa2048", "kubeadm-v136-ecdsa-p256"];
+const WITH_REQUESTS: [(&str, KeyAlgorithm); 3] = [
+    ("kubeadm-v136-rsa2048", KeyAlgorithm::Rsa2048),
+    ("kubeadm-v136-ecdsa-p256", KeyAlgorithm::EcdsaP256),
+    ("kubeadm-v136-external-ca", KeyAlgorithm::Rsa2048),
+];
 
 /// What the configuration of these fixtures says.
 fn intent(algorithm: KeyAlgorithm) -> ClusterIntent {
@@ -53,7 +57,7 @@ fn extensions(request: &CertificateRequest) -> BTreeMap<&str, (bool, &[u8])> {
 /// kubeadm makes them all anew from the configuration; here they come from the certificates, or from the same configuration.
 #[test]
 fn requests_are_kubeadms_attribute_for_attribute() {
-    for (name, algorithm) in WITH_REQUESTS.into_iter().zip([KeyAlgorithm::Rsa2048, KeyAlgorithm::EcdsaP256]) {
+    for (name, algorithm) in WITH_REQUESTS {
         let fixture = Fixture::named(name);
         let intent = intent(algorithm);
         for set in [requests(&fixture.tree(), None), requests(&MemoryTree::default(), Some(&intent))] {

@@ -110,10 +110,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             "see what is in use with: kubecerts verify{options}; restart what is not: kubecerts restart{options}"
         ));
     }
-    output.hint(&format!(
-        "the keys are in place, so remove those that are left: rm -r {}",
-        quoted(&directory.display().to_string())
-    ));
+    let directory = quoted(&directory.display().to_string());
+    output.hint(&match exit {
+        Exit::Fine => format!("the keys are in place, so remove those that are left: rm -r {directory}"),
+        _ => format!("keep {directory}, which has the keys of the requests without an answer"),
+    });
     Ok(exit)
 }
 

@@ -27,7 +27,7 @@ impl CommandError {
                 let exit = if is_dangerous { Exit::Refused } else { Exit::Inconsistent };
                 Self { exit, ..plain }
                     .with_hint("nothing was changed; send the requests again with manifest.json, which says what is needed")
-                    .with_hint("what a certificate holds: kubecerts inspect FILE")
+                    .with_hint("`kubecerts inspect FILE` says what a certificate holds")
             }
             ImportError::NotAllowed(permissions) => {
                 let names: Vec<String> = permissions.iter().map(ToString::to_string).collect();

@@ -122,15 +122,13 @@ fn an_intermediate_comes_along_and_is_installed() {
     let world = World::new();
     world.request(&["apiserver", "admin.conf"]);
     let between = world.authority("ca").intermediate("Issuing CA 1");
-    let deeper = world.authority("ca");
-    drop(deeper);
     let mut all = b"Dear administrator,\r\nhere they are:\r\n".to_vec();
     for name in ["pki/apiserver.csr", "admin.conf.csr"] {
         all.extend(between.sign(&world.request_file(name), &[]));
     }
     world.answer("all.txt", String::from_utf8(all).unwrap().replace('\n', "\r\n"));
     // Without the intermediate nobody could verify them.
-    let refused = world.import(&["--yes"]).exits(5).explains("apiserver: chain");
+    let refused = world.import(&["--yes"]).exits(5).explains("admin.conf: chain");
     assert!(refused.stderr.contains("Issuing CA 1"), "{}", refused.stderr);
     world.answer("chain.pem", between.certificate());
     let done = world.import(&["--yes"]).exits(0);
@@ -355,6 +353,7 @@ fn swapped_answers_missing_ones_and_strangers_are_told_apart() {
     // What there is gets installed when that is said.
     let partial = world.import(&["--yes", "--partial"]).exits(6);
     assert!(partial.stdout.contains("1 certificate in 2 files"), "{}", partial.stdout);
+    assert!(partial.stderr.contains("hint: keep ") && !partial.stderr.contains("rm -r"), "{}", partial.stderr);
 }
 
 #[test]

@@ -173,8 +173,9 @@ fn a_bad_request_does_not_stop_the_others() {
         "kube-apiserver-client",
         &[&der, &good, "/nonexistent", "--out", &out, "--validity", "99y"],
     );
-    let signed = signed.exits(6).explains("flipped.csr");
-    assert!(signed.stderr.contains("/nonexistent"), "{}", signed.stderr);
+    let signed = signed.exits(6);
+    assert!(signed.stderr.contains("error: /nonexistent"), "{}", signed.stderr);
+    assert!(signed.stderr.contains("flipped.csr: the request is not signed"), "{}", signed.stderr);
     assert!(signed.stderr.contains("ends with ca, earlier than asked for"), "{}", signed.stderr);
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     // Nothing is overwritten.

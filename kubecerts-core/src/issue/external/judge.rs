@@ -288,9 +288,15 @@ impl Judge<'_> {
     }
 }
 
-/// Returns the slot that asks for `subject`.
+/// Returns the slot that asks for this user and these groups, however an authority has encoded them.
 fn owner(manifest: &RequestManifest, subject: &DistinguishedName) -> Option<Slot> {
-    manifest.requests.iter().find(|record| record.wanted.subject == *subject).map(|record| record.wanted.slot)
+    let identity = |name: &DistinguishedName| {
+        let organisations: BTreeSet<String> = name.organisations().map(str::to_owned).collect();
+        (name.common_name().map(str::to_owned), organisations)
+    };
+    let found = identity(subject);
+    let is_same = |record: &&RequestRecord| identity(&record.wanted.subject) == found;
+    manifest.requests.iter().find(is_same).map(|record| record.wanted.slot)
 }
 
 /// Returns whether some kubeadm gives `subject` to a certificate like `spec`.
