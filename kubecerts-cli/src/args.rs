@@ -12,7 +12,7 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, certs, check, completion, csr, demo, import, init, inspect, join_node, kubeconfig,
+    apply, backup, ca, certs, check, completion, csr, demo, import, init, inspect, join_node, kubeconfig,
     kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign, verify,
 };
 use crate::error::CommandError;
@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Recover(rescue::Args),
     Restart(restart::Args),
     Verify(verify::Args),
+    Ca(Box<ca::Args>),
     Kubeconfig(Box<kubeconfig::Args>),
     Kubelet(Box<kubelet::Args>),
     Csr(csr::Args),
@@ -103,6 +104,7 @@ impl Command {
             Self::Recover(args) => &args.node,
             Self::Restart(args) => &args.node,
             Self::Verify(args) => &args.node,
+            Self::Ca(args) => args.node(),
             Self::Kubeconfig(args) => args.node(),
             Self::Kubelet(args) => args.node(),
             Self::Csr(args) => &args.node,

@@ -146,6 +146,8 @@ impl From<PlanError> for CommandError {
                 "nothing was changed; a link may not lead out of --rootfs, replace it by what it points to",
             ),
             PlanError::Contradictions(contradictions) => init::contradictions(&contradictions),
+            PlanError::Shortens { .. } => Self { exit: Exit::Refused, ..plain }
+                .with_hint("nothing was changed; ask for more with --validity, or permit it with --allow-change validity"),
             PlanError::Lifetime(_) => {
                 Self { exit: Exit::Usage, ..plain }.with_hint("ask for a span such as --validity 8760h")
             }
@@ -165,6 +167,7 @@ impl From<ReviewError> for CommandError {
             | ReviewError::KeyUsages { .. }
             | ReviewError::ExtendedKeyUsages { .. }
             | ReviewError::OtherProfile { .. }
+            | ReviewError::Identity { .. }
             | ReviewError::OtherNode { .. }
             | ReviewError::Mode { .. }
             | ReviewError::Unusable { .. }
@@ -348,7 +351,7 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
             format!("kubecerts renew {slot}{names}{}", whereabouts.options)
         }
         Remedy::RotateAuthority(ca) => {
-            format!("the authority {ca} needs a new certificate; plan its rotation, nothing that it signs can outlive it")
+            format!("give the authority {ca} a later end, nothing that it signs can outlive it: kubecerts ca extend {ca}{}", whereabouts.options)
         }
         Remedy::SignElsewhere(ca) => format!("have certificates signed where the key of {ca} is kept"),
         Remedy::Restore(name) => format!("put {name} back from a backup or from another control-plane node"),
@@ -376,6 +379,9 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
     let file = |path| whereabouts.file(path);
     let options = &whereabouts.options;
     Some(match deferred.reason() {
+        Reason::ExternalAuthority(ca) if deferred.slot() == Slot::Ca(*ca) => {
+            format!("run it where the key of {ca} is kept, and bring the certificate here")
+        }
         Reason::ExternalAuthority(ca) => format!("have it signed where the key of {ca} is kept"),
         Reason::AuthorityUnusable(ca, _) => {
             format!("{ca} has to be mended first, see: kubecerts check{options}")
@@ -387,9 +393,14 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
         Reason::Unreadable(path, _) => format!("make {} readable, or run it as root", file(path)),
         Reason::Damaged(path, _) => format!("see what is left with: kubecerts inspect {}", file(path)),
         Reason::Referenced(path) => format!("renew {} where it came from, or embed it", file(path)),
+        Reason::SignedByAnother(issuer) => {
+            format!(
+                "have {issuer} sign a certificate for the same key and subject with a later end, and put it in its place"
+            )
+        }
         Reason::NoKeyToReuse(_) => "leave out --reuse-key".to_owned(),
         Reason::NotRenewable => match deferred.slot() {
-            Slot::Ca(_) => "authorities are not renewed but rotated".to_owned(),
+            Slot::Ca(ca) => format!("an authority gets a later end with: kubecerts ca extend {ca}{options}"),
             Slot::ServiceAccount => "it is a key pair and no certificate, and does not expire".to_owned(),
             _ => "the kubelet renews it by itself".to_owned(),
         },

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod backup;
+pub(crate) mod ca;
 pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod completion;
@@ -57,6 +58,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Recover(args) => rescue::run(args, output),
         Command::Restart(args) => restart::run(args, output),
         Command::Verify(args) => verify::run(args, output),
+        Command::Ca(args) => ca::run(args, output),
         Command::Kubeconfig(args) => kubeconfig::run(args, output),
         Command::Kubelet(args) => kubelet::run(args, output),
         Command::Init(args) => init::run(args, output),

@@ -1,7 +1,7 @@
 //! What can go wrong with the credential of a kubelet elsewhere.
 
 use kubecerts_core::issue::{
-    BootstrapError, ClientError, InstallationError, InvalidToken, NodeError, UserError,
+    BootstrapError, ClientError, InstallationError, InvalidCertificateKey, InvalidToken, NodeError, UserError,
 };
 use kubecerts_core::plan::Reason;
 use kubecerts_host::AuditError;
@@ -143,5 +143,13 @@ impl From<InvalidToken> for CommandError {
     fn from(error: InvalidToken) -> Self {
         Self { exit: Exit::Usage, ..Self::chain(&error) }
             .with_hint("nothing was written; make one on a control-plane node with: kubeadm token create")
+    }
+}
+
+impl From<InvalidCertificateKey> for CommandError {
+    fn from(error: InvalidCertificateKey) -> Self {
+        Self { exit: Exit::Usage, ..Self::chain(&error) }.with_hint(
+            "nothing was written; a control-plane node makes one with: kubeadm init phase upload-certs --upload-certs",
+        )
     }
 }

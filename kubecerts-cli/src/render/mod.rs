@@ -1,5 +1,6 @@
 //! Results into words: tables, texts, documents.
 
+pub(crate) mod authorities;
 pub(crate) mod creation;
 pub(crate) mod documents;
 pub(crate) mod external;

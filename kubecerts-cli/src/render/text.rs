@@ -28,7 +28,6 @@ pub(crate) fn heading(text: &str) -> String {
 pub(crate) struct Verb(&'static str, &'static str);
 
 pub(crate) const RENEW: Verb = Verb("renew", "renewed");
-#[expect(dead_code, reason = "for authorities")]
 pub(crate) const EXTEND: Verb = Verb("extend", "extended");
 pub(crate) const CHANGE: Verb = Verb("change", "changed");
 

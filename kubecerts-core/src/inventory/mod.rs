@@ -9,13 +9,14 @@ mod expiration;
 mod names;
 mod reading;
 mod rotation;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use crate::path::TreePath;
-use crate::snapshot::{NodeFacts, Snapshot};
+use crate::snapshot::{NodeFacts, Snapshot, TrustFile};
 use crate::x509::PublicKey;
 
 pub use chain::ChainFact;
@@ -24,6 +25,7 @@ pub use expiration::{ExpirationRow, RowState};
 pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
+pub use trust::Trusting;
 
 /// Everything that is known of one node's certificates. Public data.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +35,7 @@ pub struct Inventory {
     authorities: BTreeMap<CaSlot, Authority>,
     credentials: BTreeMap<Place, Credential>,
     service_account: ServiceAccount,
+    trust_files: Vec<(TrustFile, Reading<CertificateBundle>)>,
 }
 
 /// Where a certificate was found: in a slot of the tree, or in a copy outside of it.
@@ -101,6 +104,7 @@ impl Inventory {
             node: snapshot.node().clone(),
             files: FileSlot::all().map(|file| (file, FileFacts::of_slot(snapshot, file))).collect(),
             service_account: ServiceAccount::parse(snapshot),
+            trust_files: trust::read(snapshot),
             authorities,
             credentials,
         }

@@ -40,13 +40,19 @@ pub fn bootstrap_kubeconfig(
         }
         pem.push_str(&encode_certificate(certificate.as_der()));
     }
-    let credentials = Zeroizing::new(format!("    token: {}\n", token.0.as_str()));
+    let credentials = Zeroizing::new(format!("    token: {}\n", token.secret_text()));
     let authority = Base64::encode_string(pem.as_bytes());
     Ok(SecretBytes::new(frame(&authority, CLUSTER, server, USER, &credentials).into_bytes()))
 }
 
 /// A bootstrap token: six characters that name it, a full stop, and sixteen that are its secret.
 pub struct BootstrapToken(Zeroizing<String>);
+
+impl BootstrapToken {
+    pub(super) fn secret_text(&self) -> &str {
+        self.0.as_str()
+    }
+}
 
 impl FromStr for BootstrapToken {
     type Err = InvalidToken;

@@ -1,113 +1,146 @@
-//! The tree of another control-plane node: what is its own, and what all of them have alike.
+//! The command with which another node joins.
 
-use super::{Change, ChangeSet, Expected, IssueError, KeySource, Signer, issue};
-use crate::catalog::FileSlot;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+use super::{BootstrapToken, KeyPin};
+use crate::catalog::{CaSlot, KubeconfigSlot, Slot};
 use crate::inventory::Inventory;
-use crate::path::TreePath;
-use crate::plan::{EtcdIntent, Plan, shared_files};
+use crate::plan::ControlPlaneEndpoint;
 use crate::secret::SecretBytes;
-use crate::snapshot::{FileContent, FileState, Snapshot};
 
-/// The files that all control-plane nodes of a cluster have alike. It holds secrets: no `Clone`.
-///
-/// It is the tree of a node before it joins: plan over its [`inventory`](Self::inventory) with
-/// [`initialise`](crate::plan::initialise()), and issue with [`issue_with_shared`].
-#[derive(Debug)]
-pub struct SharedFiles {
-    snapshot: Snapshot,
-    files: Vec<FileSlot>,
-}
-
-impl SharedFiles {
-    /// Takes the shared files out of a control-plane node's: the certificates and keys of the authorities and the service
-    /// account pair; with an external etcd also the API server's client certificate for it.
-    ///
-    /// The key of an authority may be missing. Then no plan can sign with it.
-    ///
-    /// # Errors
-    /// [`SharedFileError`] for the first file that another control-plane node could not do without.
-    pub fn of(source: &Snapshot, etcd: &EtcdIntent) -> Result<Self, SharedFileError> {
-        let mut shared = Self { snapshot: Snapshot::new(source.node().clone()), files: shared_files(etcd) };
-        shared
-            .files
-            .retain(|file| !matches!((file, source.file(*file)), (FileSlot::CaKey(_), FileState::Absent)));
-        for file in &shared.files {
-            let path = || source.layout().path(*file).clone();
-            let content = match source.file(*file) {
-                FileState::Present(content) => content,
-                FileState::Absent => return Err(SharedFileError::Missing { path: path() }),
-                FileState::Unreadable(problem) => {
-                    return Err(SharedFileError::Unreadable { path: path(), problem: problem.to_string() });
-                }
-            };
-            let bytes = SecretBytes::new(content.secret_bytes().to_vec());
-            let copy = FileContent::new(bytes, content.meta().clone());
-            shared.snapshot.insert(*file, FileState::Present(copy));
+/// Returns the hash of every public key that a node must find when it joins, as kubeadm computes them: one for each certificate
+/// in the file of `ca`, in their order. A certificate with another end has the same hash. None when the file cannot be read.
+#[must_use]
+pub fn key_pins(inventory: &Inventory, ca: CaSlot) -> Vec<KeyPin> {
+    let bundle = inventory.authority(ca).certificate().present();
+    let certificates = bundle.map_or(&[][..], |bundle| bundle.certificates());
+    let mut pins: Vec<KeyPin> = Vec::new();
+    for certificate in certificates {
+        let pin = KeyPin::new(certificate.public_key().fingerprint());
+        if !pins.contains(&pin) {
+            pins.push(pin);
         }
-        Ok(shared)
     }
+    pins
+}
 
-    /// Returns what there is to plan over.
-    #[must_use]
-    pub fn inventory(&self) -> Inventory {
-        Inventory::parse(&self.snapshot)
+/// Returns where nodes join by what the tree says: the server of admin.conf, as kubeadm has it, or else the endpoint of the
+/// kubeadm configuration.
+#[must_use]
+pub fn join_server(inventory: &Inventory) -> Option<ControlPlaneEndpoint> {
+    let admin = inventory
+        .credential(Slot::Kubeconfig(KubeconfigSlot::Admin))
+        .and_then(|credential| credential.kubeconfig())
+        .and_then(|facts| facts.file.as_ref().ok())
+        .and_then(|file| file.current().ok()?.cluster.server());
+    // Behind the host there may be a path, which kubeadm leaves out too.
+    let host = |url: &str| Some(url.strip_prefix("https://")?.split('/').next()?.to_owned());
+    let configured = || inventory.node().kubeadm()?.control_plane_endpoint().map(str::to_owned);
+    let text = admin.and_then(host).or_else(configured)?;
+    ControlPlaneEndpoint::parse(&text, DEFAULT_PORT).ok()
+}
+
+/// Returns the command on one line, as `kubeadm token create --print-join-command` prints it
+/// (`cmd/kubeadm/app/cmd/util/join.go`), which ends with a blank for workers. It holds the token.
+#[must_use]
+pub fn join_command(
+    server: &ControlPlaneEndpoint,
+    pins: &[KeyPin],
+    token: &BootstrapToken,
+    role: &JoinRole,
+) -> SecretBytes {
+    let mut text = Zeroizing::new(String::with_capacity(1 << 10));
+    text.push_str(&format!("kubeadm join {server} --token "));
+    text.push_str(token.secret_text());
+    text.push(' ');
+    for pin in pins {
+        text.push_str(&format!("--discovery-token-ca-cert-hash {pin} "));
+    }
+    if let JoinRole::ControlPlane(key) = role {
+        text.push_str("--control-plane ");
+        if let Some(CertificateKey(key)) = key {
+            text.push_str("--certificate-key ");
+            text.push_str(key);
+        }
+    }
+    SecretBytes::new(text.as_bytes().to_vec())
+}
+
+/// What a node joins as.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a node has a control plane or it has none")]
+pub enum JoinRole {
+    /// A worker.
+    Worker,
+    /// Another control-plane node, which gets the shared certificates with this key, or has them already.
+    ControlPlane(Option<CertificateKey>),
+}
+
+/// The key to the certificates that `kubeadm init phase upload-certs` has put into the cluster: 32 bytes in hexadecimal.
+pub struct CertificateKey(Zeroizing<String>);
+
+impl FromStr for CertificateKey {
+    type Err = InvalidCertificateKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_key = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_key { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(InvalidCertificateKey) }
     }
 }
 
-/// Why a node's files are not enough for another control-plane node.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+impl std::fmt::Debug for CertificateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A text that is no certificate key. It is not quoted, because it may nearly be one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the certificate key is not 64 hexadecimal digits")]
 #[non_exhaustive]
-pub enum SharedFileError {
-    /// A file does not exist.
-    #[error("{path} does not exist, and every control-plane node needs it")]
-    Missing {
-        /// The file.
-        path: TreePath,
-    },
-    /// A file cannot be read.
-    #[error("{path} cannot be read: {problem}")]
-    Unreadable {
-        /// The file.
-        path: TreePath,
-        /// Why not.
-        problem: String,
-    },
-}
+pub struct InvalidCertificateKey;
 
-/// Whether another control-plane node gets the keys of the authorities.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a node has them or it does not")]
-pub enum AuthorityKeys {
-    /// It does, as kubeadm has it: then it can sign for others.
-    Copied,
-    /// It does not, so the authorities are external there.
-    LeftOut,
-}
+/// The port of the API server where nothing says another one.
+const DEFAULT_PORT: u16 = 6443;
 
-/// Issues `plan`, which was made over the inventory of `shared`, and returns the whole tree: the shared files as they are,
-/// in kubeadm's modes, before what is the node's own.
-///
-/// # Errors
-/// As [`issue`].
-///
-/// # Panics
-/// Never: the shared files were read.
-pub fn issue_with_shared<P: KeySource + Signer + ?Sized>(
-    plan: &Plan,
-    shared: &SharedFiles,
-    keys: AuthorityKeys,
-    provider: &mut P,
-) -> Result<ChangeSet, IssueError> {
-    let SharedFiles { snapshot, files } = shared;
-    let is_left_out = |file: &FileSlot| keys == AuthorityKeys::LeftOut && matches!(file, FileSlot::CaKey(_));
-    let issued = issue(plan, snapshot, provider)?.into_changes();
-    let mut changes = Vec::with_capacity(files.len() + issued.len());
-    for file in files.iter().filter(|file| !is_left_out(file)) {
-        let content = snapshot.file(*file).content().expect("shared files were read");
-        let bytes = SecretBytes::new(content.secret_bytes().to_vec());
-        let path = snapshot.layout().path(*file).clone();
-        changes.push(Change::new(*file, path, Expected::Absent, file.mode(), bytes));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIN: &str = "sha256:4eb77bb5abf037c8643d21efca30062c57862ab15d112e3166e88bf190f9e936";
+    const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn command(server: &str, role: JoinRole) -> String {
+        let server = ControlPlaneEndpoint::parse(server, DEFAULT_PORT).unwrap();
+        let token = "fl6bwd.3ube1uwcyk3a5o6b".parse().unwrap();
+        let command = join_command(&server, &[PIN.parse().unwrap()], &token, &role);
+        String::from_utf8(command.secret_bytes().to_vec()).unwrap()
     }
-    changes.extend(issued);
-    Ok(ChangeSet::from(changes))
+
+    #[test]
+    fn the_command_is_kubeadm_s_to_the_byte() {
+        let worker = format!(
+            "kubeadm join 172.16.42.39:6443 --token fl6bwd.3ube1uwcyk3a5o6b --discovery-token-ca-cert-hash {PIN} "
+        );
+        assert_eq!(command("172.16.42.39", JoinRole::Worker), worker);
+        assert_eq!(
+            command("172.16.42.39:6443", JoinRole::ControlPlane(None)),
+            format!("{worker}--control-plane ")
+        );
+        assert_eq!(
+            command("172.16.42.39", JoinRole::ControlPlane(Some(KEY.parse().unwrap()))),
+            format!("{worker}--control-plane --certificate-key {KEY}")
+        );
+        assert!(command("fd00::1", JoinRole::Worker).starts_with("kubeadm join [fd00::1]:6443 "));
+    }
+
+    #[test]
+    fn a_certificate_key_has_64_digits_and_is_never_shown() {
+        for text in ["", "0123", &KEY[1..], &format!("{KEY}0"), &KEY.replace('0', "g")] {
+            assert_eq!(text.parse::<CertificateKey>().unwrap_err(), InvalidCertificateKey);
+        }
+        assert_eq!(format!("{:?}", KEY.parse::<CertificateKey>().unwrap()), "[secret]");
+    }
 }

@@ -12,7 +12,8 @@
 //!
 //! What is issued outside a plan has functions of its own: [`node_credential`] and its kin for a kubelet elsewhere and
 //! [`node_installation`] there, [`bootstrap_kubeconfig`] for one that has to begin again, [`user_credential`] for one more user,
-//! [`refresh`] for copies of admin.conf, [`trust_tree`] for any other kubeconfig.
+//! [`refresh`] for copies of admin.conf, [`trust_tree`] for any other kubeconfig,
+//! [`join_command`] for nodes that are to join.
 //!
 //! [`issue_with_shared`] makes the whole tree of another control-plane node.
 //!
@@ -33,6 +34,7 @@ mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
 mod session;
+mod shared;
 pub mod sign;
 mod user;
 
@@ -50,7 +52,7 @@ pub use change::{Change, ChangeSet, Expected};
 pub use client::{ClientError, Term};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh, trust_tree};
 pub use installation::{Installation, InstallationError, node_installation};
-pub use join::{AuthorityKeys, SharedFileError, SharedFiles, issue_with_shared};
+pub use join::{CertificateKey, InvalidCertificateKey, JoinRole, join_command, join_server, key_pins};
 pub use node::{
     NodeCredential, NodeError, NodeRequest, node_certificate, node_credential, node_file, node_request,
 };
@@ -58,6 +60,7 @@ pub use provider::{IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
 pub use session::{Issuance, NeedsKeys, NeedsSignatures, begin};
+pub use shared::{AuthorityKeys, SharedFileError, SharedFiles, issue_with_shared};
 pub use user::{User, UserCredential, UserError, user_credential, user_with_token};
 
 /// Issues everything that `plan` says, with the keys and signatures of `provider`.

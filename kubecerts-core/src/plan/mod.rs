@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
-use crate::inventory::{ChainFact, Custody, Inventory, KeyFacts};
+use crate::inventory::{ChainFact, Custody, Inventory, KeyFacts, Trusting};
 use crate::manifest::KubeadmConfig;
 use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
@@ -313,6 +313,33 @@ impl Plan {
     pub(crate) fn extended(&self, ca: CaSlot) -> Option<&CertificateSpec> {
         let step = self.steps.iter().find(|step| step.slot == Slot::Ca(ca) && step.is_extension())?;
         step.certificate.as_ref()
+    }
+
+    /// Returns the authorities that get a later end, in their order.
+    pub fn extended_authorities(&self) -> impl Iterator<Item = CaSlot> {
+        CaSlot::ALL.into_iter().filter(|ca| self.extended(*ca).is_some())
+    }
+
+    /// Returns the places of the node that hold only the old certificate of an authority that the plan extends: in `after`,
+    /// which is how the node looks now, where the plan was made for `before`. Nothing that the plan writes is among them.
+    #[must_use]
+    pub fn left_behind(&self, before: &Inventory, after: &Inventory) -> Vec<(CaSlot, Trusting)> {
+        let writes = |place: &Trusting| match place {
+            Trusting::Kubeconfig(place) => {
+                place.slot().is_some_and(|slot| self.steps.iter().any(|step| step.slot == slot))
+            }
+            Trusting::File { .. } => false,
+        };
+        let mut left = Vec::new();
+        for ca in self.extended_authorities() {
+            let Some(old) = before.authority(ca).signer() else { continue };
+            let new = after.authority(ca).signer().filter(|signer| *signer != old);
+            let updated = new.map(|new| after.trusting(new)).unwrap_or_default();
+            let holders = after.trusting(old).into_iter();
+            let holders = holders.filter(|place| !updated.contains(place) && !writes(place));
+            left.extend(holders.map(|place| (ca, place)));
+        }
+        left
     }
 
     /// Returns whether something that was asked for is not planned.

@@ -107,7 +107,20 @@ pub struct NodeFacts {
     kubelet_flags: KubeletFlags,
     kubelet_instance: Option<KubeletConfig>,
     signing_duration: Option<Stated<String>>,
+    trust_files: Vec<TrustFile>,
     problems: Vec<SourceProblem>,
+}
+
+/// A file with certificates of authorities that a component trusts, and that is not the file of an authority itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TrustFile {
+    /// The file.
+    pub path: TreePath,
+    /// Who trusts what is in it.
+    pub component: Component,
+    /// The flag or the field that names it.
+    pub setting: &'static str,
 }
 
 impl NodeFacts {
@@ -201,6 +214,12 @@ impl NodeFacts {
     #[must_use]
     pub const fn signing_duration(&self) -> Option<&Stated<String>> {
         self.signing_duration.as_ref()
+    }
+
+    /// Returns the files beside those of the authorities whose certificates components trust, in the order of the components.
+    #[must_use]
+    pub fn trust_files(&self) -> &[TrustFile] {
+        &self.trust_files
     }
 
     /// Returns the flags that kubeadm passes to the kubelet, of `kubeadm-flags.env`.
@@ -323,6 +342,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
             .as_ref()
             .and_then(|(_, state)| Some(KubeletFlags::parse(state.content()?.secret_bytes())))
             .unwrap_or_default(),
+        trust_files: trust_files(&layout, kubelet.as_ref(), &pods),
         kubelet_instance,
         manifests: paths,
         components: pods.keys().copied().collect(),
@@ -523,6 +543,37 @@ fn add_kubelet(layout: &mut Layout, directories: &Directories, kubelet: Option<&
             layout.relocate(FileSlot::KubeletServingKey, path, PathSource::KubeletConfig);
         }
     }
+}
+
+/// The flags that name certificates of authorities to be trusted.
+const TRUST_FLAGS: [(Component, &str); 11] = {
+    use Component::{ApiServer, ControllerManager, Etcd, Scheduler};
+    [
+        (Etcd, "trusted-ca-file"),
+        (Etcd, "peer-trusted-ca-file"),
+        (ApiServer, "client-ca-file"),
+        (ApiServer, "requestheader-client-ca-file"),
+        (ApiServer, "etcd-cafile"),
+        (ApiServer, "kubelet-certificate-authority"),
+        (ControllerManager, "root-ca-file"),
+        (ControllerManager, "client-ca-file"),
+        (ControllerManager, "requestheader-client-ca-file"),
+        (Scheduler, "client-ca-file"),
+        (Scheduler, "requestheader-client-ca-file"),
+    ]
+};
+
+fn trust_files(layout: &Layout, kubelet: Option<&KubeletConfig>, pods: &Pods) -> Vec<TrustFile> {
+    let of_flags = TRUST_FLAGS.into_iter().filter_map(|(component, setting)| {
+        Some(TrustFile { path: host_path(pods, component, setting)?, component, setting })
+    });
+    let of_kubelet = kubelet.and_then(KubeletConfig::client_ca_file).map(|path| TrustFile {
+        path: path.clone(),
+        component: Component::Kubelet,
+        setting: "clientCAFile",
+    });
+    let is_own = |file: &TrustFile| matches!(layout.slot_of(&file.path), Some(FileSlot::CaCertificate(_)));
+    of_flags.chain(of_kubelet).filter(|file| !is_own(file)).collect()
 }
 
 fn host_path(pods: &Pods, component: Component, flag: &str) -> Option<TreePath> {

@@ -26,7 +26,8 @@ pub use collect::{ScanRequest, TreeReader, collect};
 pub use endpoint::Endpoint;
 pub use file::{FileContent, FileMeta, FileState, ReadProblem};
 pub use locate::{
-    Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, locate, manifests_directory,
+    Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, TrustFile, locate,
+    manifests_directory,
 };
 
 /// The files of one node at one moment. It holds secrets: no `Clone`, and wiped on drop.
@@ -93,7 +94,8 @@ impl Snapshot {
         self.copies.iter()
     }
 
-    /// Returns the paths that kubeconfigs refer to and that have not been added yet, sorted.
+    /// Returns the paths that kubeconfigs, manifests and the kubelet's configuration refer to and that have not been added yet,
+    /// sorted.
     ///
     /// A relative path is relative to the kubeconfig (`k8s.io/client-go/tools/clientcmd`, `ResolveLocalPaths`).
     #[must_use]
@@ -109,6 +111,7 @@ impl Snapshot {
                 Some((path, Kubeconfig::parse(state.content()?.secret_bytes()).ok()?))
             })
             .flat_map(|(path, kubeconfig)| referenced(&path.parent(), &kubeconfig))
+            .chain(self.node.trust_files().iter().map(|file| file.path.clone()))
             .filter(|path| self.at(path).is_none())
             .collect()
     }

@@ -353,7 +353,11 @@ fn swapped_answers_missing_ones_and_strangers_are_told_apart() {
     // What there is gets installed when that is said.
     let partial = world.import(&["--yes", "--partial"]).exits(6);
     assert!(partial.stdout.contains("1 certificate in 2 files"), "{}", partial.stdout);
-    assert!(partial.stderr.contains("hint: keep ") && !partial.stderr.contains("rm -r"), "{}", partial.stderr);
+    assert!(
+        partial.stderr.contains("hint: keep ") && !partial.stderr.contains("rm -r"),
+        "{}",
+        partial.stderr
+    );
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! Who trusts a certificate of an authority.
+
+use std::fmt;
+
+use super::{CertificateBundle, Inventory, Place, Reading};
+use crate::catalog::Component;
+use crate::path::TreePath;
+use crate::snapshot::{FileState, Snapshot, TrustFile};
+use crate::x509::Certificate;
+
+/// A place beside the authority's own file that holds its certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Trusting {
+    /// A kubeconfig embeds it, in the tree or outside of it.
+    Kubeconfig(Place),
+    /// A file holds it that a component is told to trust.
+    #[non_exhaustive]
+    File {
+        /// The file.
+        path: TreePath,
+        /// Which component.
+        component: Component,
+        /// The flag or the field that names the file.
+        setting: &'static str,
+        /// How many other certificates the file holds.
+        others: usize,
+    },
+}
+
+impl fmt::Display for Trusting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kubeconfig(place) => place.fmt(f),
+            Self::File { path, component, setting, others: _ } => {
+                write!(f, "{path} ({setting} of {component})")
+            }
+        }
+    }
+}
+
+impl Inventory {
+    /// Returns every place of this node beside the authority's own file that holds `certificate`: kubeconfigs, then files that
+    /// manifests and the kubelet's configuration name.
+    #[must_use]
+    pub fn trusting(&self, certificate: &Certificate) -> Vec<Trusting> {
+        let mut found = Vec::new();
+        for (place, credential) in &self.credentials {
+            let Some(facts) = credential.kubeconfig() else { continue };
+            let trusted = facts.authority.present().map_or(&[][..], CertificateBundle::certificates);
+            if facts.embeds_authority && trusted.contains(certificate) {
+                found.push(Trusting::Kubeconfig(place.clone()));
+            }
+        }
+        for (TrustFile { path, component, setting }, bundle) in &self.trust_files {
+            let trusted = bundle.present().map_or(&[][..], CertificateBundle::certificates);
+            if trusted.contains(certificate) {
+                let others = trusted.iter().filter(|other| *other != certificate).count();
+                found.push(Trusting::File { path: path.clone(), component: *component, setting, others });
+            }
+        }
+        found
+    }
+}
+
+pub(super) fn read(snapshot: &Snapshot) -> Vec<(TrustFile, Reading<CertificateBundle>)> {
+    let files = snapshot.node().trust_files().iter();
+    let read =
+        |file: &TrustFile| Reading::certificates(snapshot.at(&file.path).unwrap_or(&FileState::Absent));
+    files.map(|file| (file.clone(), read(file))).collect()
+}
