@@ -154,6 +154,7 @@ fn the_lifetime_of_a_certificate_of_kubeadm_1_20_is_not_the_span_of_its_dates() 
     assert_eq!(result, Ok(Vec::new()));
     // With more than a year left it was not made for a year.
     let mut request = PlanRequest::with_selection(Selection::Named([API_SERVER].into()));
+    request.permissions.insert(Permission::Validity);
     let (_, result) = review(&inventory, &request, at("2028-06-15T00:00:00Z"));
     assert_eq!(only(result).0, "apiserver: valid for 365d instead of 1460d");
     request.lifetime = Seconds::from_days(1460);

@@ -171,7 +171,8 @@ impl Inventory {
     /// The kubelet's own identity, the kubeadm configuration and etcd's `--name` know it. etcd alone is believed when a
     /// certificate of this node has the name too, because only kubeadm names members after nodes; the host's name is never
     /// enough.
-    fn known_node_name(&self) -> Option<NodeName> {
+    #[must_use]
+    pub fn known_node_name(&self) -> Option<NodeName> {
         let stated = self.node().node_name();
         if let Some(stated) = stated.filter(|stated| stated.source == PathSource::Argument) {
             return NodeName::parse(&stated.value).ok();
@@ -205,7 +206,7 @@ impl Inventory {
     }
 
     /// Returns the address at which the API server of this node is advertised.
-    fn advertised(&self) -> Option<(IpAddr, PathSource)> {
+    pub(crate) fn advertised(&self) -> Option<(IpAddr, PathSource)> {
         let node = self.node();
         let configured = || node.kubeadm()?.advertise_address()?.parse().ok();
         let stated = node.addresses().advertised.map(|address| (address, PathSource::Manifest));

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use super::review::rounded;
+use super::{LifetimeSource, Permission};
 use crate::catalog::{CaSlot, Slot};
+use crate::inventory::ExpectedName;
 use crate::path::TreePath;
-use crate::time::Timestamp;
+use crate::time::{Seconds, Timestamp};
+use crate::x509::AlternativeName;
 
 /// Something that the plan does not renew or make.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,6 +73,19 @@ pub enum Reason {
     SameFilesAs(Slot),
     /// Nothing states the name of the node, which is the identity of its kubelet.
     NodeNameUnknown,
+    /// It has exactly the names that were asked for.
+    NamesUnchanged,
+    /// Names were to be taken away by which it is reached.
+    NamesNeeded(Vec<NeededName>),
+    /// It would be valid for less long than the site has its certificates valid, which was not permitted.
+    LifetimeShortened {
+        /// How long the old certificate was valid.
+        from: Seconds,
+        /// How long the new one would be.
+        to: Seconds,
+        /// Who stated that.
+        source: LifetimeSource,
+    },
     /// Nothing states where the API server is, which a new kubeconfig has to say.
     ServerUnknown,
     /// It exists and is what would be made.
@@ -93,7 +110,8 @@ impl Reason {
             | Self::SameFilesAs(_)
             | Self::Kept
             | Self::EmbedsNoAuthority(_)
-            | Self::UpToDate => false,
+            | Self::UpToDate
+            | Self::NamesUnchanged => false,
             Self::ExternalAuthority(_)
             | Self::AuthorityUnusable(..)
             | Self::CannotBeExtended { .. }
@@ -104,10 +122,22 @@ impl Reason {
             | Self::UnsupportedKey(_)
             | Self::NoKeyToReuse(_)
             | Self::NotRenewable
+            | Self::NamesNeeded(_)
+            | Self::LifetimeShortened { .. }
             | Self::NodeNameUnknown
             | Self::ServerUnknown
             | Self::NotOfThisNode
             | Self::SignedByAnother(_) => true,
+        }
+    }
+
+    /// Returns the permission without which the renewal is refused, if that is the reason.
+    #[must_use]
+    pub const fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::NamesNeeded(_) => Some(Permission::San),
+            Self::LifetimeShortened { .. } => Some(Permission::Validity),
+            _ => None,
         }
     }
 
@@ -128,6 +158,9 @@ impl Reason {
             Self::KubeletOwned => "kubelet-owned",
             Self::NotRenewable => "not-renewable",
             Self::SameFilesAs(_) => "same-files",
+            Self::NamesUnchanged => "names-unchanged",
+            Self::NamesNeeded(_) => "names-needed",
+            Self::LifetimeShortened { .. } => "lifetime-shortened",
             Self::NodeNameUnknown => "node-name-unknown",
             Self::ServerUnknown => "server-unknown",
             Self::Kept => "kept",
@@ -157,6 +190,21 @@ impl fmt::Display for Reason {
             Self::KubeletOwned => f.write_str("is left to the kubelet, as kubeadm leaves it"),
             Self::NotRenewable => f.write_str("is not signed by an authority of the tree"),
             Self::SameFilesAs(slot) => write!(f, "lies in the same files as {slot}"),
+            Self::NamesUnchanged => f.write_str("has these names already"),
+            Self::NamesNeeded(names) => {
+                let said = |needed: &NeededName| match &needed.clients {
+                    Some(clients) => {
+                        format!("{} ({}): {clients} would fail", needed.name.host(), needed.reason)
+                    }
+                    None => format!("{} ({})", needed.name.host(), needed.reason),
+                };
+                let names = names.iter().map(said).collect::<Vec<_>>();
+                write!(f, "must keep {}", names.join("; "))
+            }
+            Self::LifetimeShortened { from, to, source } => {
+                let (from, to) = (rounded(*from), rounded(*to));
+                write!(f, "is valid for {from}, and would be for {to} only, as {source} says")
+            }
             Self::NodeNameUnknown => f.write_str("nothing states the name of the node"),
             Self::ServerUnknown => f.write_str("nothing states where the API server is"),
             Self::Kept => f.write_str("exists and is right"),
@@ -166,6 +214,28 @@ impl fmt::Display for Reason {
                 write!(f, "{path} embeds no certificate of an authority, it refers to a file or has none")
             }
             Self::UpToDate => f.write_str("trusts the certificates of the tree already"),
+        }
+    }
+}
+
+/// A name that a certificate has to keep.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NeededName {
+    /// The name.
+    pub name: AlternativeName,
+    /// Why it is needed.
+    pub reason: String,
+    /// Who fails without it, when somebody is known to use it.
+    pub clients: Option<String>,
+}
+
+impl NeededName {
+    pub(super) fn of(expected: &ExpectedName) -> Self {
+        Self {
+            name: expected.name.clone(),
+            reason: expected.reason().to_string(),
+            clients: expected.clients(),
         }
     }
 }

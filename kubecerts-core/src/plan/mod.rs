@@ -16,8 +16,11 @@ mod initialise;
 mod intent;
 mod judge;
 mod kubelet;
+mod lifetime;
+mod names;
 mod nodes;
 mod overrides;
+mod policy;
 mod renew;
 mod review;
 mod serial;
@@ -25,7 +28,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Reload, Slot};
+use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
 use crate::inventory::{ChainFact, Custody, Inventory, KeyFacts, Trusting};
 use crate::manifest::KubeadmConfig;
@@ -45,14 +48,19 @@ use renew::signer;
 
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::create;
-pub use deferred::{AuthorityProblem, Deferred, Reason};
+pub use deferred::{AuthorityProblem, Deferred, NeededName, Reason};
 pub use extend::{AUTHORITY_WINDOW, Authorities, DEFAULT_AUTHORITY_LIFETIME, ExtendRequest, extend, trust};
 pub use initialise::{InitRequest, InitScope, Role, initialise};
 pub use intent::{ClusterIntent, ControlPlaneEndpoint, EtcdIntent, IntentError, InvalidEndpoint};
 pub use judge::{Contradiction, Difference};
 pub use kubelet::node_name;
+pub use lifetime::LifetimeSource;
+pub use names::{
+    ConfigurationEdit, ConfiguredNamesError, InvalidNameChange, NameChange, configured_names, has_names,
+};
 pub use nodes::{InvalidNodes, JoiningNode, JoiningNodeProblem, parse_nodes};
 pub use overrides::{OverrideError, Overrides};
+pub use policy::{LifetimePolicy, PolicyError, PolicyProblem};
 pub use review::{Deviation, DeviationKind, Permission, ReviewError, UnknownPermission};
 pub use step::{
     CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write,
@@ -84,6 +92,10 @@ pub fn plan(
         }
     }
     refuse_links_out_of_the_root(inventory, |slot| request.may_touch(slot))?;
+    let may_change = |leaf: &LeafSlot| has_names(*leaf) && request.names(Slot::Leaf(*leaf));
+    if let Some(leaf) = request.names.keys().find(|leaf| !may_change(leaf)) {
+        return Err(PlanError::Names(Slot::Leaf(*leaf)));
+    }
     let serials = serial::Serials::draw(entropy)?;
     let renewal = renew::Renewal { inventory, request, now, serials: &serials };
     let mut steps: Vec<Step> = Vec::new();
@@ -119,8 +131,18 @@ pub struct PlanRequest {
     pub window: Seconds,
     /// How long the new certificates are valid from now on; one year by default.
     pub lifetime: Seconds,
+    /// Who stated that; [`LifetimeSource::Default`] by default. Another lifetime than the default one that nobody stated counts
+    /// as the caller's.
+    pub lifetime_source: LifetimeSource,
     /// Slots with a lifetime of their own; none by default.
     pub lifetimes: BTreeMap<Slot, Seconds>,
+    /// Who stated these; the caller where nothing is said.
+    pub lifetime_sources: BTreeMap<Slot, LifetimeSource>,
+    /// Other alternative names for leaves that serve and are selected by name; none by default.
+    pub names: BTreeMap<LeafSlot, NameChange>,
+    /// What is permitted that would otherwise be refused: to take away names that somebody needs ([`Permission::San`]), and
+    /// to shorten the site's own lifetimes ([`Permission::Validity`]); nothing by default.
+    pub permissions: BTreeSet<Permission>,
     /// Whether to make new keys, which is the default.
     pub keys: KeyChoice,
     /// What to do about the kubelet's own credential; nothing by default.
@@ -135,7 +157,11 @@ impl Default for PlanRequest {
             selection: Selection::Due,
             window: DEFAULT_WINDOW,
             lifetime: DEFAULT_LIFETIME,
+            lifetime_source: LifetimeSource::Default,
             lifetimes: BTreeMap::new(),
+            lifetime_sources: BTreeMap::new(),
+            names: BTreeMap::new(),
+            permissions: BTreeSet::new(),
             keys: KeyChoice::Generate,
             kubelet: KubeletChoice::Leave,
             remote_authorities: BTreeSet::new(),
@@ -148,7 +174,13 @@ impl PlanRequest {
     #[must_use]
     pub fn for_node(node: &NodeFacts) -> Self {
         let configured = node.kubeadm().and_then(KubeadmConfig::certificate_validity);
-        Self { lifetime: configured.unwrap_or(DEFAULT_LIFETIME), ..Self::default() }
+        // kubeadm takes a zero for its default.
+        match configured.filter(|lifetime| *lifetime != Seconds(0)) {
+            Some(lifetime) => {
+                Self { lifetime, lifetime_source: LifetimeSource::Configuration, ..Self::default() }
+            }
+            None => Self::default(),
+        }
     }
 
     /// Returns the default request for another selection.
@@ -161,6 +193,26 @@ impl PlanRequest {
     #[must_use]
     pub fn lifetime_of(&self, slot: Slot) -> Seconds {
         self.lifetimes.get(&slot).copied().unwrap_or(self.lifetime)
+    }
+
+    /// Returns who stated how long the certificate of `slot` is to be valid.
+    #[must_use]
+    pub fn lifetime_source_of(&self, slot: Slot) -> LifetimeSource {
+        if self.lifetimes.contains_key(&slot) {
+            return self.lifetime_sources.get(&slot).copied().unwrap_or(LifetimeSource::Argument);
+        }
+        match self.lifetime_source {
+            LifetimeSource::Default if self.lifetime != DEFAULT_LIFETIME => LifetimeSource::Argument,
+            source => source,
+        }
+    }
+
+    /// Makes every certificate valid for `lifetime` on the caller's word, whatever was stated before.
+    pub fn insist_on_lifetime(&mut self, lifetime: Seconds) {
+        self.lifetime = lifetime;
+        self.lifetime_source = LifetimeSource::Argument;
+        self.lifetimes.clear();
+        self.lifetime_sources.clear();
     }
 
     /// Returns whether the kubelet's own credential is to be looked after: by choice, or because it is named.
@@ -385,6 +437,12 @@ pub enum PlanError {
     /// The lifetime is zero or negative.
     #[error("a certificate cannot be valid for {0}")]
     Lifetime(Seconds),
+    /// Other names are asked for a leaf that serves nobody, or that is not selected by its name.
+    #[error("{0} cannot get other names: only apiserver, etcd-server and etcd-peer can, when they are named")]
+    Names(Slot),
+    /// Other names are asked for, and no certificate is selected by its name.
+    #[error("which certificate is to get other names was not said")]
+    NamesOfNobody,
     /// A file that would have to be read or replaced is reached over a link out of the root.
     #[error("the link {link} leaves the root: it points to {target}")]
     LeavesRoot {

@@ -5,11 +5,17 @@ use std::collections::BTreeSet;
 use super::step::{
     CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write, found,
 };
-use super::{AuthorityProblem, BACKDATE, KeyChoice, PlanRequest, Reason, Selection, is_foreign, serial};
+use super::{
+    AuthorityProblem, BACKDATE, KeyChoice, NeededName, Permission, PlanRequest, Reason, Selection,
+    is_foreign, lifetime, names, serial,
+};
 use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, Slot};
 use crate::inventory::{Authority, ChainFact, Credential, Custody, FileFacts, Inventory, Reading};
 use crate::time::Timestamp;
-use crate::x509::{Certificate, ExtendedKeyUsages, KeyUsages, Purpose, SignatureAlgorithm, Validity};
+use crate::x509::{
+    AlternativeName, AlternativeNames, Certificate, ExtendedKeyUsages, KeyUsages, Purpose,
+    SignatureAlgorithm, Validity,
+};
 
 pub(super) struct Renewal<'a> {
     pub(super) inventory: &'a Inventory,
@@ -78,10 +84,21 @@ impl Renewal<'_> {
         let (signer, signature) = signer(ca, authority, &self.request.remote_authorities, self.now)?;
         let mut notes = Vec::new();
 
-        let asked = self.now.plus(self.request.lifetime_of(slot));
+        let alternative_names = self.names(slot, leaf, &mut notes)?;
+        let question = lifetime::Question {
+            slot,
+            old: leaf,
+            signer,
+            inventory: self.inventory,
+            now: self.now,
+            is_due: self.is_due(credential, leaf),
+        };
+        let (lifetime, note) = lifetime::decide(&question, self.request)?;
+        notes.extend(note);
+        let asked = self.now.plus(lifetime);
         let not_after = asked.min(signer.not_after());
         if not_after < asked {
-            notes.push(Note::Capped { ca, asked: self.request.lifetime_of(slot) });
+            notes.push(Note::Capped { ca, asked: lifetime });
         }
         let only_dated = credential.key_matches() == Some(true) && leaf.not_before() <= self.now;
         if self.request.selection == Selection::Due && only_dated && not_after <= leaf.not_after() {
@@ -119,7 +136,7 @@ impl Renewal<'_> {
                     Reason::AuthorityUnusable(ca, AuthorityProblem::Expired(signer.not_after()))
                 })?,
                 subject: leaf.subject().clone(),
-                alternative_names: leaf.alternative_names().clone(),
+                alternative_names,
                 key_usages: key_usages(leaf),
                 extended_key_usages: extended_key_usages(leaf, spec, &mut notes),
             }),
@@ -130,6 +147,31 @@ impl Renewal<'_> {
             writes,
             notes,
         })
+    }
+
+    /// Returns the names of the new certificate: those of the old one, unless others were asked for.
+    fn names(
+        &self,
+        slot: Slot,
+        leaf: &Certificate,
+        notes: &mut Vec<Note>,
+    ) -> Result<AlternativeNames, Reason> {
+        let old = leaf.alternative_names();
+        let Slot::Leaf(serving) = slot else { return Ok(old.clone()) };
+        let Some(change) = self.request.names.get(&serving) else { return Ok(old.clone()) };
+        let new = change.apply(old);
+        if new == *old {
+            return Err(Reason::NamesUnchanged);
+        }
+        let needed = names::needed(self.inventory, serving, leaf, &new);
+        if !needed.is_empty() && !self.request.permissions.contains(&Permission::San) {
+            return Err(Reason::NamesNeeded(needed.iter().map(NeededName::of).collect()));
+        }
+        let only = |these: &AlternativeNames, those: &AlternativeNames| -> Vec<AlternativeName> {
+            these.as_slice().iter().filter(|name| !those.as_slice().contains(name)).cloned().collect()
+        };
+        notes.push(Note::NamesChanged { added: only(&new, old), removed: only(old, &new) });
+        Ok(new)
     }
 
     /// Returns whether the certificate ends soon, has not begun, or lacks its key.

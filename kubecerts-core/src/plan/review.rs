@@ -25,6 +25,7 @@ use crate::inventory::Inventory;
 use crate::time::Timestamp;
 use crate::x509::Validity;
 
+pub(super) use deviation::rounded;
 pub use deviation::{Deviation, DeviationKind, Permission, UnknownPermission};
 pub use error::ReviewError;
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::LifetimeSource;
+use super::review::rounded;
 use crate::catalog::{CaSlot, FileSlot, Slot};
 use crate::digest::Digest;
 use crate::inventory::{FileFacts, Inventory};
@@ -9,8 +11,8 @@ use crate::issue::Expected;
 use crate::snapshot::ReadProblem;
 use crate::time::{CivilTime, Seconds, Timestamp};
 use crate::x509::{
-    AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyAlgorithm, KeyType, KeyUsages, SerialNumber,
-    SignatureAlgorithm, Validity,
+    AlternativeName, AlternativeNames, DistinguishedName, ExtendedKeyUsages, KeyAlgorithm, KeyType,
+    KeyUsages, SerialNumber, SignatureAlgorithm, Validity,
 };
 
 /// What to do for one slot.
@@ -339,6 +341,32 @@ pub enum Note {
     ExtensionsDropped(Vec<String>),
     /// The file was open to others; its mode becomes this one.
     ModeTightened(u32),
+    /// The alternative names become others, as was asked for.
+    NamesChanged {
+        /// The names that are new, in the order of the certificate.
+        added: Vec<AlternativeName>,
+        /// The names that only the old certificate had, in its order.
+        removed: Vec<AlternativeName>,
+    },
+    /// How long it is valid was stated.
+    LifetimeStated {
+        /// How long.
+        lifetime: Seconds,
+        /// By whom.
+        source: LifetimeSource,
+    },
+    /// It is valid for as long as the old certificate was, which is longer than was stated.
+    LifetimeKept {
+        /// How long.
+        lifetime: Seconds,
+    },
+    /// It is valid for less long than the old certificate was.
+    LifetimeShortened {
+        /// How long the old one was valid.
+        from: Seconds,
+        /// How long this one is.
+        to: Seconds,
+    },
     /// The old certificate was somebody else's, who is named as its subject was.
     SubjectChanged(String),
     /// The old certificate was signed with another algorithm; the new one is signed as its issuer's key signs today.
@@ -367,6 +395,24 @@ impl fmt::Display for Note {
             Self::ChainDropped(count) => write!(f, "{count} further certificates in its file are dropped"),
             Self::ExtensionsDropped(names) => write!(f, "the extensions {} are dropped", names.join(", ")),
             Self::ModeTightened(mode) => write!(f, "mode becomes {mode:04o}"),
+            Self::NamesChanged { added, removed } => {
+                let list = |verb: &str, names: &[AlternativeName]| {
+                    let names: Vec<String> = names.iter().map(AlternativeName::host).collect();
+                    (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+                };
+                let parts = [list("gets", added), list("loses", removed)];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                write!(f, "{} among its names", parts.join(" and "))
+            }
+            Self::LifetimeStated { lifetime, source } => {
+                write!(f, "valid for {}, as {source} says", rounded(*lifetime))
+            }
+            Self::LifetimeKept { lifetime } => {
+                write!(f, "valid for {}, as long as the old one was", rounded(*lifetime))
+            }
+            Self::LifetimeShortened { from, to } => {
+                write!(f, "valid for {} instead of {}", rounded(*to), rounded(*from))
+            }
             Self::SubjectChanged(from) => write!(f, "was the certificate of {from}"),
             Self::SignatureChanged { from, to } => {
                 write!(f, "was signed with {from}, will be with {}", to.name())

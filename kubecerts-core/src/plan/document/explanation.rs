@@ -24,6 +24,10 @@ pub(super) enum Note {
     SubjectChanged { from: String, text: String },
     SignatureChanged { from: String, to: String, text: String },
     Shortened { text: String },
+    NamesChanged { added: Vec<String>, removed: Vec<String>, text: String },
+    LifetimeStated { seconds: i64, source: String, text: String },
+    LifetimeKept { seconds: i64, text: String },
+    LifetimeShortened { from_seconds: i64, to_seconds: i64, text: String },
 }
 
 impl Note {
@@ -47,6 +51,18 @@ impl Note {
                 Self::SignatureChanged { from: from.clone(), to: to.name().to_owned(), text }
             }
             plan::Note::Shortened => Self::Shortened { text },
+            plan::Note::NamesChanged { added, removed } => {
+                let [added, removed] =
+                    [added, removed].map(|names| names.iter().map(ToString::to_string).collect());
+                Self::NamesChanged { added, removed, text }
+            }
+            plan::Note::LifetimeStated { lifetime, source } => {
+                Self::LifetimeStated { seconds: lifetime.0, source: source.name().to_owned(), text }
+            }
+            plan::Note::LifetimeKept { lifetime } => Self::LifetimeKept { seconds: lifetime.0, text },
+            plan::Note::LifetimeShortened { from, to } => {
+                Self::LifetimeShortened { from_seconds: from.0, to_seconds: to.0, text }
+            }
         }
     }
 
@@ -74,6 +90,25 @@ impl Note {
                 plan::Note::SignatureChanged { from, to }
             }
             Self::Shortened { text: _ } => plan::Note::Shortened,
+            Self::NamesChanged { added, removed, text: _ } => {
+                let names = |field, texts: Vec<String>| {
+                    texts.iter().map(|text| value::parsed(field, text)).collect::<Result<_, _>>()
+                };
+                plan::Note::NamesChanged {
+                    added: names("notes.added", added)?,
+                    removed: names("notes.removed", removed)?,
+                }
+            }
+            Self::LifetimeStated { seconds, source, text: _ } => plan::Note::LifetimeStated {
+                lifetime: Seconds(seconds),
+                source: lifetime_source("notes.source", &source)?,
+            },
+            Self::LifetimeKept { seconds, text: _ } => {
+                plan::Note::LifetimeKept { lifetime: Seconds(seconds) }
+            }
+            Self::LifetimeShortened { from_seconds, to_seconds, text: _ } => {
+                plan::Note::LifetimeShortened { from: Seconds(from_seconds), to: Seconds(to_seconds) }
+            }
         })
     }
 }
@@ -169,6 +204,40 @@ pub(super) enum Reason {
         path: String,
     },
     UpToDate {},
+    NamesUnchanged {},
+    NamesNeeded {
+        names: Vec<NeededName>,
+    },
+    LifetimeShortened {
+        from_seconds: i64,
+        to_seconds: i64,
+        source: String,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct NeededName {
+    name: String,
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clients: Option<String>,
+}
+
+impl NeededName {
+    fn of(needed: &plan::NeededName) -> Self {
+        let plan::NeededName { name, reason, clients } = needed;
+        Self { name: name.to_string(), reason: reason.clone(), clients: clients.clone() }
+    }
+
+    fn parse(self) -> Result<plan::NeededName, Invalid> {
+        let Self { name, reason, clients } = self;
+        Ok(plan::NeededName { name: value::parsed("reason.names.name", &name)?, reason, clients })
+    }
+}
+
+fn lifetime_source(field: &'static str, text: &str) -> Result<plan::LifetimeSource, Invalid> {
+    value::named(field, text, plan::LifetimeSource::ALL, plan::LifetimeSource::name)
 }
 
 impl Reason {
@@ -201,6 +270,15 @@ impl Reason {
             plan::Reason::SignedByAnother(issuer) => Self::SignedByAnother { issuer: issuer.clone() },
             plan::Reason::EmbedsNoAuthority(path) => Self::EmbedsNoAuthority { path: text(path) },
             plan::Reason::UpToDate => Self::UpToDate {},
+            plan::Reason::NamesUnchanged => Self::NamesUnchanged {},
+            plan::Reason::NamesNeeded(names) => {
+                Self::NamesNeeded { names: names.iter().map(NeededName::of).collect() }
+            }
+            plan::Reason::LifetimeShortened { from, to, source } => Self::LifetimeShortened {
+                from_seconds: from.0,
+                to_seconds: to.0,
+                source: source.name().to_owned(),
+            },
         }
     }
 
@@ -233,6 +311,15 @@ impl Reason {
             Self::SignedByAnother { issuer } => plan::Reason::SignedByAnother(issuer),
             Self::EmbedsNoAuthority { path: text } => plan::Reason::EmbedsNoAuthority(path(&text)?),
             Self::UpToDate {} => plan::Reason::UpToDate,
+            Self::NamesUnchanged {} => plan::Reason::NamesUnchanged,
+            Self::NamesNeeded { names } => {
+                plan::Reason::NamesNeeded(names.into_iter().map(NeededName::parse).collect::<Result<_, _>>()?)
+            }
+            Self::LifetimeShortened { from_seconds, to_seconds, source } => plan::Reason::LifetimeShortened {
+                from: Seconds(from_seconds),
+                to: Seconds(to_seconds),
+                source: lifetime_source("reason.source", &source)?,
+            },
         })
     }
 }

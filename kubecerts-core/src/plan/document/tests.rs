@@ -3,7 +3,8 @@ use core::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::super::{
-    AuthorityProblem, ClusterIntent, Deferred, KubeconfigSpec, Note, Plan, Reason, Replaced, Step, create,
+    AuthorityProblem, ClusterIntent, Deferred, KubeconfigSpec, LifetimeSource, NeededName, Note, Plan,
+    Reason, Replaced, Step, create,
 };
 use super::*;
 use crate::catalog::{KubeconfigSlot, LeafSlot};
@@ -126,6 +127,13 @@ fn every_note_round_trips() {
             to: SignatureAlgorithm::Sha256WithRsa,
         },
         Note::Shortened,
+        Note::NamesChanged {
+            added: vec![AlternativeName::Dns("a".to_owned()), AlternativeName::Ip([10, 0, 0, 1].into())],
+            removed: vec![AlternativeName::Uri("a:b".to_owned())],
+        },
+        Note::LifetimeStated { lifetime: Seconds(1), source: LifetimeSource::Policy },
+        Note::LifetimeKept { lifetime: Seconds(i64::MAX) },
+        Note::LifetimeShortened { from: Seconds(2), to: Seconds(1) },
     ];
     let mut plan = renewal();
     for note in &notes {
@@ -141,7 +149,11 @@ fn every_note_round_trips() {
             | Note::ModeTightened(_)
             | Note::SubjectChanged(_)
             | Note::SignatureChanged { .. }
-            | Note::Shortened => {}
+            | Note::Shortened
+            | Note::NamesChanged { .. }
+            | Note::LifetimeStated { .. }
+            | Note::LifetimeKept { .. }
+            | Note::LifetimeShortened { .. } => {}
         }
     }
     plan.steps[0].notes = notes.to_vec();
@@ -177,6 +189,17 @@ fn every_reason_round_trips_under_its_own_name() {
         Reason::SameFilesAs(API_SERVER),
         Reason::NodeNameUnknown,
         Reason::ServerUnknown,
+        Reason::NamesUnchanged,
+        Reason::NamesNeeded(
+            [None, Some("clients".to_owned())]
+                .map(|clients| NeededName {
+                    name: AlternativeName::Dns("a".to_owned()),
+                    reason: "the node's name".to_owned(),
+                    clients,
+                })
+                .to_vec(),
+        ),
+        Reason::LifetimeShortened { from: Seconds(2), to: Seconds(1), source: LifetimeSource::Argument },
     ];
     reasons.extend(problems.map(|problem| Reason::AuthorityUnusable(ca, problem)));
     for reason in reasons {

@@ -219,7 +219,7 @@ pub(super) fn algorithm(step: &Step, old: &Certificate) -> Option<DeviationKind>
 }
 
 /// Minutes say nothing about a lifetime of days: spans from two days on are shown in whole days.
-fn rounded(span: Seconds) -> Seconds {
+pub(in crate::plan) fn rounded(span: Seconds) -> Seconds {
     if span.days() < 2 { span } else { Seconds::from_days(span.days()) }
 }
 
