@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kubecerts_core::manifest::KubeadmConfig;
 use kubecerts_core::path::TreePath;
+use kubecerts_core::plan::Permission;
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
@@ -306,9 +307,22 @@ pub(crate) struct RenewalArgs {
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
 
-    /// How long the new certificates are valid, never beyond their authority [default: as in --config, else 8760h].
+    /// How long the new certificates are valid, such as 8760h, 365d or 10y; never beyond their authority [default: as in the policy
+    /// file, else in --config, else 365d].
     #[arg(long, value_name = "SPAN")]
     pub(crate) validity: Option<Seconds>,
+
+    /// The policy file, which says how long certificates are valid [default: /etc/kubecerts/policy.toml of the node].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) san: SanArgs,
+
+    /// Allow what is refused otherwise: san, to take away a name by which a server is reached; validity, to make certificates valid
+    /// for less long than the site's own were.
+    #[arg(long, value_name = "san|validity", value_delimiter = ',')]
+    pub(crate) allow_change: Vec<Permission>,
 
     /// Keep the private keys instead of making new ones.
     #[arg(long)]
@@ -334,6 +348,22 @@ impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
+}
+
+/// Which alternative names certificates of servers get.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SanArgs {
+    /// Give the named certificates this name or address too; may be repeated.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) add_san: Vec<String>,
+
+    /// Take this name or address away from the named certificates; may be repeated.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) remove_san: Vec<String>,
+
+    /// Give the named certificates exactly the names that kubeadm computes from --config.
+    #[arg(long, conflicts_with_all = ["add_san", "remove_san"])]
+    pub(crate) san_from_config: bool,
 }
 
 /// Returns `value` as one word of a shell.

@@ -9,11 +9,15 @@ use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::issue::IssueError;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::document::DocumentError;
-use kubecerts_core::plan::{ClockProblem, Deferred, PlanError, Reason, ReviewError};
+use kubecerts_core::plan::{
+    ClockProblem, ConfiguredNamesError, Deferred, IntentError, InvalidNameChange, PlanError, PolicyProblem,
+    Reason, ReviewError,
+};
 use kubecerts_core::snapshot::ReadProblem;
+use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::{DiskError, LockError};
 use kubecerts_host::etcd::{BackupError, EtcdError, NoMember};
-use kubecerts_host::{ApplyError, NodeError, PlantError, ScratchError, SessionError};
+use kubecerts_host::{ApplyError, NodeError, PlantError, PolicyFileError, ScratchError, SessionError};
 
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
@@ -151,6 +155,8 @@ impl From<PlanError> for CommandError {
             PlanError::Lifetime(_) => {
                 Self { exit: Exit::Usage, ..plain }.with_hint("ask for a span such as --validity 8760h")
             }
+            PlanError::Names(_) | PlanError::NamesOfNobody => Self { exit: Exit::Usage, ..plain }
+                .with_hint("name what is to get them: kubecerts renew apiserver --add-san NAME"),
             _ => plain,
         }
     }
@@ -175,6 +181,50 @@ impl From<ReviewError> for CommandError {
                 .with_hint("nothing was changed; the plan was edited, and no option allows this")
                 .with_hint("make a new plan with: kubecerts plan --out FILE"),
             _ => refused.with_hint("nothing was changed; make a new plan with: kubecerts plan --out FILE"),
+        }
+    }
+}
+
+impl From<InvalidNameChange> for CommandError {
+    fn from(error: InvalidNameChange) -> Self {
+        Self { exit: Exit::Usage, ..Self::chain(&error) }.with_hint(
+            "give names without scheme and port, such as k8s.example.com, *.example.com, 10.0.0.1 or fd00::1",
+        )
+    }
+}
+
+impl From<ConfiguredNamesError> for CommandError {
+    fn from(error: ConfiguredNamesError) -> Self {
+        let usage = Self { exit: Exit::Usage, ..Self::chain(&error) };
+        match error {
+            ConfiguredNamesError::Plan(error) => error.into(),
+            ConfiguredNamesError::NoConfiguration => usage.with_hint(
+                "give it with --config; the cluster's own comes from: kubectl -n kube-system get cm kubeadm-config -o yaml",
+            ),
+            ConfiguredNamesError::Unusable(IntentError::Missing { .. }) => {
+                usage.with_hint("nothing on the node says it either; add it to the configuration")
+            }
+            _ => usage.with_hint("nothing was changed; mend the configuration"),
+        }
+    }
+}
+
+impl From<PolicyFileError> for CommandError {
+    fn from(error: PolicyFileError) -> Self {
+        let plain = Self::chain(&error);
+        match error {
+            PolicyFileError::Node(error) => error.into(),
+            PolicyFileError::Wrong { path, source } => match source.problem() {
+                PolicyProblem::OpenMode(_) => Self { exit: Exit::Refused, ..plain }.with_hint(format!(
+                    "nothing was changed; see who has written it, then: chmod go-w {}",
+                    quoted(&path.display().to_string())
+                )),
+                _ => plain.with_hint(
+                    "nothing was changed; mend the policy, or go by another one with --policy FILE",
+                ),
+            },
+            _ => plain
+                .with_hint("nothing was changed; run it as root, or go by another policy with --policy FILE"),
         }
     }
 }
@@ -398,6 +448,11 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
                 "have {issuer} sign a certificate for the same key and subject with a later end, and put it in its place"
             )
         }
+        Reason::NamesNeeded(_) => "if nobody goes by it any more, say so with: --allow-change san".to_owned(),
+        Reason::LifetimeShortened { from, .. } => format!(
+            "if it is meant, say so with: --allow-change validity; to keep it as it is: --validity {}",
+            Seconds::from_days(from.days())
+        ),
         Reason::NoKeyToReuse(_) => "leave out --reuse-key".to_owned(),
         Reason::NotRenewable => match deferred.slot() {
             Slot::Ca(ca) => format!("an authority gets a later end with: kubecerts ca extend {ca}{options}"),

@@ -20,6 +20,7 @@ mod new_tree;
 mod node;
 #[cfg(feature = "live")]
 mod plant;
+mod policy;
 #[cfg(feature = "live")]
 pub mod probe;
 mod rivals;
@@ -44,6 +45,7 @@ pub use new_tree::{NewTreeError, make_parent, must_be_new, write_new_tree};
 pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file};
 #[cfg(feature = "live")]
 pub use plant::{Plant, PlantError, PlantOptions};
+pub use policy::{POLICY_PATH, PolicyFileError, read_policy};
 pub use rivals::Rival;
 pub use scratch::{ScratchError, make_directories, new_scratch_directory};
 pub use session::{Session, SessionError};

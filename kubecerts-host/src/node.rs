@@ -87,6 +87,12 @@ impl Node {
         Ok(collect(&mut Tree::new(&self.root, &RealDisk), request))
     }
 
+    /// Reads the file at `path` of the node, with the same bounds as a scan.
+    #[must_use]
+    pub fn read(&self, path: &TreePath) -> FileState {
+        self.root.read(path, FILE_LIMIT, &RealDisk)
+    }
+
     /// Returns the root below which the node's files lie.
     #[must_use]
     pub const fn root(&self) -> &Root {

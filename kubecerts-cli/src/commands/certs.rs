@@ -7,8 +7,8 @@ use kubecerts_core::inventory::RowState;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection, check_clock, plan};
 use kubecerts_core::time::Timestamp;
-use kubecerts_host::SystemEntropy;
 use kubecerts_host::disk::transaction::Purpose;
+use kubecerts_host::{SystemEntropy, read_policy};
 
 use super::renew::sign;
 use super::{Consent, begin, explain_deferred, prove, scan, selection};
@@ -128,6 +128,9 @@ fn renew(args: &RenewArgs, output: &mut Output) -> Result<Exit, CommandError> {
     check_clock(&inventory, now)?;
     let mut request = PlanRequest::for_node(inventory.node());
     request.selection = selection;
+    if let Some(policy) = read_policy(None, &node)? {
+        policy.fill_request(&mut request);
+    }
     let plan = plan(&inventory, &request, now, &mut SystemEntropy::new())?;
 
     let changes = sign(&plan, &snapshot)?;

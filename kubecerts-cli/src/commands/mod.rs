@@ -32,13 +32,15 @@ use std::io::ErrorKind;
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::path::TreePath;
-use kubecerts_core::plan::{KeyChoice, Plan, PlanRequest, Selection, plan as make_plan};
+use kubecerts_core::plan::{
+    Deferred, KeyChoice, NameChange, Plan, PlanRequest, Selection, plan as make_plan,
+};
 use kubecerts_core::snapshot::{ReadProblem, Snapshot};
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::disk::{DiskError, RealDisk, recovery};
-use kubecerts_host::{Node, Report, Session, SystemEntropy};
+use kubecerts_host::{Node, Report, Session, SystemEntropy, read_policy};
 
-use crate::args::{ChangeArgs, Command, NodeArgs, RenewalArgs, Whereabouts};
+use crate::args::{ChangeArgs, Command, NodeArgs, RenewalArgs, SanArgs, Whereabouts};
 use crate::error::{CommandError, deferral};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -189,17 +191,40 @@ fn scan(node: &Node) -> Result<(Snapshot, Inventory), CommandError> {
 }
 
 /// Returns the plan that `args` ask for.
-fn plan_for(args: &RenewalArgs, inventory: &Inventory, now: Timestamp) -> Result<Plan, CommandError> {
+fn plan_for(
+    args: &RenewalArgs,
+    node: &Node,
+    inventory: &Inventory,
+    now: Timestamp,
+) -> Result<Plan, CommandError> {
     let mut request = PlanRequest::for_node(inventory.node());
     request.selection = selection(&args.names, args.all)?;
     request.window = args.window.within;
+    if let Some(policy) = read_policy(args.policy.as_deref(), node)? {
+        policy.fill_request(&mut request);
+    }
     if let Some(lifetime) = args.validity {
-        request.lifetime = lifetime;
+        request.insist_on_lifetime(lifetime);
+    }
+    request.permissions.extend(&args.allow_change);
+    let SanArgs { add_san, remove_san, san_from_config } = &args.san;
+    if *san_from_config {
+        request.take_configured_names(inventory)?;
+    } else if !add_san.is_empty() || !remove_san.is_empty() {
+        request.change_names(&NameChange::parse(add_san, remove_san)?)?;
     }
     if args.reuse_key {
         request.keys = KeyChoice::Reuse;
     }
     Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
+}
+
+/// Returns how a command ends whose plan leaves something out that was asked for: refused when only a permission is missing
+/// and nothing else is to be done.
+fn exit_of_incomplete(plan: &Plan) -> Option<Exit> {
+    let mut failures = plan.deferred().iter().map(Deferred::reason).filter(|reason| reason.is_failure());
+    let is_refused = plan.is_empty() && failures.all(|reason| reason.permission().is_some());
+    plan.is_incomplete().then_some(if is_refused { Exit::Refused } else { Exit::Incomplete })
 }
 
 /// Refuses to call a renewal done whose certificates are not what was issued.

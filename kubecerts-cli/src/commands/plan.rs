@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{plan_for, scan};
+use super::{exit_of_incomplete, plan_for, scan};
 use crate::args::{Form, NodeArgs, RenewalArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let node = node.open()?;
     super::mention_interrupted(&node, &whereabouts, output);
     let (_, inventory) = scan(&node)?;
-    let plan = plan_for(renewal, &inventory, kubecerts_host::now())?;
+    let plan = plan_for(renewal, &node, &inventory, kubecerts_host::now())?;
     if let Some(path) = out {
         kubecerts_host::write_new_file(path, plan.to_json().as_bytes())?;
     }
@@ -46,5 +46,5 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         output.note(&format!("wrote {}", path.display()));
         output.hint(&format!("kubecerts apply {}{}", path.display(), whereabouts.options));
     }
-    Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
+    Ok(exit_of_incomplete(&plan).unwrap_or(Exit::Fine))
 }

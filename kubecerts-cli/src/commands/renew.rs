@@ -18,18 +18,18 @@ use kubecerts_host::{Event, Node, Report, Session, SystemEntropy};
 
 use super::backup::{ETCD_DEADLINE, remove_surplus};
 use super::live::{self, RestartArg, RestartArgs, RuntimeArgs};
-use super::{Consent, begin_unless_dry, explain_deferred, plan_for, prove, scan};
+use super::{Consent, begin_unless_dry, exit_of_incomplete, explain_deferred, plan_for, prove, scan};
 use crate::args::{ChangeArgs, Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::render::{documents, text};
+use crate::render::{documents, sticking, text};
 
 /// Renew what is due, what is named, or everything.
 ///
 /// Shows the plan, asks, makes keys and certificates, verifies every signature, backs up what will be replaced, writes all
 /// new files beside the old ones, and only then replaces them: all or none, whatever fails, and also after a crash. Subject,
-/// names, usages and kind of key stay as they were.
+/// names, usages and kind of key stay as they were, but for names that are asked for with --add-san and --remove-san.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -112,8 +112,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     }
     Ok(match exit {
         Some(exit) => exit,
-        None if plan.is_incomplete() => Exit::Incomplete,
-        None => Exit::Fine,
+        None => exit_of_incomplete(&plan).unwrap_or(Exit::Fine),
     })
 }
 
@@ -176,7 +175,7 @@ fn look(renewal: &RenewalArgs, node: &Node) -> Result<(Snapshot, Inventory, Plan
     let (snapshot, inventory) = scan(node)?;
     let now = kubecerts_host::now();
     check_clock(&inventory, now)?;
-    let plan = plan_for(renewal, &inventory, now)?;
+    let plan = plan_for(renewal, node, &inventory, now)?;
     Ok((snapshot, inventory, plan))
 }
 
@@ -253,6 +252,7 @@ impl Execution<'_> {
             prove(plan, report, whereabouts)?;
             if change.output == Form::Text {
                 output.data(&text::renewed(plan, report));
+                output.data(&sticking::text(plan, inventory));
             }
             super::mention(&report.leftovers, output);
         }

@@ -12,7 +12,7 @@ use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::probe::Probe as _;
 use kubecerts_host::rollout::{Action, Task};
-use kubecerts_host::{Node, Session, SystemEntropy};
+use kubecerts_host::{Node, Session, SystemEntropy, read_policy};
 
 use super::live::{self, RuntimeArgs};
 use super::renew::{sign, write};
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let mut plant = runtime.plant(&node, &snapshot)?;
     let seen = plant.observe(&rescue.components());
     rescue.say_what_is_wrong(&seen, output);
-    let plan = rescue.plan()?;
+    let plan = rescue.plan(output)?;
     let tasks = rescue.tasks(&plan, &seen);
     rescue.show(&plan, &tasks, plant.runtime(), output);
     if plan.is_empty() && tasks.is_empty() {
@@ -125,8 +125,16 @@ impl Rescue<'_> {
         });
     }
 
-    fn plan(&self) -> Result<Plan, CommandError> {
+    fn plan(&self, output: &mut Output) -> Result<Plan, CommandError> {
         let mut request = PlanRequest::for_node(self.inventory.node());
+        match read_policy(None, self.node) {
+            Ok(Some(policy)) => policy.fill_request(&mut request),
+            Ok(None) => {}
+            // What is down has to come back, whatever state the policy is in.
+            Err(error) => {
+                output.warning(&format!("{}, so it is left aside", CommandError::from(error).message()));
+            }
+        }
         request.kubelet = KubeletChoice::Repair;
         Ok(make_plan(self.inventory, &request, kubecerts_host::now(), &mut SystemEntropy::new())?)
     }

@@ -6,6 +6,7 @@ pub(crate) mod documents;
 pub(crate) mod external;
 pub(crate) mod kubeadm;
 pub(crate) mod span;
+pub(crate) mod sticking;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod usage;
