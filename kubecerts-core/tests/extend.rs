@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Reload, Slot};
 use kubecerts_core::diagnosis::{Policy, Severity, diagnose};
-use kubecerts_core::inventory::Inventory;
+use kubecerts_core::inventory::{Custody, Inventory};
 use kubecerts_core::issue::issue;
 use kubecerts_core::kubeconfig::{Kubeconfig, Source};
 use kubecerts_core::observation::Observations;
@@ -15,7 +15,7 @@ use kubecerts_core::plan::{
     Permission, Plan, PlanError, PlanRequest, Reason, ReviewError, Selection, extend, plan, trust,
 };
 use kubecerts_core::time::Seconds;
-use kubecerts_core::x509::{SignatureVerdict, encode_certificate};
+use kubecerts_core::x509::{SignatureAlgorithm, SignatureVerdict, encode_certificate};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
 
 const NOW: &str = "2027-06-01T12:00:00Z";
@@ -64,8 +64,9 @@ fn trees() -> Vec<(String, MemoryTree)> {
 
 fn authority_paths(tree: &MemoryTree) -> Vec<String> {
     let inventory = tree.inventory();
-    let authorities = CaSlot::ALL.map(|ca| inventory.authority(ca).certificate_file().clone());
-    authorities.into_iter().filter(|facts| facts.exists).map(|facts| facts.path.to_string()).collect()
+    let authorities = CaSlot::ALL.map(|ca| inventory.authority(ca));
+    let held = authorities.into_iter().filter(|authority| authority.custody() == Custody::Held);
+    held.map(|authority| authority.certificate_file().path.to_string()).collect()
 }
 
 #[test]
@@ -294,6 +295,29 @@ fn an_intermediate_is_deferred_with_the_name_of_the_one_that_signed_it() {
     tree.edit(CA, |content| *content = pem.into_bytes());
     let plan = planned(&tree, &named(CaSlot::Cluster));
     assert!(matches!(plan.deferred()[0].reason(), Reason::SignedByAnother(_)), "{plan:?}");
+}
+
+#[test]
+fn an_authority_with_a_signature_of_sha_1_gets_one_of_sha_256() {
+    const SHA256_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b";
+    let mut tree = Fixture::named("kubeadm-v136-rsa2048").tree();
+    let mut der = tree.certificate(CA).as_der().to_vec();
+    let length = SHA256_WITH_RSA.len();
+    for at in 0..der.len() - length {
+        if der[at..].starts_with(SHA256_WITH_RSA) {
+            der[at + length - 1] = 5;
+        }
+    }
+    tree.edit(CA, |content| *content = encode_certificate(&der).into_bytes());
+    let plan = planned(&tree, &named(CaSlot::Cluster));
+    let step = plan.steps().iter().find(|step| step.is_extension()).unwrap();
+    let from = tree.certificate(CA).signature_algorithm();
+    assert!(from.contains("sha1"), "{from}");
+    let to = SignatureAlgorithm::Sha256WithRsa;
+    assert_eq!(step.notes(), [Note::SignatureChanged { from, to }]);
+    let after = extended(&tree, &named(CaSlot::Cluster)).certificate(CA);
+    assert_eq!(after.verify_signature(after.public_key()), SignatureVerdict::Valid);
+    assert_eq!(Plan::from_json(&plan.to_json()), Ok(plan));
 }
 
 #[test]

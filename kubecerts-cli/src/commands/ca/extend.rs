@@ -42,8 +42,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SPAN", default_value = "180d")]
     within: Seconds,
 
-    /// Permit an earlier end than there is.
-    #[arg(long, value_name = "WHAT")]
+    /// Permit an earlier end than there is: validity.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow_change: Vec<Permission>,
 
     /// Bring copies of admin.conf in home directories up to date, and change nothing else in them.
@@ -75,6 +75,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         output.data(&text::plan_to(text::EXTEND, &plan, &inventory));
     }
     explain_deferred(&plan, &whereabouts, output);
+    if plan.is_empty() && !plan.is_incomplete() && !args.names.is_empty() {
+        output.hint("ask for a later end with --validity, such as --validity 20y");
+    }
     let report = carry_out(&plan, &snapshot, session.as_mut(), change, output)?;
     if change.output == Form::Json {
         let after = report.as_ref().map_or(&inventory, |report| &report.inventory);
