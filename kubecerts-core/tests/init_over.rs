@@ -17,7 +17,7 @@ use kubecerts_core::plan::{
     Permission, Plan, PlanError, Reason, initialise, parse_nodes,
 };
 use kubecerts_core::time::Seconds;
-use kubecerts_core::x509::{AlternativeName, KeyAlgorithm};
+use kubecerts_core::x509::{AlternativeName, AlternativeNames, KeyAlgorithm};
 use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at, path};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -243,7 +243,8 @@ fn what_contradicts_the_intent_is_named_with_its_difference() {
             "a missing name",
             |tree| {
                 tree.redraft("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/ca.key", |draft| {
-                    draft.alternative_names = vec![AlternativeName::Dns("cp-1".to_owned())];
+                    draft.alternative_names =
+                        AlternativeNames::new(vec![AlternativeName::Dns("cp-1".to_owned())]);
                 })
             },
             "apiserver.crt lacks the alternative names DNS:kubernetes, ",
