@@ -150,7 +150,7 @@ impl Args {
         if let Some(missing) = plan.deferred().iter().find(|deferred| deferred.reason().is_failure()) {
             let hint = match missing.reason() {
                 Reason::ExternalAuthority(_) => {
-                    "nothing was written; run it where the key is, or make requests on the new node: kubecerts csr"
+                    "nothing was written; run it where the key is, or make requests on the new node, see `kubecerts csr --help`"
                 }
                 _ => "nothing was written; run it on a control-plane node whose tree is whole",
             };

@@ -15,13 +15,13 @@ pub(super) fn contradictions(contradictions: &[Contradiction]) -> CommandError {
     for Contradiction { path, difference, .. } in contradictions.iter().take(HINTS) {
         let hint = match difference {
             Difference::NoCertificate(_) => {
-                "if it waits for a certificate, take that in with: kubecerts import; else move FILE away"
+                "move FILE away, or, if it waits for a certificate, take that in with: kubecerts import"
             }
             Difference::NoKey(_) => "put its key back from a backup, or move FILE away",
             Difference::AuthorityGone(..) => {
                 "put the authority back from a backup or from another control-plane node, or move FILE away"
             }
-            Difference::Expired(_) => "renew it with: kubecerts renew, or move FILE away",
+            Difference::Expired(_) => "move FILE away, or renew what has expired with: kubecerts renew",
             Difference::Authority(AuthorityProblem::Expired(_)) => {
                 "the authority needs a new certificate before anything else: kubecerts ca extend"
             }
