@@ -53,7 +53,11 @@ impl Authority {
     pub(super) fn sign(&self, request: &Path, more: &[&str]) -> Vec<u8> {
         let (config, out) = (self.path("openssl.cnf"), self.path("out.crt"));
         let request = request.to_str().unwrap();
-        let days: &[&str] = if more.contains(&"-enddate") { &[] } else { &["-days", "365"] };
+        let days: &[&str] = if more.iter().any(|option| ["-enddate", "-days"].contains(option)) {
+            &[]
+        } else {
+            &["-days", "365"]
+        };
         openssl(
             &[
                 &["ca", "-batch", "-config", &config, "-in", request, "-out", &out, "-rand_serial"],
@@ -92,7 +96,7 @@ impl Authority {
             "-subj",
             &subject,
         ]);
-        let signed = self.sign(&request, &["-extensions", "intermediate"]);
+        let signed = self.sign(&request, &["-extensions", "intermediate", "-days", "1000"]);
         fs::write(file("ca.crt"), signed).unwrap();
         Self::new(&file("ca.crt"), &key)
     }

@@ -1,7 +1,7 @@
 //! The answers of `openssl ca`, right ones and wrong ones.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::issue::external::request_files;
@@ -17,7 +17,7 @@ fn issuer(slot: Slot) -> &'static str {
 }
 
 /// Signs every request with the authority that it is for, and returns the answers in PEM.
-fn answer_all(world: &World, sign: impl Fn(&Authority, &PathBuf) -> Vec<u8>) -> Vec<(String, Vec<u8>)> {
+fn answer_all(world: &World, sign: impl Fn(&Authority, &Path) -> Vec<u8>) -> Vec<(String, Vec<u8>)> {
     let authorities = super::AUTHORITIES.map(|name| (name, world.authority(name)));
     let mut answers = Vec::new();
     for (slot, _, request) in request_files() {
@@ -28,6 +28,15 @@ fn answer_all(world: &World, sign: impl Fn(&Authority, &PathBuf) -> Vec<u8>) -> 
         }
     }
     answers
+}
+
+/// Signs with the authority itself, or with one below it, whose certificate then comes along.
+fn sign(authority: &Authority, request: &Path, is_direct: bool) -> Vec<u8> {
+    if is_direct {
+        return authority.sign(request, &[]);
+    }
+    let between = authority.intermediate("Issuing CA");
+    [between.sign(request, &[]), between.certificate()].concat()
 }
 
 /// Checks that everything is installed and healthy.
@@ -42,10 +51,10 @@ fn a_fixture_whose_authority_was_taken_away_is_renewed() {
     if !is_there("a_fixture_whose_authority_was_taken_away_is_renewed") {
         return;
     }
-    for name in ["kubeadm-v136-rsa2048", "kubeadm-v136-ecdsa-p256"] {
+    for (name, is_direct) in [("kubeadm-v136-rsa2048", false), ("kubeadm-v136-ecdsa-p256", true)] {
         let world = World::of(&Fixture::named(name).tree());
         world.request(&[]);
-        for (slot, answer) in answer_all(&world, |authority, request| authority.sign(request, &[])) {
+        for (slot, answer) in answer_all(&world, |authority, request| sign(authority, request, is_direct)) {
             // `openssl ca` writes its own text before the certificate.
             world.answer(&format!("{slot}.pem"), answer);
         }
@@ -91,7 +100,7 @@ fn a_new_tree_is_made_from_a_configuration() {
     let config = fixture.directory().join("kubeadm-config.yaml");
     let made = world.request(&["--config", config.to_str().unwrap()]);
     assert!(made.stdout.contains("as configured"), "{}", made.stdout);
-    for (slot, answer) in answer_all(&world, |authority, request| authority.sign(request, &[])) {
+    for (slot, answer) in answer_all(&world, |authority, request| sign(authority, request, false)) {
         world.answer(&slot, answer);
     }
     world.import(&["--yes"]).exits(0);

@@ -20,7 +20,6 @@ use crate::x509::{Certificate, Damage, DistinguishedName, KeyType, KeyUsages, Na
 ///
 /// An answer belongs to the request whose public key it carries, whatever its file is called. Every deviation is named, not only
 /// the first.
-#[must_use]
 pub fn judge_answers(
     manifest: &RequestManifest,
     keys: &RequestKeys,

@@ -195,12 +195,12 @@ impl Search<'_> {
         }
         match credential.certificate() {
             Reading::Present(bundle) => self.successor(slot, bundle.first(), spec),
-            Reading::Absent => self.from_intent(slot, spec).ok_or(match self.is_of_external_etcd(spec) {
+            Reading::Absent => self.configured(slot, spec).ok_or(match self.is_of_external_etcd(spec) {
                 true => LeftOut::ExternalEtcd,
                 false => LeftOut::Unknown,
             }),
             damaged => self
-                .from_intent(slot, spec)
+                .configured(slot, spec)
                 .ok_or_else(|| LeftOut::Damaged(damaged.problem().unwrap_or_default())),
         }
     }
@@ -233,7 +233,7 @@ impl Search<'_> {
         })
     }
 
-    fn from_intent(&self, slot: Slot, spec: ClientSpec) -> Option<WantedCertificate> {
+    fn configured(&self, slot: Slot, spec: ClientSpec) -> Option<WantedCertificate> {
         if self.is_of_external_etcd(spec) {
             return None;
         }

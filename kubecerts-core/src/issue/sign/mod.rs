@@ -73,6 +73,9 @@ impl fmt::Display for SigningNote {
 ///
 /// # Errors
 /// [`SigningError`] when nothing can be signed at all, because of the authority or the provider.
+///
+/// # Panics
+/// Never: the signatures are counted first.
 pub fn sign_requests<S: Signer + ?Sized>(
     orders: &[SigningOrder<'_>],
     ca: CaSlot,
