@@ -129,9 +129,8 @@ pub(super) fn read_manifest(directory: &Path) -> Result<RequestManifest, Command
 fn read_keys(directory: &Path, manifest: &RequestManifest) -> Result<RequestKeys, CommandError> {
     let mut keys = RequestKeys::default();
     for (slot, name) in RequestKeys::files(manifest) {
-        match kubecerts_host::read_if_there(&directory.join(name))? {
-            Some(content) => keys.insert(slot, &content),
-            None => {}
+        if let Some(content) = kubecerts_host::read_if_there(&directory.join(name))? {
+            keys.insert(slot, &content);
         }
     }
     Ok(keys)

@@ -177,22 +177,14 @@ fn answers_come_in_every_form() {
         let pem = world.bag("one.pem");
         let out = world.bag("one.out");
         fs::write(&pem, &answer).unwrap();
-        let form: &[&str] = match position {
-            0 => &["x509", "-outform", "DER"],
-            1 => &["crl2pkcs7", "-nocrl", "-certfile", &pem],
-            2 => &["crl2pkcs7", "-nocrl", "-outform", "DER", "-certfile", &pem],
-            _ => &["x509"],
+        let (input, output) = (["-in", &pem], ["-out", &out]);
+        let arguments = match position {
+            0 => [&["x509", "-outform", "DER"], &input[..], &output].concat(),
+            1 => [&["crl2pkcs7", "-nocrl", "-certfile", &pem], &output[..]].concat(),
+            2 => [&["crl2pkcs7", "-nocrl", "-outform", "DER", "-certfile", &pem], &output[..]].concat(),
+            _ => [&["x509"], &input[..], &output].concat(),
         };
-        openssl(
-            &[
-                form,
-                &["-in", &pem, "-out", &out][if form[0] == "x509" { 0..4 } else { 2..4 }]
-                    .iter()
-                    .copied()
-                    .collect::<Vec<_>>(),
-            ]
-            .concat(),
-        );
+        openssl(&arguments);
         // A name that says something else.
         world.answer(&format!("cert-{}.p7b", 9 - position), fs::read(&out).unwrap());
     }
