@@ -532,6 +532,17 @@ fn kubeconfigs_that_lack_the_authority_are_made_to_trust_it() {
 }
 
 #[test]
+fn whom_a_kubeconfig_trusts_does_not_depend_on_the_key_being_here() {
+    let mut tree = Fixture::named("kubeadm-v136-rsa2048").tree();
+    let other = TreeBuilder::kubeadm().seed(9).build();
+    tree.edit(CA, |content| *content = other.read_file(CA).to_vec());
+    let plan = trust(&tree.inventory(), &BTreeSet::new(), at(NOW)).unwrap();
+    let after = carried_out(&tree, &plan);
+    assert_eq!(plan.steps().len(), 5);
+    assert!(trust(&after.inventory(), &BTreeSet::new(), at(NOW)).unwrap().is_empty());
+}
+
+#[test]
 fn a_reference_to_a_file_is_left_alone() {
     let mut tree = Fixture::named("kubeadm-v136-rsa2048").tree();
     tree.edit("/etc/kubernetes/scheduler.conf", |content| {

@@ -88,10 +88,7 @@ pub fn begin<'a>(plan: &'a Plan, snapshot: &'a Snapshot) -> Result<Issuance<'a, 
             authorities.entry(ca).or_insert(Issuer::from_snapshot(snapshot, ca)?);
         }
         if let Some(
-            KubeconfigSpec::Refer { replace_authority: true }
-            | KubeconfigSpec::CreateReferring { .. }
-            | KubeconfigSpec::Trust
-            | KubeconfigSpec::TrustExtended,
+            KubeconfigSpec::Refer { replace_authority: true } | KubeconfigSpec::CreateReferring { .. },
         ) = step.kubeconfig()
         {
             // Nothing is signed, so it need not be the authority of anybody's key.
@@ -215,16 +212,19 @@ impl Issuance<'_, NeedsSignatures> {
         for step in plan.steps() {
             let slot = step.slot();
             if step.is_trust() {
-                let authority =
-                    authorities.get(&CaSlot::Cluster).ok_or(IssueError::IssuerChanged(CaSlot::Cluster))?;
+                let cluster = authorities.get(&CaSlot::Cluster);
                 let extended = signed.get(&Slot::Ca(CaSlot::Cluster)).map(Vec::as_slice);
                 for write in step.writes() {
                     let path = snapshot.layout().path(write.file());
                     let contents = trusting(path, content(snapshot, write), |embedded| {
                         if step.kubeconfig() == Some(&KubeconfigSpec::Trust) {
-                            return Some(encode_all(&authority.certificates).into_bytes());
+                            let trusted = match (cluster, extended) {
+                                (Some(cluster), Some(_)) => cluster.certificates.clone(),
+                                _ => trusted(snapshot),
+                            };
+                            return (!trusted.is_empty()).then(|| encode_all(&trusted).into_bytes());
                         }
-                        replace_certificate(embedded, authority.signer.as_ref()?, extended?)
+                        replace_certificate(embedded, cluster?.signer.as_ref()?, extended?)
                     })?;
                     changes.push(change(plan, snapshot, write, contents));
                 }
@@ -363,6 +363,12 @@ fn expect_what_was_planned(step: &Step, snapshot: &Snapshot) -> Result<(), Issue
         }
     }
     Ok(())
+}
+
+/// Returns the certificates in the file of the cluster's authority, in DER. Its key does not matter to those who trust it.
+fn trusted(snapshot: &Snapshot) -> Vec<Vec<u8>> {
+    let authority = Authority::parse(snapshot, CaSlot::Cluster);
+    authority.certificate().present().map_or_else(Vec::new, |bundle| ders(bundle.certificates()))
 }
 
 /// Returns what is in the file that is written now.
