@@ -25,6 +25,8 @@ mod links;
 mod odd_trees;
 mod renew;
 mod safety;
+mod san;
 mod support;
 mod user;
+mod validity;
 mod words;

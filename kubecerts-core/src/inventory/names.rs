@@ -66,7 +66,7 @@ pub enum NameReason {
     Kubeconfig {
         /// The kubeconfig.
         path: TreePath,
-        /// Its `server:` as written.
+        /// Its `server:`, without what comes behind the port.
         server: String,
     },
     /// The API server looks for the etcd of this node there.
@@ -248,7 +248,7 @@ impl Expectations<'_> {
             self.add(AlternativeName::Ip(address), NameReason::Advertised(source));
         }
         if let Some(endpoint) = config.and_then(KubeadmConfig::control_plane_endpoint)
-            && let Some(name) = server_name(&format!("https://{endpoint}"))
+            && let Some((name, _)) = server(&format!("https://{endpoint}"))
         {
             self.add(name, NameReason::Endpoint);
         }
@@ -275,15 +275,15 @@ impl Expectations<'_> {
                 node.kubeadm().map(KubeadmConfig::etcd_server_cert_sans),
             ),
         };
-        for url in urls {
-            if let Some(name) = server_name(&url.url) {
-                self.add(name, NameReason::EtcdUrl(url.clone()));
+        for FlagUrl { flag, url } in urls {
+            if let Some((name, url)) = server(url) {
+                self.add(name, NameReason::EtcdUrl(FlagUrl { flag, url }));
             }
         }
         if leaf == LeafSlot::EtcdServer && node.components().contains(&Component::Etcd) {
             for FlagUrl { url, .. } in &addresses.etcd_servers {
-                if let Some(name) = server_name(url).filter(|name| self.is_here(name)) {
-                    self.add(name, NameReason::EtcdServers(url.clone()));
+                if let Some((name, url)) = server(url).filter(|(name, _)| self.is_here(name)) {
+                    self.add(name, NameReason::EtcdServers(url));
                 }
             }
         }
@@ -356,7 +356,7 @@ impl Expectations<'_> {
             name => name.host() == "localhost",
         };
         let own = &self.inventory.node().addresses().etcd_clients;
-        is_loopback || own.iter().any(|url| server_name(&url.url).as_ref() == Some(name))
+        is_loopback || own.iter().filter_map(|url| server(&url.url)).any(|(own, _)| own == *name)
     }
 
     fn has_subject(&self, leaf: LeafSlot, common_name: &str) -> bool {
@@ -367,40 +367,52 @@ impl Expectations<'_> {
 
 /// Returns the name that a client of `cluster` wants to see in the certificate, and where it connects to.
 fn wanted_name(cluster: &Cluster) -> Option<(AlternativeName, String)> {
-    let server = cluster.server()?;
-    let connects_to = server_name(server)?;
+    let (connects_to, url) = server(cluster.server()?)?;
     let name = match cluster.tls_server_name().filter(|name| !name.is_empty()) {
         Some(name) => AlternativeName::parse_host(name).ok()?,
         None => connects_to,
     };
-    Some((name, server.to_owned()))
+    Some((name, url))
 }
 
-/// Returns the name of the server in an `https` URL, unless that is no name that a certificate could have.
-fn server_name(url: &str) -> Option<AlternativeName> {
+/// Returns the name of the server in an `https` URL, unless that is no name that a certificate could have, and the URL with
+/// nothing but that name and the port: whatever else is in it may be secret, or unfit to be shown.
+fn server(url: &str) -> Option<(AlternativeName, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
-    let host = match authority.strip_prefix('[') {
-        // Go leaves the zone of an address out when it compares.
-        Some(rest) => rest.split_once(']')?.0.split('%').next()?,
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            // Go leaves the zone of an address out when it compares.
+            (address.split('%').next()?, port.strip_prefix(':'))
+        }
         None => match authority.split_once(':') {
             // Without brackets more than one colon is an address; kubeadm's endpoints may be so written.
-            Some((_, port)) if port.contains(':') => authority,
-            Some((host, _)) => host,
-            None => authority,
+            Some((_, port)) if port.contains(':') => (authority, None),
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
         },
     };
     let name = AlternativeName::parse_host(host.trim_end_matches('.')).ok()?;
-    match &name {
+    let is_reachable = match &name {
         // Who listens everywhere is not reached under that address.
-        AlternativeName::Ip(address) => (!address.is_unspecified()).then_some(name),
-        AlternativeName::Dns(text) => (!text.starts_with('*')).then_some(name),
-        _ => None,
-    }
+        AlternativeName::Ip(address) => !address.is_unspecified(),
+        AlternativeName::Dns(text) => !text.starts_with('*'),
+        _ => false,
+    };
+    let port = match port.map(str::parse::<u16>) {
+        None => String::new(),
+        Some(Ok(port)) => format!(":{port}"),
+        Some(Err(_)) => return None,
+    };
+    is_reachable.then(|| {
+        let url = format!("https://{}{port}", in_url(&name));
+        (name, url)
+    })
 }
 
 fn in_url(name: &AlternativeName) -> String {
@@ -413,6 +425,19 @@ fn in_url(name: &AlternativeName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_url_holds_no_secret_and_no_control_character() {
+        for (url, shown) in [
+            ("https://admin:pass@CP-1:6443/path?token=abc", Some("https://cp-1:6443")),
+            ("https://[fe80::1%25eth0]:6443", Some("https://[fe80::1]:6443")),
+            ("https://10.0.0.1/\u{1b}[31m", Some("https://10.0.0.1")),
+            ("https://10.0.0.1:6443\u{1b}[31m", None),
+            ("https://10.0.0.1:65536", None),
+        ] {
+            assert_eq!(server(url).map(|(_, url)| url).as_deref(), shown, "{url:?}");
+        }
+    }
 
     #[test]
     fn the_server_of_a_url_is_a_name_or_an_address() {
@@ -437,7 +462,7 @@ mod tests {
             ("https://a b", None),
             ("", None),
         ] {
-            assert_eq!(server_name(url).map(|name| name.to_string()).as_deref(), name, "{url:?}");
+            assert_eq!(server(url).map(|(name, _)| name.to_string()).as_deref(), name, "{url:?}");
         }
     }
 }

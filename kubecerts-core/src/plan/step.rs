@@ -396,13 +396,16 @@ impl fmt::Display for Note {
             Self::ExtensionsDropped(names) => write!(f, "the extensions {} are dropped", names.join(", ")),
             Self::ModeTightened(mode) => write!(f, "mode becomes {mode:04o}"),
             Self::NamesChanged { added, removed } => {
-                let list = |verb: &str, names: &[AlternativeName]| {
-                    let names: Vec<String> = names.iter().map(AlternativeName::host).collect();
-                    (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+                let list = |names: &[AlternativeName]| {
+                    names.iter().map(AlternativeName::host).collect::<Vec<_>>().join(", ")
                 };
-                let parts = [list("gets", added), list("loses", removed)];
-                let parts: Vec<String> = parts.into_iter().flatten().collect();
-                write!(f, "{} among its names", parts.join(" and "))
+                match (added.is_empty(), removed.is_empty()) {
+                    (_, true) => write!(f, "becomes valid for {}", list(added)),
+                    (true, false) => write!(f, "is no longer valid for {}", list(removed)),
+                    (false, false) => {
+                        write!(f, "becomes valid for {}, is no longer for {}", list(added), list(removed))
+                    }
+                }
             }
             Self::LifetimeStated { lifetime, source } => {
                 write!(f, "valid for {}, as {source} says", rounded(*lifetime))
