@@ -311,7 +311,7 @@ authorities = \"5y\"
             ("version = 1\n[validity]\ndefault = \"1d\"\ndefault = \"2d\"", (4, 1)),
             ("version = 1\n[validity", (2, 10)),
             ("version = 1\n= 3", (2, 1)),
-            ("version = 1\n\"\u{fc}\" = 3 3", (2, 9)),
+            ("version = 1\n\"\u{fc}\" = 3 3", (2, 7)),
         ] {
             let error = LifetimePolicy::parse(text.as_bytes()).unwrap_err();
             assert_eq!(error.position(), Some(place), "{text:?}: {error}");
