@@ -12,6 +12,9 @@ use crate::node::{Node, NodeError, read_file};
 ///
 /// # Errors
 /// [`PolicyFileError`] when the file is given and not there, cannot be read, can be written by others, or makes no sense.
+///
+/// # Panics
+/// Never: [`POLICY_PATH`] is absolute.
 pub fn read_policy(explicit: Option<&Path>, node: &Node) -> Result<Option<LifetimePolicy>, PolicyFileError> {
     let (path, state) = match explicit {
         Some(path) => (path.to_owned(), read_file(path)?.1),
