@@ -42,10 +42,11 @@ impl<'a> From<&'a CopyChange> for CopyWrite<'a> {
 }
 
 impl<'a> CopyWrite<'a> {
-    fn item(self) -> Item<'a> {
+    /// Returns the item that writes it, with what may lie on the way to it.
+    pub(crate) fn item(self, reach: Reach) -> Item<'a> {
         let Self { path, expected, content, mode } = self;
         let becomes = Becomes::File { content, mode, facts: None };
-        Item { path, reach: Reach::Home, expected: Expected::Content(expected), becomes }
+        Item { path, reach, expected: Expected::Content(expected), becomes }
     }
 }
 
@@ -91,7 +92,7 @@ fn refresh<'a>(
     let mut rest = copies.to_vec();
     let mut outcome = Copies::default();
     while !rest.is_empty() {
-        match replace(rest.iter().map(|copy| copy.item()).collect()) {
+        match replace(rest.iter().map(|copy| copy.item(Reach::Home)).collect()) {
             Ok(Done { id, replaced, leftovers }) => {
                 outcome.refreshed = replaced.into_iter().map(|replaced| replaced.path).collect();
                 (outcome.backup, outcome.leftovers) = (Some(id), leftovers);

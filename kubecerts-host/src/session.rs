@@ -12,10 +12,11 @@ use kubecerts_core::provider::Entropy;
 use kubecerts_core::snapshot::{FileState, Snapshot};
 
 use crate::apply::{ApplyError, Report, Written, dated, dated_files, items};
+use crate::copies::CopyWrite;
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::directories::{make_directories, remove_directories};
 use crate::disk::recovery::{self, Interrupted, Recovered};
-use crate::disk::transaction::{self, Done, Event, Item, Purpose, Request};
+use crate::disk::transaction::{self, Done, Event, Item, Purpose, Reach, Request};
 use crate::disk::{DiskError, Existence, Lock, LockError, RealDisk, Root, State, must_be_closed};
 use crate::node::{Node, NodeError};
 use crate::rivals::{Rival, find_kubeadm};
@@ -88,6 +89,22 @@ impl<'n> Session<'n> {
         entropy: &mut dyn Entropy,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Report, ApplyError> {
+        self.apply_with(changes, &[], purpose, entropy, observer)
+    }
+
+    /// Writes everything in `changes` and the files `beside` that are no files of the catalogue, or nothing, and scans the node
+    /// again. The report is about `changes` alone.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_with(
+        &mut self,
+        changes: &ChangeSet,
+        beside: &[CopyWrite<'_>],
+        purpose: Purpose,
+        entropy: &mut dyn Entropy,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Report, ApplyError> {
         let scan = |node: &Node| node.scan().map_err(ApplyError::Scan);
         if changes.is_empty() {
             let inventory = Inventory::parse(&scan(self.node)?);
@@ -98,8 +115,9 @@ impl<'n> Session<'n> {
         check_clock(&Inventory::parse(&found), now())?;
         drop(found);
         let dated = dated_files(changes, dated)?;
-        let Done { id, mut replaced, leftovers } =
-            self.replace(items(changes, &dated), purpose, entropy, observer)?;
+        let mut items = items(changes, &dated);
+        items.extend(beside.iter().map(|write| write.item(Reach::Links)));
+        let Done { id, mut replaced, leftovers } = self.replace(items, purpose, entropy, observer)?;
         // The link to a dated file says nothing that its change does not.
         replaced.retain(|replaced| !replaced.is_link);
         let written = changes.changes().iter().zip(replaced).map(|(change, replaced)| Written {

@@ -14,7 +14,7 @@ use kubecerts_host::disk::backup::Scope;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::disk::{RealDisk, recovery};
 use kubecerts_host::probe::Probe as _;
-use kubecerts_host::{Event, Node, Report, Session, SystemEntropy};
+use kubecerts_host::{CopyWrite, Event, Node, Report, Session, SystemEntropy};
 
 use super::backup::{ETCD_DEADLINE, remove_surplus};
 use super::live::{self, RestartArg, RestartArgs, RuntimeArgs};
@@ -294,8 +294,21 @@ pub(super) fn write(
     form: Form,
     output: &mut Output,
 ) -> Result<Report, CommandError> {
+    write_with(changes, &[], purpose, session, form, output)
+}
+
+/// The same, with files `beside` those of the catalogue.
+pub(super) fn write_with(
+    changes: &ChangeSet,
+    beside: &[CopyWrite<'_>],
+    purpose: Purpose,
+    session: &mut Session<'_>,
+    form: Form,
+    output: &mut Output,
+) -> Result<Report, CommandError> {
     let mut lines = Vec::new();
-    let report = session.apply(changes, purpose, &mut SystemEntropy::new(), &mut |event| match event {
+    let mut entropy = SystemEntropy::new();
+    let report = session.apply_with(changes, beside, purpose, &mut entropy, &mut |event| match event {
         Event::BackedUp { id } => lines.push(format!("backed up what is replaced as {id}")),
         Event::Replaced { path } => lines.push(format!("replaced {path}")),
         _ => {}

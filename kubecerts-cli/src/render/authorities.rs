@@ -114,8 +114,9 @@ pub(crate) fn next_steps(ca: CaSlot, before: &Inventory, at: &Whereabouts) -> Ve
             "there, then: kubecerts kubeconfig set-ca && kubecerts restart kube-controller-manager".to_owned(),
             copy("every worker"),
             "there, then: kubecerts kubeconfig set-ca kubelet.conf && systemctl restart kubelet".to_owned(),
-            "nodes that join find it in the ConfigMap cluster-info, once that is written anew: \
-             kubeadm init phase bootstrap-token --skip-token-print"
+            // Older kubeadm leaves one that exists as it is (`cmd/kubeadm/app/phases/bootstraptoken/clusterinfo`).
+            "nodes that join find it in the ConfigMap cluster-info, once kubeadm has made that anew, and a token for a day with it: \
+             kubectl -n kube-public delete configmap cluster-info && kubeadm init phase bootstrap-token --skip-token-print"
                 .to_owned(),
             "see that pods get it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}' | openssl x509 -noout -enddate"
                 .to_owned(),

@@ -91,7 +91,7 @@ fn an_external_authority_is_explained() {
 }
 
 #[test]
-fn a_file_that_a_manifest_names_is_listed_with_the_command_that_updates_it() {
+fn a_file_that_a_manifest_names_gets_the_new_certificate_in_the_same_transaction() {
     let tree = Tree::fixture(RSA);
     let bundle = tree.path("/etc/kubernetes/pki/roots.crt");
     fs::copy(tree.path(CA), &bundle).unwrap();
@@ -103,10 +103,24 @@ fn a_file_that_a_manifest_names_is_listed_with_the_command_that_updates_it() {
     let status = tree.run(&["ca", "status"]).exits(0).stdout;
     let holder = "/etc/kubernetes/pki/roots.crt (root-ca-file of kube-controller-manager)";
     assert!(status.contains(holder), "{status}");
-    let outcome = tree.run(&["ca", "extend", "ca", "--validity", "20y", "--yes"]).exits(6);
-    assert!(outcome.stderr.contains(&format!("{holder} holds the old certificate")), "{}", outcome.stderr);
-    let command = format!("install -m 0644 {} {}", tree.path(CA).display(), bundle.display());
-    assert!(outcome.stderr.contains(&command), "{}", outcome.stderr);
+    // Another certificate and a remark stay where they are.
+    let other = fs::read_to_string(tree.path("/etc/kubernetes/pki/etcd/ca.crt")).unwrap();
+    let old = fs::read_to_string(&bundle).unwrap();
+    fs::write(&bundle, format!("# roots\n{other}{old}")).unwrap();
+    let before = tree.files();
+    let outcome = tree.run(&["ca", "extend", "ca", "--validity", "20y", "--dry-run"]).exits(0);
+    assert!(
+        outcome.stderr.contains(&format!("{holder} gets the new certificate of ca")),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(changed(&tree, &before), [""; 0]);
+    tree.run(&["ca", "extend", "ca", "--validity", "20y", "--yes"]).exits(0);
+    let new = fs::read_to_string(tree.path(CA)).unwrap();
+    assert_ne!(new, old);
+    assert_eq!(fs::read_to_string(&bundle).unwrap(), format!("# roots\n{other}{new}"));
+    tree.run(&["rollback", "--yes"]).exits(0);
+    assert_eq!(changed(&tree, &before), [""; 0]);
 }
 
 #[test]

@@ -82,8 +82,7 @@ pub fn trust_tree(
         let user = current.user.name().to_owned();
         CopyReason::Obstacle { user, obstacle }
     })?;
-    let (expected, mode) = (content.digest(), content.meta().mode & 0o777);
-    Ok(CopyChange { path: path.clone(), content: new, expected, mode, users: Vec::new() })
+    Ok(CopyChange::of(path, content, new))
 }
 
 /// What becomes of the copies, each in the order of their paths.
@@ -125,6 +124,12 @@ pub struct CopyChange {
 }
 
 impl CopyChange {
+    /// Returns the change of the file at `path`, in which `old` was found; no user of it changes.
+    pub(super) fn of(path: &TreePath, old: &FileContent, content: SecretBytes) -> Self {
+        let (expected, mode) = (old.digest(), old.meta().mode & 0o777);
+        Self { path: path.clone(), content, expected, mode, users: Vec::new() }
+    }
+
     /// Returns the path, which is one that the scan found and no document names.
     #[must_use]
     pub const fn path(&self) -> &TreePath {

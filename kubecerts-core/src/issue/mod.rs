@@ -22,6 +22,7 @@
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
 mod bootstrap;
+mod bundles;
 mod change;
 mod client;
 mod contents;
@@ -48,6 +49,7 @@ use crate::snapshot::Snapshot;
 use crate::x509::Damage;
 
 pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
+pub use bundles::trust_file_changes;
 pub use change::{Change, ChangeSet, Expected};
 pub use client::{ClientError, Term};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh, trust_tree};

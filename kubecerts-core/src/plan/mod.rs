@@ -388,7 +388,10 @@ impl Plan {
             let new = after.authority(ca).signer().filter(|signer| *signer != old);
             let updated = new.map(|new| after.trusting(new)).unwrap_or_default();
             let holders = after.trusting(old).into_iter();
-            let holders = holders.filter(|place| !updated.contains(place) && !writes(place));
+            // As long as the plan is not carried out, files that follow are as they were.
+            let will_follow = |place: &Trusting| new.is_none() && matches!(place, Trusting::File { .. });
+            let holders =
+                holders.filter(|place| !updated.contains(place) && !writes(place) && !will_follow(place));
             left.extend(holders.map(|place| (ca, place)));
         }
         left
