@@ -24,6 +24,8 @@ pub(crate) enum Document {
     Verification,
     /// `manifest.json` of `kubecerts csr`
     CertificateRequests,
+    /// The record of `kubecerts kubeconfig break-glass`
+    IssueRecord,
 }
 
 impl Document {
@@ -39,6 +41,7 @@ impl Document {
             Self::Rollback => include_str!("rollback.json"),
             Self::Verification => include_str!("verification.json"),
             Self::CertificateRequests => include_str!("certificate-requests.json"),
+            Self::IssueRecord => include_str!("issue-record.json"),
         }
     }
 }

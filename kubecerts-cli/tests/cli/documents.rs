@@ -113,6 +113,15 @@ fn manifests_of_requests_are_valid() {
 }
 
 #[test]
+fn the_record_of_an_emergency_is_valid() {
+    let tree = Tree::fixture("kubeadm-v136-ecdsa-p256");
+    tree.run(&["kubeconfig", "break-glass", "--reason", "a", "--out", "-"]).exits(0);
+    let records = tree.state_files();
+    let (_, record) = records.values().next().unwrap();
+    valid(&schema(&["issue-record"]), std::str::from_utf8(record).unwrap());
+}
+
+#[test]
 fn the_schema_of_everything_accepts_every_document() {
     let all = schema(&[]);
     let tree = Tree::fixture("kubeadm-v136-ecdsa-p256");
