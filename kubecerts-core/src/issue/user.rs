@@ -71,6 +71,7 @@ impl User {
             credentials().filter_map(|credential| credential.leaf()?.public_key().key_type().issuable());
         let signer = inventory.authority(CaSlot::Cluster).signer();
         let own = || signer.and_then(|signer| signer.public_key().key_type().issuable());
+        user.version = inventory.node().version();
         user.algorithm = algorithm.or_else(|| used.next()).or_else(own).unwrap_or(user.algorithm);
         Some(user)
     }

@@ -528,7 +528,10 @@ fn mismatch(mut plan: Plan, slot: Slot, edit: impl FnOnce(&mut Step)) -> &'stati
 #[test]
 fn a_step_without_its_certificate_is_refused() {
     let reason = mismatch(renewal(), API_SERVER, |step| step.certificate = None);
-    assert_eq!(reason, "must have a certificate unless it is for the service account pair or refers to one");
+    assert_eq!(
+        reason,
+        "must have a certificate unless it is for the service account pair, refers to one or keeps its own"
+    );
 }
 
 #[test]
@@ -546,8 +549,11 @@ fn a_creation_that_would_replace_something_is_refused() {
         step.writes[0].expected = Expected::Content(Digest::of(b""));
     });
     assert_eq!(reason, "creates, so it cannot replace a file");
-    let reason = mismatch(creation(), authority, |step| step.key = KeyPolicy::Reuse);
-    assert_eq!(reason, "creates, so there is no key to reuse");
+    let reason = mismatch(creation(), authority, |step| {
+        step.key = KeyPolicy::Reuse;
+        step.writes.retain(|write| write.file == FileSlot::CaCertificate(CaSlot::Cluster));
+    });
+    assert_eq!(reason, "extends, so there must be a certificate to replace");
     let reason = mismatch(creation(), Slot::Kubeconfig(KubeconfigSlot::Admin), |step| {
         step.kubeconfig = Some(KubeconfigSpec::Edit { replace_authority: true });
     });
