@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use kubecerts_core::catalog::{KubernetesVersion, Slot};
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::observation::Observations;
-use kubecerts_core::plan::{InitRequest, InitScope, Overrides, Plan, Reason, check_clock, initialise};
+use kubecerts_core::plan::{
+    ClusterIntent, InitRequest, InitScope, Overrides, Plan, Reason, check_clock, initialise,
+};
+use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::transaction::Purpose;
-use kubecerts_host::{Report, Session, SystemEntropy};
+use kubecerts_host::disk::{RealDisk, recovery};
+use kubecerts_host::{Node, Report, Session, SystemEntropy, read_policy};
 
 use super::renew::sign;
 use super::{Consent, begin, grouped, mention, mention_interrupted, prove};
@@ -63,6 +68,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SPAN")]
     validity: Option<Seconds>,
 
+    /// The policy file, which says how long certificates are valid [default: /etc/kubecerts/policy.toml of the node].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Show everything, make it in memory, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -83,20 +92,25 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let whereabouts = args.node.whereabouts();
     let request = InitRequest::first_node(scope(&args.what)?);
     let config = args.node.configuration(output)?.unwrap_or_default();
-    let intent = args.overrides().intent(&config)?;
+    let mut intent = args.overrides().intent(&config)?;
     let node = args.node.open_new()?;
-    let mut session = match args.dry_run {
-        true => {
-            mention_interrupted(&node, &whereabouts, output);
-            None
-        }
-        false => Some(begin(&node, "init", Consent::of(args.yes), output)?),
+    follow_policy(args.policy.as_deref(), args.validity, &node, &mut intent)?;
+    // Who has nothing to do needs no right to write. What an interrupted run has left is no tree to judge.
+    let is_interrupted = !matches!(recovery::examine(node.root(), node.state(), &RealDisk), Ok(None));
+    let idle = match args.dry_run || !is_interrupted {
+        true => Some(look(&node, &intent, &request)?).filter(|(.., plan)| args.dry_run || plan.is_empty()),
+        false => None,
     };
-    let snapshot = node.scan()?;
-    let inventory = Inventory::parse(&snapshot);
-    let now = kubecerts_host::now();
-    check_clock(&inventory, now)?;
-    let plan = initialise(&intent, &inventory, &request, now, &mut SystemEntropy::new())?;
+    let (mut session, (snapshot, inventory, plan)) = match idle {
+        Some(idle) => (None, idle),
+        None => {
+            let session = begin(&node, "init", Consent::of(args.yes), output)?;
+            (Some(session), look(&node, &intent, &request)?)
+        }
+    };
+    if args.dry_run {
+        mention_interrupted(&node, &whereabouts, output);
+    }
     if args.output == Form::Text {
         output.data(&creation::plan(&plan, &inventory));
     }
@@ -120,6 +134,20 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     Ok(if plan.is_incomplete() { Exit::Incomplete } else { Exit::Fine })
 }
 
+/// Scans `node` and plans.
+fn look(
+    node: &Node,
+    intent: &ClusterIntent,
+    request: &InitRequest,
+) -> Result<(Snapshot, Inventory, Plan), CommandError> {
+    let snapshot = node.scan()?;
+    let inventory = Inventory::parse(&snapshot);
+    let now = kubecerts_host::now();
+    check_clock(&inventory, now)?;
+    let plan = initialise(intent, &inventory, request, now, &mut SystemEntropy::new())?;
+    Ok((snapshot, inventory, plan))
+}
+
 impl Args {
     fn overrides(&self) -> Overrides {
         let mut overrides = Overrides::default();
@@ -131,9 +159,24 @@ impl Args {
         overrides.service_subnets = self.service_cidr.clone();
         overrides.dns_domain = self.service_dns_domain.clone();
         overrides.version = self.kubernetes_version;
-        overrides.lifetime = self.validity;
         overrides
     }
+}
+
+/// Lets the policy file state lifetimes, and `validity` before it.
+pub(super) fn follow_policy(
+    file: Option<&Path>,
+    validity: Option<Seconds>,
+    node: &Node,
+    intent: &mut ClusterIntent,
+) -> Result<(), CommandError> {
+    if let Some(policy) = read_policy(file, node)? {
+        policy.fill_intent(intent);
+    }
+    if let Some(validity) = validity {
+        intent.insist_on_lifetime(validity);
+    }
+    Ok(())
 }
 
 /// Says what was made.

@@ -10,8 +10,9 @@ use kubecerts_core::plan::{
 };
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
-use kubecerts_host::{SystemEntropy, make_parent, must_be_new, write_new_tree};
+use kubecerts_host::{Node, SystemEntropy, make_parent, must_be_new, write_new_tree};
 
+use super::init::follow_policy;
 use super::scan;
 use crate::args::{NodeArgs, quoted};
 use crate::error::CommandError;
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SPAN")]
     validity: Option<Seconds>,
 
+    /// The policy file, which says how long certificates are valid [default: /etc/kubecerts/policy.toml of this node].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Show everything, make it in memory, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -60,13 +65,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let nodes = args.joining_nodes()?;
     let config = args.node.configuration(output)?.ok_or_else(no_configuration)?;
-    let (snapshot, inventory) = scan(&args.node.open()?)?;
+    let source = args.node.open()?;
+    let (snapshot, inventory) = scan(&source)?;
     check_clock(&inventory, kubecerts_host::now())?;
     for node in &nodes {
         must_be_new(&args.out.join(node.name.as_str()))?;
     }
     let joins: Vec<Join> =
-        nodes.iter().map(|node| args.plan(node, &config, &snapshot)).collect::<Result<_, _>>()?;
+        nodes.iter().map(|node| args.plan(node, &config, (&source, &snapshot))).collect::<Result<_, _>>()?;
     if !args.dry_run {
         make_parent(&args.out)?;
     }
@@ -131,13 +137,13 @@ impl Args {
         &self,
         node: &JoiningNode,
         config: &KubeadmConfig,
-        snapshot: &Snapshot,
+        (source, snapshot): (&Node, &Snapshot),
     ) -> Result<Join, CommandError> {
         let mut overrides = Overrides::default();
         overrides.node_name = Some(node.name.to_string());
         overrides.advertise_address = Some(node.address);
-        overrides.lifetime = self.validity;
-        let intent = node.intent(&overrides.intent(config)?);
+        let mut intent = node.intent(&overrides.intent(config)?);
+        follow_policy(self.policy.as_deref(), self.validity, source, &mut intent)?;
         let shared = SharedFiles::of(snapshot, &intent.etcd)?;
         let request = InitRequest::joining_node(!self.without_kubelet_conf);
         let now = kubecerts_host::now();

@@ -4,7 +4,7 @@
 //! subject bytes and the same key identifier verifies every old leaf, and whoever trusts only the old one goes on with that
 //! until its end. No leaf is renewed, and the order of the writes does not matter to anybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::renew::write;
 use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
@@ -43,8 +43,9 @@ pub fn extend(
     now: Timestamp,
     entropy: &mut dyn Entropy,
 ) -> Result<Plan, PlanError> {
-    if request.lifetime.0 <= 0 {
-        return Err(PlanError::Lifetime(request.lifetime));
+    let mut lifetimes = request.lifetimes.values().chain([&request.lifetime]);
+    if let Some(lifetime) = lifetimes.find(|lifetime| lifetime.0 <= 0) {
+        return Err(PlanError::Lifetime(*lifetime));
     }
     refuse_links_out_of_the_root(inventory, |slot| match slot {
         Slot::Ca(ca) => request.authorities.may_include(ca),
@@ -122,6 +123,8 @@ pub struct ExtendRequest {
     pub window: Seconds,
     /// How long the new certificates are valid from now on; ten years by default.
     pub lifetime: Seconds,
+    /// Authorities with a lifetime of their own; none by default.
+    pub lifetimes: BTreeMap<CaSlot, Seconds>,
     /// What was permitted: with [`Permission::Validity`] also an end before the old one. Nothing by default.
     pub permissions: BTreeSet<Permission>,
 }
@@ -132,6 +135,7 @@ impl Default for ExtendRequest {
             authorities: Authorities::Due,
             window: AUTHORITY_WINDOW,
             lifetime: DEFAULT_AUTHORITY_LIFETIME,
+            lifetimes: BTreeMap::new(),
             permissions: BTreeSet::new(),
         }
     }
@@ -142,6 +146,18 @@ impl ExtendRequest {
     #[must_use]
     pub fn for_node(node: &NodeFacts) -> Self {
         Self { lifetime: configured_lifetime(node), ..Self::default() }
+    }
+
+    /// Has every authority be valid for `lifetime`, whatever was stated before.
+    pub fn insist_on_lifetime(&mut self, lifetime: Seconds) {
+        self.lifetime = lifetime;
+        self.lifetimes.clear();
+    }
+
+    /// Returns how long the new certificate of `ca` is to be valid.
+    #[must_use]
+    pub fn lifetime_of(&self, ca: CaSlot) -> Seconds {
+        self.lifetimes.get(&ca).copied().unwrap_or(self.lifetime)
     }
 }
 
@@ -201,9 +217,10 @@ impl Extension<'_> {
             Ok(found) => found,
             Err(reason) => return Ok(Some(Err(reason))),
         };
-        let not_after = now.plus(request.lifetime);
+        let lifetime = request.lifetime_of(ca);
+        let not_after = now.plus(lifetime);
         let gained = not_after.since(old.not_after());
-        if gained.0.abs() <= tolerance(request.lifetime).0 {
+        if gained.0.abs() <= tolerance(lifetime).0 {
             return Ok(Some(Err(Reason::NotDue { not_after: old.not_after() })));
         }
         if gained.0 < 0 && !request.permissions.contains(&Permission::Validity) {

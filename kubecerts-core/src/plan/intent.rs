@@ -129,6 +129,12 @@ impl ClusterIntent {
         format!("https://{endpoint}")
     }
 
+    /// Has all certificates but those of authorities be valid for `lifetime`, whatever was stated before.
+    pub fn insist_on_lifetime(&mut self, lifetime: Seconds) {
+        self.lifetime = lifetime;
+        self.lifetimes.retain(|slot, _| matches!(slot, Slot::Ca(_)));
+    }
+
     /// Returns how long the certificate of `slot` is to be valid.
     #[must_use]
     pub fn lifetime_of(&self, slot: Slot) -> Seconds {

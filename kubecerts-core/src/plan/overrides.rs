@@ -6,7 +6,6 @@ use super::{ClusterIntent, ControlPlaneEndpoint, IntentError};
 use crate::catalog::{KubernetesVersion, NodeName};
 use crate::manifest::KubeadmConfig;
 use crate::snapshot::first_address;
-use crate::time::Seconds;
 use crate::x509::AlternativeName;
 
 /// What goes before a configuration; nothing by default.
@@ -29,8 +28,6 @@ pub struct Overrides {
     pub dns_domain: Option<String>,
     /// `--kubernetes-version`.
     pub version: Option<KubernetesVersion>,
-    /// How long certificates are valid, authorities excepted.
-    pub lifetime: Option<Seconds>,
 }
 
 impl Overrides {
@@ -49,7 +46,6 @@ impl Overrides {
             service_subnets,
             dns_domain,
             version,
-            lifetime,
         } = self;
         let invalid =
             |flag, value: &str, expected| OverrideError::Invalid { flag, value: value.to_owned(), expected };
@@ -60,7 +56,6 @@ impl Overrides {
         let mut intent = ClusterIntent::from_config(config, node_name, *advertise_address)?;
         intent.bind_port = bind_port.unwrap_or(intent.bind_port);
         intent.version = version.or(intent.version);
-        intent.lifetime = lifetime.unwrap_or(intent.lifetime);
         if let Some(text) = endpoint {
             let endpoint = ControlPlaneEndpoint::parse(text, intent.bind_port);
             let expected = "a host with or without a port";
@@ -143,7 +138,6 @@ mod tests {
             flags.dns_domain = Some("example.org".to_owned());
             flags.api_server_names = vec!["x.example.com".to_owned(), "10.0.0.9".to_owned()];
             flags.version = Some(KubernetesVersion::release(1, 30));
-            flags.lifetime = Some(Seconds::from_days(30));
         })
         .unwrap();
         assert_eq!(intent.node_name.as_str(), "cp-1");
@@ -151,7 +145,6 @@ mod tests {
         assert_eq!(intent.service_addresses[0], IpAddr::from([10, 100, 0, 1]));
         assert_eq!(intent.service_addresses.len(), 2);
         assert_eq!(intent.api_server_names.len(), 2);
-        assert_eq!(intent.lifetime, Seconds::from_days(30));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use std::ops::Range;
 
 use toml_edit::{Document, Item, Key, TableLike};
 
-use super::{ClusterIntent, LifetimeSource, PlanRequest};
-use crate::catalog::Slot;
+use super::{ClusterIntent, ExtendRequest, LifetimeSource, PlanRequest};
+use crate::catalog::{CaSlot, Slot};
 use crate::snapshot::FileMeta;
 use crate::time::Seconds;
 
@@ -136,6 +136,12 @@ impl LifetimePolicy {
         intent.lifetime = self.default.unwrap_or(intent.lifetime);
         intent.authority_lifetime = self.authorities.unwrap_or(intent.authority_lifetime);
         intent.lifetimes.extend(&self.slots);
+    }
+
+    /// Lets the policy state for how long authorities are extended, before what a configuration has stated.
+    pub fn fill_extension(&self, request: &mut ExtendRequest) {
+        let stated = |ca: CaSlot| Some((ca, self.lifetime_of(Slot::Ca(ca))?));
+        request.lifetimes.extend(CaSlot::ALL.into_iter().filter_map(stated));
     }
 }
 

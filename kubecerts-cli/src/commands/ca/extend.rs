@@ -1,16 +1,18 @@
 //! `kubecerts ca extend`
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use kubecerts_core::catalog::CaSlot;
 use kubecerts_core::diagnosis::{Policy, diagnose};
-use kubecerts_core::inventory::Inventory;
+use kubecerts_core::inventory::{Inventory, Trusting};
+use kubecerts_core::issue::trust_file_changes;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{Authorities, ExtendRequest, Permission, Plan, check_clock, extend};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::transaction::Purpose;
-use kubecerts_host::{Node, Report, Session, SystemEntropy};
+use kubecerts_host::{CopyWrite, Node, Report, Session, SystemEntropy, read_policy};
 
 use super::authority;
 use crate::args::{ChangeArgs, Form, NodeArgs, Whereabouts};
@@ -24,9 +26,10 @@ use crate::render::{authorities, documents, text};
 
 /// Give authorities a certificate with a later end: same key, same names. What they have signed stays valid.
 ///
-/// The kubeconfigs of the tree that embed the old certificate get the new one in the same transaction. Old and new verify the same
+/// The kubeconfigs of the tree that embed the old certificate, and the files of trusted certificates that manifests and the
+/// kubelet's configuration name, get the new one in the same transaction. Old and new verify the same
 /// certificates, so nothing breaks in between; but whoever trusts only the old one stops when that ends. What is left to do
-/// elsewhere is printed: on other nodes, in the cluster, and in files that manifests name. An authority whose key is elsewhere, or
+/// elsewhere is printed: on other nodes and in the cluster. An authority whose key is elsewhere, or
 /// that another one has signed, cannot be extended here.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,6 +40,10 @@ pub(super) struct Args {
     /// How long the new certificates are valid from now on [default: as in --config, else 87600h].
     #[arg(long, value_name = "SPAN")]
     validity: Option<Seconds>,
+
+    /// The policy file, which says how long authorities are valid [default: /etc/kubecerts/policy.toml of the node].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 
     /// Authorities that end within this span are due.
     #[arg(long, value_name = "SPAN", default_value = "180d")]
@@ -74,11 +81,14 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     if change.output == Form::Text {
         output.data(&text::plan_to(text::EXTEND, &plan, &inventory));
     }
+    for (ca, file) in bundles(&plan, &inventory) {
+        output.note(&format!("{file} gets the new certificate of {ca} in the place of the old one"));
+    }
     explain_deferred(&plan, &whereabouts, output);
     if plan.is_empty() && !plan.is_incomplete() && !args.names.is_empty() {
         output.hint("ask for a later end with --validity, such as --validity 20y");
     }
-    let report = carry_out(&plan, &snapshot, session.as_mut(), change, output)?;
+    let report = carry_out(&plan, &snapshot, &inventory, session.as_mut(), change, output)?;
     if change.output == Form::Json {
         let after = report.as_ref().map_or(&inventory, |report| &report.inventory);
         let diagnosis = diagnose(after, &Observations::none(), Policy::default(), kubecerts_host::now());
@@ -130,8 +140,11 @@ fn look(
     request.authorities = selection.clone();
     request.window = args.within;
     request.permissions = args.allow_change.iter().copied().collect();
+    if let Some(policy) = read_policy(args.policy.as_deref(), node)? {
+        policy.fill_extension(&mut request);
+    }
     if let Some(lifetime) = args.validity {
-        request.lifetime = lifetime;
+        request.insist_on_lifetime(lifetime);
     }
     let plan = extend(&inventory, &request, now, &mut SystemEntropy::new())?;
     Ok((snapshot, inventory, plan))
@@ -141,6 +154,7 @@ fn look(
 fn carry_out(
     plan: &Plan,
     snapshot: &Snapshot,
+    inventory: &Inventory,
     session: Option<&mut Session<'_>>,
     change: &ChangeArgs,
     output: &mut Output,
@@ -150,8 +164,10 @@ fn carry_out(
         Some(session) => {
             Consent::of(change.yes).ask("Extend these authorities?", output)?;
             let changes = renew::sign(plan, snapshot)?;
+            let bundles = trust_file_changes(plan, &changes, snapshot, inventory);
+            let beside: Vec<CopyWrite<'_>> = bundles.iter().map(CopyWrite::from).collect();
             let purpose = Purpose::of_plan("ca extend", plan);
-            renew::write(&changes, purpose, session, change.output, output).map(Some)
+            renew::write_with(&changes, &beside, purpose, session, change.output, output).map(Some)
         }
         None => {
             output.note(&format!(
@@ -161,6 +177,17 @@ fn carry_out(
             Ok(None)
         }
     }
+}
+
+/// Returns the files beside those of the authorities that hold what the plan replaces.
+fn bundles(plan: &Plan, inventory: &Inventory) -> Vec<(CaSlot, Trusting)> {
+    let mut found = Vec::new();
+    for ca in plan.extended_authorities() {
+        let Some(old) = inventory.authority(ca).signer() else { continue };
+        let files = inventory.trusting(old).into_iter();
+        found.extend(files.filter(|place| matches!(place, Trusting::File { .. })).map(|place| (ca, place)));
+    }
+    found
 }
 
 /// Says who still trusts the old certificates only, on this node and elsewhere; returns whether somebody does on this node.

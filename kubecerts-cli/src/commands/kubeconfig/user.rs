@@ -8,7 +8,7 @@ use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
-use kubecerts_host::SystemEntropy;
+use kubecerts_host::{SystemEntropy, read_policy};
 
 use crate::args::{NodeArgs, SecretText, quoted};
 use crate::commands::kubelet::{describe, is_stream, read, refuse_terminal, write_secret};
@@ -31,7 +31,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "GROUP", value_delimiter = ',', conflicts_with_all = ["token", "token_file"])]
     org: Vec<String>,
 
-    /// How long the certificate is valid, never beyond its authority [default: as in --config, else 8760h].
+    /// How long the certificate is valid, never beyond its authority [default: as in the policy file, else in
+    /// --config, else 8760h].
     #[arg(long, alias = "validity", value_name = "SPAN", conflicts_with_all = ["token", "token_file"])]
     validity_period: Option<Seconds>,
 
@@ -69,7 +70,8 @@ pub(super) struct TreeArgs {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { client_name, org, validity_period, token_file, token, tree } = args;
     tree.refuse_terminal(output)?;
-    let (snapshot, inventory) = scan(&tree.node.open()?)?;
+    let node = tree.node.open()?;
+    let (snapshot, inventory) = scan(&node)?;
     let mut user = tree.user(client_name, &inventory)?;
     user.groups.clone_from(org);
     let token = match (token, token_file) {
@@ -86,7 +88,11 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         output.note(&format!("made a kubeconfig of {client_name} for {} with the token", user.server));
         return Ok(Exit::Fine);
     }
-    let lifetime = validity_period.unwrap_or_else(|| PlanRequest::for_node(inventory.node()).lifetime);
+    let mut request = PlanRequest::for_node(inventory.node());
+    if let Some(policy) = read_policy(None, &node)? {
+        policy.fill_request(&mut request);
+    }
+    let lifetime = validity_period.unwrap_or(request.lifetime);
     let term = Term { now: kubecerts_host::now(), lifetime };
     let made = certify(&user, term, &snapshot, &inventory)?;
     tree.write(&made.kubeconfig, output)?;
