@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::review::rounded;
+use super::lifetime::rounded;
 use super::{LifetimeSource, Permission};
 use crate::catalog::{CaSlot, Slot};
 use crate::inventory::ExpectedName;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::lifetime::tolerance;
 use super::renew::write;
 use super::step::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Replaced, Step, Write};
 use super::{
@@ -416,11 +417,4 @@ fn conclude(inventory: &Inventory, steps: Vec<Step>, mut deferred: Vec<Deferred>
 pub(super) fn configured_lifetime(node: &NodeFacts) -> Seconds {
     let configured = node.kubeadm().and_then(KubeadmConfig::ca_certificate_validity);
     configured.unwrap_or(DEFAULT_AUTHORITY_LIFETIME)
-}
-
-/// Two ends are the same when they lie no farther apart than this: a day, and of short lifetimes a tenth. So the second run
-/// of the same command has nothing to do.
-pub(super) const fn tolerance(lifetime: Seconds) -> Seconds {
-    let (day, tenth) = (Seconds::from_days(1), lifetime.0 / 10);
-    if tenth < day.0 { Seconds(tenth) } else { day }
 }

@@ -141,6 +141,17 @@ impl Question<'_> {
     }
 }
 
-/// Lifetimes that differ by no more than this are the same: what a leap day makes of one year, and as much as any tool sets
-/// `not_before` back.
+/// Returns by how much a lifetime may differ from `lifetime` and be the same: a day, and of short ones a tenth.
+pub(crate) const fn tolerance(lifetime: Seconds) -> Seconds {
+    let tenth = lifetime.0 / 10;
+    if tenth < LIFETIME_TOLERANCE.0 { Seconds(tenth) } else { LIFETIME_TOLERANCE }
+}
+
+/// Minutes say nothing about a lifetime of days: spans from two days on are shown in whole days.
+pub(crate) fn rounded(span: Seconds) -> Seconds {
+    if span.days() < 2 { span } else { Seconds::from_days(span.days()) }
+}
+
+/// That is what a leap day makes of one year, and as much as any tool sets `not_before` back: kubeadm five minutes since
+/// 1.29, minikube a day.
 const LIFETIME_TOLERANCE: Seconds = Seconds::from_days(1);

@@ -43,6 +43,7 @@ pub(crate) use intent::DEFAULT_PORT;
 pub(crate) use kubelet::{
     KEY as KUBELET_KEY, purposes as kubelet_purposes, subject as kubelet_subject, usages_of as kubelet_usages,
 };
+pub(crate) use lifetime::{rounded, tolerance};
 pub(crate) use renew::signer as usable_signer;
 use renew::signer;
 

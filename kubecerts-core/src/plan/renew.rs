@@ -274,16 +274,9 @@ pub(super) fn renewable(credential: &Credential) -> Result<&Certificate, Reason>
 
 /// Returns the extensions of the old certificate that kubeadm's profile has no place for, sorted.
 fn dropped_extensions(leaf: &Certificate) -> Vec<String> {
-    const KEPT: [&str; 6] = [
-        "keyUsage",
-        "extKeyUsage",
-        "basicConstraints",
-        "subjectKeyIdentifier",
-        "authorityKeyIdentifier",
-        "subjectAltName",
-    ];
-    let names: BTreeSet<&str> = leaf.extensions().iter().map(|extension| extension.name.as_str()).collect();
-    names.into_iter().filter(|name| !KEPT.contains(name)).map(str::to_owned).collect()
+    let dropped = leaf.extensions().iter().filter(|extension| !extension.is_of_profile());
+    let names: BTreeSet<&str> = dropped.map(|extension| extension.name.as_str()).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Keeps the old certificate's usages, less what only authorities may have; without any the key gets kubeadm's.

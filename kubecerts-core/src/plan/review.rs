@@ -25,7 +25,6 @@ use crate::inventory::Inventory;
 use crate::time::Timestamp;
 use crate::x509::Validity;
 
-pub(super) use deviation::rounded;
 pub use deviation::{Deviation, DeviationKind, Permission, UnknownPermission};
 pub use error::ReviewError;
 

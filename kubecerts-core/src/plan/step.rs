@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::LifetimeSource;
-use super::review::rounded;
+use super::lifetime::rounded;
 use crate::catalog::{CaSlot, FileSlot, Slot};
 use crate::digest::Digest;
 use crate::inventory::{FileFacts, Inventory};

@@ -20,6 +20,22 @@ pub struct Extension {
     pub value: Vec<u8>,
 }
 
+impl Extension {
+    /// Returns whether it is one of those that certificates made here can have.
+    #[must_use]
+    pub fn is_of_profile(&self) -> bool {
+        matches!(
+            self.name.as_str(),
+            "keyUsage"
+                | "extKeyUsage"
+                | "basicConstraints"
+                | "subjectKeyIdentifier"
+                | "authorityKeyIdentifier"
+                | "subjectAltName"
+        )
+    }
+}
+
 /// The wire form.
 #[derive(Clone, Debug, Eq, PartialEq, Sequence)]
 pub(super) struct RawExtension {

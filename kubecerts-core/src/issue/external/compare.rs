@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::chain::{Candidates, NoPath, Path};
 use super::deviation::{Gravity, ImportDeviation, ImportField};
 use super::requests::RequestRecord;
-use crate::plan::Permission;
-use crate::time::{Seconds, Timestamp};
+use crate::plan::{Permission, rounded, tolerance};
+use crate::time::Timestamp;
 use crate::x509::{AlternativeName, Certificate, DistinguishedName, KeyType, KeyUsages, NameAttribute};
 
 /// A comparison under way: what came for `record`.
@@ -201,7 +201,7 @@ impl<'a> Comparison<'a> {
     fn lifetime(&mut self, end: Timestamp) {
         let wanted = self.record.wanted.lifetime;
         let found = self.certificate.not_after().since(self.certificate.not_before());
-        if (found.0 - wanted.0).abs() > TOLERANCE.0.min(wanted.0 / 10) {
+        if (found.0 - wanted.0).abs() > tolerance(wanted).0 {
             let is_capped = found < wanted && self.certificate.not_after() == end;
             let gravity = if is_capped { Gravity::Note } else { Gravity::Change(Permission::Validity) };
             self.add(ImportField::Lifetime, rounded(wanted), rounded(found), gravity);
@@ -219,7 +219,7 @@ impl<'a> Comparison<'a> {
             if extension.critical && !UNDERSTOOD.contains(&extension.name.as_str()) {
                 let found = format!("{} as critical, which nobody in Kubernetes understands", extension.name);
                 self.add(ImportField::Extensions, "kubeadm's", found, Gravity::Breaks);
-            } else if !OURS.contains(&extension.name.as_str()) {
+            } else if !extension.is_of_profile() {
                 further.push(extension.name.clone());
             }
         }
@@ -280,21 +280,6 @@ fn list<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Minutes say nothing about a lifetime of days.
-fn rounded(span: Seconds) -> Seconds {
-    if span.days() < 2 { span } else { Seconds::from_days(span.days()) }
-}
-
-/// The extensions of kubeadm's certificates.
-const OURS: [&str; 6] = [
-    "keyUsage",
-    "extKeyUsage",
-    "basicConstraints",
-    "subjectKeyIdentifier",
-    "authorityKeyIdentifier",
-    "subjectAltName",
-];
-
 /// The extensions that Go handles, so that they may be critical (`crypto/x509`, `parser.go`).
 const UNDERSTOOD: [&str; 8] = [
     "keyUsage",
@@ -306,6 +291,3 @@ const UNDERSTOOD: [&str; 8] = [
     "certificatePolicies",
     "cRLDistributionPoints",
 ];
-
-/// Lifetimes that differ by no more than this are the same: one day, and of short ones a tenth.
-const TOLERANCE: Seconds = Seconds::from_days(1);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::catalog::Slot;
+use crate::plan::lifetime::{rounded, tolerance};
 use crate::plan::{CertificateSpec, DEFAULT_LIFETIME, IssuerRef, KeyPolicy, Step};
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{AlternativeName, Certificate, KeyAlgorithm, KeyType, Validity};
@@ -158,12 +159,6 @@ impl FromStr for Permission {
 #[error("{0:?} is not one of san, validity, algorithm")]
 pub struct UnknownPermission(String);
 
-/// Lifetimes that differ by no more than this are the same: one day, and of short ones a tenth.
-///
-/// That is what a leap day makes of one year, and as much as any tool sets `not_before` back: kubeadm five minutes since
-/// 1.29, minikube a day.
-const LIFETIME_TOLERANCE: Seconds = Seconds::from_days(1);
-
 /// Returns what is new about a certificate that replaces none, unless its authority is new as well.
 pub(super) fn new_identity(certificate: &CertificateSpec) -> Option<DeviationKind> {
     let CertificateSpec { issuer, subject, alternative_names, .. } = certificate;
@@ -201,7 +196,7 @@ pub(super) fn lifetime(
 ) -> Option<DeviationKind> {
     let to = new.not_after().since(new.not_before());
     let from = old.not_after().since(old.not_before());
-    let same = |lifetime: Seconds| (to.0 - lifetime.0).abs() <= LIFETIME_TOLERANCE.0.min(lifetime.0 / 10);
+    let same = |lifetime: Seconds| (to.0 - lifetime.0).abs() <= tolerance(lifetime).0;
     let left = old.not_after().since(now);
     let may_be_default = old.not_before() == issuer.not_before() && left <= DEFAULT_LIFETIME;
     let is_capped = to < from && new.not_after() == issuer.not_after();
@@ -216,11 +211,6 @@ pub(super) fn algorithm(step: &Step, old: &Certificate) -> Option<DeviationKind>
     let KeyPolicy::Generate(to) = step.key() else { return None };
     let from = old.public_key().key_type();
     (from.issuable() != Some(to)).then(|| DeviationKind::Algorithm { from: from.clone(), to })
-}
-
-/// Minutes say nothing about a lifetime of days: spans from two days on are shown in whole days.
-pub(in crate::plan) fn rounded(span: Seconds) -> Seconds {
-    if span.days() < 2 { span } else { Seconds::from_days(span.days()) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::{Review, ReviewError};
 use crate::catalog::{CaSlot, Slot};
-use crate::plan::extend::{configured_lifetime, extendable, tolerance, trust_step};
+use crate::plan::extend::{configured_lifetime, extendable, trust_step};
+use crate::plan::lifetime::tolerance;
 use crate::plan::{CertificateSpec, DeviationKind, IssuerRef, KubeconfigSpec, Reason, Replaced, Step};
 use crate::time::Seconds;
 
