@@ -1,6 +1,6 @@
 //! The exclusive right to write to a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use kubecerts_core::catalog::{Directories, FileSlot, Slot};
@@ -116,7 +116,11 @@ impl<'n> Session<'n> {
         drop(found);
         let dated = dated_files(changes, dated)?;
         let mut items = items(changes, &dated);
-        items.extend(beside.iter().map(|write| write.item(Reach::Links)));
+        // Another path to a file that is written already, as a link is, needs nothing.
+        let target = |path: &TreePath| self.node.root().resolve(path, &RealDisk).map(|found| found.host);
+        let mut targets: BTreeSet<PathBuf> = items.iter().filter_map(|item| target(item.path).ok()).collect();
+        let is_new = |write: &&CopyWrite<'_>| target(write.path).map_or(true, |host| targets.insert(host));
+        items.extend(beside.iter().filter(is_new).map(|write| write.item(Reach::Links)));
         let Done { id, mut replaced, leftovers } = self.replace(items, purpose, entropy, observer)?;
         // The link to a dated file says nothing that its change does not.
         replaced.retain(|replaced| !replaced.is_link);

@@ -92,6 +92,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let whereabouts = args.node.whereabouts();
     let request = InitRequest::first_node(scope(&args.what)?);
     let config = args.node.configuration(output)?.unwrap_or_default();
+    if config.is_of_joining_node() {
+        return Err(CommandError::usage(
+            "the configuration is a JoinConfiguration: its node gets the authorities of the cluster, and init would make others",
+        )
+        .with_hint("on a node that has them, see `kubecerts join-node --help`"));
+    }
     let mut intent = args.overrides().intent(&config)?;
     let node = args.node.open_new()?;
     follow_policy(args.policy.as_deref(), args.validity, &node, &mut intent)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{ChangeSet, RustCrypto, issue};
+use kubecerts_core::issue::{ChangeSet, RustCrypto, issue, trust_file_changes};
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{Plan, check_clock};
 use kubecerts_core::snapshot::Snapshot;
@@ -232,7 +232,10 @@ impl Execution<'_> {
                     output.note(&format!("backed up etcd at revision {revision} as {}", manifest.id));
                 }
                 let changes = sign(plan, snapshot)?;
-                Some(write(&changes, Purpose::of_plan(command, plan), session, change.output, output)?)
+                let bundles = trust_file_changes(plan, &changes, snapshot, inventory);
+                let beside: Vec<CopyWrite<'_>> = bundles.iter().map(CopyWrite::from).collect();
+                let purpose = Purpose::of_plan(command, plan);
+                Some(write_with(&changes, &beside, purpose, session, change.output, output)?)
             }
             None => {
                 output.note(&format!(

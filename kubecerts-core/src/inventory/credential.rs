@@ -8,7 +8,7 @@ use crate::kubeconfig::{
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
 use crate::snapshot::{FileState, Snapshot};
-use crate::x509::{Certificate, Damage};
+use crate::x509::{Certificate, Damage, certificates};
 
 /// A certificate and its key: two files, one file, or two values in a kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,17 +45,28 @@ pub struct KubeconfigFacts {
 }
 
 impl KubeconfigFacts {
-    /// Returns whether a certificate of the cluster's authority is missing among those that the kubeconfig trusts.
+    /// Returns whether the certificate with which the cluster's authority signs is missing among those that the kubeconfig
+    /// trusts.
     ///
-    /// More than the tree has is fine, as it is during a rotation. Without readable certificates on both sides nothing
-    /// is lacking.
+    /// More than the tree has is fine, as it is during a rotation. Of a file with several certificates kubeadm embeds the first
+    /// one only, so the others may be missing. Without readable certificates on both sides nothing is lacking.
     #[must_use]
     pub fn lacks_authority(&self, cluster: &Authority) -> bool {
-        let (Some(trusted), Some(current)) = (self.authority.present(), cluster.certificate().present())
-        else {
+        let (Some(trusted), Some(signer)) = (self.authority.present(), cluster.signer()) else {
             return false;
         };
-        current.certificates().iter().any(|certificate| !trusted.certificates().contains(certificate))
+        !trusted.certificates().contains(signer)
+    }
+
+    /// Returns every certificate of an authority that any cluster of the file embeds, in the order of the file.
+    #[must_use]
+    pub fn embedded_authorities(&self) -> Vec<Certificate> {
+        let clusters = self.file.as_ref().map_or(&[][..], Kubeconfig::clusters).iter();
+        let embedded = clusters.filter_map(|cluster| match cluster.certificate_authority() {
+            Source::Data(pem) => certificates(pem).ok(),
+            Source::Absent | Source::Damaged(_) | Source::File(_) => None,
+        });
+        embedded.flatten().flatten().collect()
     }
 
     /// Returns whether a renewal has to replace the embedded authorities: they are not those of the tree, or damaged.

@@ -232,7 +232,9 @@ impl Expectations<'_> {
         }
         let config = node.kubeadm();
         let kubelet = node.kubelet().and_then(KubeletConfig::cluster_domain);
-        if let Some(domain) = config.and_then(KubeadmConfig::dns_domain).or(kubelet) {
+        // A configuration that names none means kubeadm's.
+        let usual = config.map(|_| "cluster.local");
+        if let Some(domain) = config.and_then(KubeadmConfig::dns_domain).or(kubelet).or(usual) {
             let name = format!("kubernetes.default.svc.{}", domain.trim_end_matches('.'));
             if let Ok(name) = AlternativeName::parse_host(&name) {
                 self.add(name, NameReason::ServiceName);

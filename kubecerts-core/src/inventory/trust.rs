@@ -47,8 +47,7 @@ impl Inventory {
         let mut found = Vec::new();
         for (place, credential) in &self.credentials {
             let Some(facts) = credential.kubeconfig() else { continue };
-            let trusted = facts.authority.present().map_or(&[][..], CertificateBundle::certificates);
-            if facts.embeds_authority && trusted.contains(certificate) {
+            if facts.embedded_authorities().contains(certificate) {
                 found.push(Trusting::Kubeconfig(place.clone()));
             }
         }

@@ -1,5 +1,7 @@
 //! The contents of the files that a step writes.
 
+use std::collections::BTreeSet;
+
 use base64ct::{Base64, Encoding};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -156,6 +158,29 @@ pub(super) fn trusting(
         })
     })?;
     kubeconfig::edit(old, &Edit::new().authority(&authority, cluster)).map_err(failed)
+}
+
+/// Returns the kubeconfig `old` at `path`, in which each cluster for whose embedded authorities `change` has others trusts these.
+pub(super) fn trusting_everywhere(
+    path: &TreePath,
+    old: &[u8],
+    change: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> Result<SecretBytes, IssueError> {
+    let failed = |source| IssueError::Kubeconfig { path: path.clone(), source };
+    let parsed = Kubeconfig::parse(old).map_err(|damage| failed(damage.into()))?;
+    let mut content = SecretBytes::new(old.to_vec());
+    let mut names = BTreeSet::new();
+    for cluster in parsed.clusters() {
+        // Of entries with the same name the first one counts, for kubectl too.
+        if let Source::Data(embedded) = cluster.certificate_authority()
+            && names.insert(cluster.name())
+            && let Some(authority) = change(embedded)
+        {
+            let edit = Edit::new().authority(&authority, cluster.name());
+            content = kubeconfig::edit(content.secret_bytes(), &edit).map_err(failed)?;
+        }
+    }
+    Ok(content)
 }
 
 /// Returns a kubeconfig as kubeadm 1.34 and later write it (`cmd/kubeadm/app/util/kubeconfig/kubeconfig.go`), with the lines

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::contents::{Material, Referring, ders, encode_all, trusting};
+use super::contents::{Material, Referring, ders, encode_all, trusting, trusting_everywhere};
 use super::{
     Change, ChangeSet, Expected, IssueError, IssuerKey, KeyReply, KeyRequest, Signature, SigningRequest,
 };
@@ -216,16 +216,20 @@ impl Issuance<'_, NeedsSignatures> {
                 let extended = signed.get(&Slot::Ca(CaSlot::Cluster)).map(Vec::as_slice);
                 for write in step.writes() {
                     let path = snapshot.layout().path(write.file());
-                    let contents = trusting(path, content(snapshot, write), |embedded| {
-                        if step.kubeconfig() == Some(&KubeconfigSpec::Trust) {
-                            let trusted = match (cluster, extended) {
-                                (Some(cluster), Some(_)) => cluster.certificates.clone(),
-                                _ => trusted(snapshot),
-                            };
-                            return (!trusted.is_empty()).then(|| encode_all(&trusted).into_bytes());
-                        }
-                        replace_certificate(embedded, cluster?.signer.as_ref()?, extended?)
-                    })?;
+                    let old = content(snapshot, write);
+                    let contents = if step.kubeconfig() == Some(&KubeconfigSpec::Trust) {
+                        let trusted = match (cluster, extended) {
+                            (Some(cluster), Some(_)) => cluster.certificates.clone(),
+                            _ => trusted(snapshot),
+                        };
+                        trusting(path, old, |_| {
+                            (!trusted.is_empty()).then(|| encode_all(&trusted).into_bytes())
+                        })?
+                    } else {
+                        trusting_everywhere(path, old, |embedded| {
+                            replace_certificate(embedded, cluster?.signer.as_ref()?, extended?)
+                        })?
+                    };
                     changes.push(change(plan, snapshot, write, contents));
                 }
                 continue;
@@ -254,7 +258,8 @@ impl Issuance<'_, NeedsSignatures> {
                         let new = signed.get(&slot).expect("a step with a certificate has it signed by now");
                         let spliced =
                             old.and_then(|old| replace_certificate(content(snapshot, write), old, new));
-                        SecretBytes::new(spliced.ok_or(IssueError::IssuerChanged(ca))?)
+                        let spliced = spliced.ok_or(IssueError::IssuerChanged(ca))?;
+                        SecretBytes::new(with_others(spliced, ca, plan, &authorities, &signed))
                     }
                     (None, _) => material.whole_file(write.file().kind()),
                 };
@@ -334,6 +339,25 @@ impl Issuer {
             signer: None,
         }
     }
+}
+
+/// Returns the file of `ca` with the successors of other authorities that it holds, as a bundle for several flags does.
+fn with_others(
+    mut file: Vec<u8>,
+    ca: CaSlot,
+    plan: &Plan,
+    authorities: &BTreeMap<CaSlot, Issuer>,
+    signed: &BTreeMap<Slot, Vec<u8>>,
+) -> Vec<u8> {
+    for other in plan.extended_authorities().filter(|other| *other != ca) {
+        let old = authorities.get(&other).and_then(|issuer| issuer.signer.as_ref());
+        if let (Some(old), Some(new)) = (old, signed.get(&Slot::Ca(other)))
+            && let Some(changed) = replace_certificate(&file, old, new)
+        {
+            file = changed;
+        }
+    }
+    file
 }
 
 /// Compares what the plan expects to replace with what the snapshot holds.

@@ -339,8 +339,9 @@ fn trust_extended(
 ) -> Option<Result<Step, Reason>> {
     let slot = Slot::Kubeconfig(kubeconfig);
     let facts = inventory.credential(slot)?.kubeconfig()?;
-    let trusts_old = facts.authority.present()?.certificates().contains(old);
-    (facts.embeds_authority && trusts_old)
+    facts
+        .embedded_authorities()
+        .contains(old)
         .then(|| trust_step(inventory, kubeconfig, KubeconfigSpec::TrustExtended))
 }
 

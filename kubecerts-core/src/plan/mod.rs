@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Reload, Slot};
 use crate::diagnosis::DEFAULT_WINDOW;
-use crate::inventory::{ChainFact, Custody, Inventory, KeyFacts, Trusting};
+use crate::inventory::{ChainFact, Custody, Inventory, KeyFacts, KubeconfigFacts, Trusting};
 use crate::manifest::KubeadmConfig;
 use crate::path::TreePath;
 use crate::provider::{Entropy, ProviderError};
@@ -321,8 +321,8 @@ impl Plan {
         let holds = |step: &Step| {
             let kubeconfig = || inventory.credential(step.slot())?.kubeconfig();
             let trusts = |serial: &SerialNumber| {
-                let bundle = kubeconfig().and_then(|facts| facts.authority.present());
-                bundle.is_some_and(|bundle| bundle.certificates().iter().any(|one| one.serial() == serial))
+                let trusted = kubeconfig().map(KubeconfigFacts::embedded_authorities).unwrap_or_default();
+                trusted.iter().any(|one| one.serial() == serial)
             };
             match step.kubeconfig() {
                 Some(KubeconfigSpec::Trust) => {

@@ -54,7 +54,13 @@ impl Overrides {
         };
         let node_name = node_name.as_ref().map(is_name).transpose()?;
         let mut intent = ClusterIntent::from_config(config, node_name, *advertise_address)?;
-        intent.bind_port = bind_port.unwrap_or(intent.bind_port);
+        if let Some(port) = *bind_port {
+            intent.bind_port = port;
+            // An endpoint without a port has that of the API server.
+            if let Some(text) = config.control_plane_endpoint() {
+                intent.endpoint = ControlPlaneEndpoint::parse(text, port).ok();
+            }
+        }
         intent.version = version.or(intent.version);
         if let Some(text) = endpoint {
             let endpoint = ControlPlaneEndpoint::parse(text, intent.bind_port);
@@ -91,6 +97,13 @@ impl Overrides {
                 "a network of the advertised address's family, and perhaps one of the other after a comma";
             intent.service_addresses =
                 addresses.filter(is_usable).ok_or_else(|| invalid("--service-cidr", text, expected))?;
+        }
+        // The API server would refuse to start (`cmd/kube-apiserver/app/options/validation.go`).
+        let is_v4 = intent.service_addresses.first().is_none_or(IpAddr::is_ipv4);
+        if is_v4 != intent.advertise_address.is_ipv4() {
+            let expected = "of the family of the first network of services";
+            let address = intent.advertise_address.to_string();
+            return Err(invalid("--apiserver-advertise-address", &address, expected));
         }
         Ok(intent)
     }

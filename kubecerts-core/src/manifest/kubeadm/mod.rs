@@ -41,6 +41,8 @@ pub struct KubeadmConfig {
     encryption_algorithm: Option<String>,
     certificate_validity: Option<Seconds>,
     ca_certificate_validity: Option<Seconds>,
+    initialises: bool,
+    joins: bool,
     /// Where each field was said last.
     statements: BTreeMap<&'static str, Statement>,
     remarks: Vec<ConfigRemark>,
@@ -112,6 +114,12 @@ impl KubeadmConfig {
     #[must_use]
     pub fn contradictions(&self) -> &[Contradiction] {
         &self.contradictions
+    }
+
+    /// Returns whether the file describes a node that joins a cluster, and none that begins one.
+    #[must_use]
+    pub const fn is_of_joining_node(&self) -> bool {
+        self.joins && !self.initialises
     }
 
     /// Returns where `field`, such as `networking.serviceSubnet`, was said.

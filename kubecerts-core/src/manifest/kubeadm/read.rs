@@ -40,9 +40,13 @@ impl Reader {
         match kind {
             Some("ClusterConfiguration") => self.read_cluster(root, version)?,
             Some("JoinConfiguration") => {
+                self.config.joins = true;
                 self.read_node(root, root.mapping("controlPlane")?.unwrap_or(root))?;
             }
-            _ => self.read_node(root, root)?,
+            _ => {
+                self.config.initialises = true;
+                self.read_node(root, root)?;
+            }
         }
         Ok(true)
     }

@@ -81,17 +81,14 @@ impl Review<'_> {
         let cluster = self.inventory.authority(CaSlot::Cluster);
         let facts = self.inventory.credential(slot).and_then(|credential| credential.kubeconfig());
         let file = || self.inventory.file(step.writes[0].file).path.clone();
-        let Some(facts) = facts.filter(|facts| facts.embeds_authority) else {
-            return Err(cannot(Reason::EmbedsNoAuthority(file())));
-        };
         let old = cluster.signer();
-        let trusts_old = facts
-            .authority
-            .present()
-            .zip(old)
-            .is_some_and(|(bundle, old)| bundle.certificates().contains(old));
+        let trusts_old =
+            facts.zip(old).is_some_and(|(facts, old)| facts.embedded_authorities().contains(old));
         match spec {
             KubeconfigSpec::TrustExtended if !trusts_old => Err(cannot(Reason::UpToDate)),
+            KubeconfigSpec::Trust if !facts.is_some_and(|facts| facts.embeds_authority) => {
+                Err(cannot(Reason::EmbedsNoAuthority(file())))
+            }
             // Its content is that of the authority's file, so that has to be one.
             KubeconfigSpec::Trust if cluster.certificate().present().is_none() => {
                 Err(ReviewError::OtherProfile { slot, field: "authority" })
