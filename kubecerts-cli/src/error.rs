@@ -419,6 +419,7 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
             "start the kubelet, or see why it has ended: systemctl start kubelet, journalctl -u kubelet".to_owned()
         }
         Remedy::Start(component) => format!("see why {component} is not well: its log is under /var/log/pods"),
+        Remedy::UpdateTrust => format!("kubecerts kubeconfig set-ca{}", whereabouts.options),
         Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
         _ => return None,
     })

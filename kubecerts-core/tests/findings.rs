@@ -22,7 +22,7 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{Endpoint, FileContent, FileMeta, FileState, ReadProblem, ScanRequest};
 use kubecerts_core::time::{Moment, Seconds};
 use kubecerts_core::x509::{AlternativeName, AlternativeNames, KeyUsages, encode_certificate};
-use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at, path};
+use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
 
 /// Defines one test for each broken tree, and the table of all codes that are so tested.
 macro_rules! broken_trees {
@@ -110,6 +110,20 @@ broken_trees! {
             tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-02-01T00:00:00Z"));
         });
         codes_at(&tree, "2026-02-01T00:00:00Z")
+    };
+    a_bundle_with_an_earlier_certificate_of_the_authority_is_stale: TrustFileStale => {
+        let tree = broken(|tree| {
+            trust_from(tree, "/etc/kubernetes/pki/roots.crt");
+            tree.copy(CA, "/etc/kubernetes/pki/roots.crt");
+            tree.redraft(CA, CA_KEY, |ca| ca.not_after = at("2045-01-01T00:00:00Z"));
+            let extended = tree.read_file(CA).to_vec();
+            let is_kubeconfig = |path: &str| path.ends_with(".conf").then(|| path.to_owned());
+            let files: Vec<String> = tree.files().filter_map(|(path, ..)| is_kubeconfig(path.as_str())).collect();
+            for file in files {
+                trust(tree, &file, &extended);
+            }
+        });
+        codes(&tree)
     };
     an_authority_without_its_key_is_external: ExternalCa =>
         codes(&broken(|tree| tree.remove(FRONT_PROXY_CA_KEY)));
@@ -460,6 +474,17 @@ fn trust(tree: &mut MemoryTree, kubeconfig: &str, certificates: &[u8]) {
     let edited =
         edit(tree.read_file(kubeconfig), &Edit::new().authority(certificates, "kubernetes")).unwrap();
     tree.edit(kubeconfig, |content| *content = edited.secret_bytes().to_vec());
+}
+
+/// Has the controller-manager hand the certificates in `file` to pods.
+fn trust_from(tree: &mut MemoryTree, file: &str) {
+    const MANIFEST: &str = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
+    let kubeadms = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
+    let manifest = String::from_utf8(kubeadms.read_file(MANIFEST).to_vec()).unwrap();
+    let flag = "--root-ca-file=/etc/kubernetes/pki/ca.crt";
+    assert!(manifest.contains(flag));
+    let manifest = manifest.replace(flag, &format!("--root-ca-file={file}"));
+    tree.write(&path(MANIFEST), manifest.into_bytes(), 0o600);
 }
 
 /// Names ecdsa-with-SHA224 as the algorithm, in the signed part and beside it.

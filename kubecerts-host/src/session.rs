@@ -106,7 +106,7 @@ impl<'n> Session<'n> {
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<Report, ApplyError> {
         let scan = |node: &Node| node.scan().map_err(ApplyError::Scan);
-        if changes.is_empty() {
+        if changes.is_empty() && beside.is_empty() {
             let inventory = Inventory::parse(&scan(self.node)?);
             return Ok(Report { written: Vec::new(), backup: None, leftovers: Vec::new(), inventory });
         }

@@ -291,6 +291,7 @@ const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::SetClock => "set-clock",
         Remedy::ReferToRotatedCertificate => "refer-to-rotated-certificate",
         Remedy::RefreshCopy(_) => "refresh-copy",
+        Remedy::UpdateTrust => "update-trust",
         Remedy::Restart(_) => "restart",
         Remedy::Start(_) => "start",
         _ => "none",

@@ -124,6 +124,55 @@ fn a_file_that_a_manifest_names_gets_the_new_certificate_in_the_same_transaction
 }
 
 #[test]
+fn what_another_node_has_extended_reaches_bundles_with_set_ca() {
+    let tree = Tree::fixture(RSA);
+    let first = Tree::fixture(RSA);
+    let bundle = tree.path("/etc/kubernetes/pki/roots.crt");
+    fs::copy(tree.path(CA), &bundle).unwrap();
+    let manifest = tree.path("/etc/kubernetes/manifests/kube-controller-manager.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let flag = "--root-ca-file=/etc/kubernetes/pki/";
+    fs::write(&manifest, text.replace(&format!("{flag}ca.crt"), &format!("{flag}roots.crt"))).unwrap();
+    first.run(&["ca", "extend", "ca", "--validity", "20y", "--yes"]).exits(0);
+    fs::copy(first.path(CA), tree.path(CA)).unwrap();
+    let outcome = tree.run(&["check"]);
+    assert!(outcome.stdout.contains("[trust-file-stale]"), "{}", outcome.stdout);
+    tree.run(&["kubeconfig", "set-ca", "--yes"]).exits(0);
+    assert_eq!(fs::read(&bundle).unwrap(), fs::read(first.path(CA)).unwrap());
+    let outcome = tree.run(&["check"]).exits(0);
+    assert!(!outcome.stdout.contains("[trust-file-stale]"), "{}", outcome.stdout);
+    let before = (tree.files(), tree.state_files());
+    tree.run(&["kubeconfig", "set-ca", "--yes"]).exits(0);
+    assert!((tree.files(), tree.state_files()) == before);
+}
+
+#[test]
+fn a_link_to_the_authority_and_every_entry_of_a_kubeconfig_follow() {
+    let tree = Tree::fixture(RSA);
+    std::os::unix::fs::symlink("ca.crt", tree.path("/etc/kubernetes/pki/link.crt")).unwrap();
+    let manifest = tree.path("/etc/kubernetes/manifests/kube-controller-manager.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let flag = "--root-ca-file=/etc/kubernetes/pki/";
+    fs::write(&manifest, text.replace(&format!("{flag}ca.crt"), &format!("{flag}link.crt"))).unwrap();
+    let admin = tree.path("/etc/kubernetes/admin.conf");
+    let text = fs::read_to_string(&admin).unwrap();
+    let start = text.find("- cluster:\n").unwrap();
+    let end = text.find("contexts:\n").unwrap();
+    let second = text[start..end].replace("name: kubernetes", "name: second");
+    fs::write(&admin, format!("{}{second}{}", &text[..end], &text[end..])).unwrap();
+    tree.run(&["ca", "extend", "ca", "--validity", "20y", "--yes"]).exits(0);
+    let text = fs::read_to_string(&admin).unwrap();
+    let data = |line: &&str| line.trim_start().starts_with("certificate-authority-data: ");
+    let embedded: Vec<&str> = text.lines().filter(data).map(str::trim).collect();
+    assert_eq!(embedded.len(), 2);
+    assert_eq!(embedded[0], embedded[1]);
+    let link = fs::symlink_metadata(tree.path("/etc/kubernetes/pki/link.crt")).unwrap();
+    assert!(link.is_symlink());
+    let second_run = tree.run(&["ca", "extend", "ca", "--validity", "20y", "--yes"]).exits(0);
+    assert!(second_run.stdout.contains("Nothing"), "{}", second_run.stdout);
+}
+
+#[test]
 fn copies_of_admin_conf_follow_when_asked() {
     let tree = Tree::fixture(RSA);
     let copy = tree.path("/root/.kube/config");

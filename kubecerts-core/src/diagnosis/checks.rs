@@ -23,7 +23,7 @@ pub(super) struct Context<'a> {
 pub(super) type Check = fn(&Context<'_>, &mut Vec<Finding>);
 
 /// Every check; the order does not matter.
-pub(super) const ALL: [Check; 14] = [
+pub(super) const ALL: [Check; 15] = [
     sources_are_understood,
     files_are_there,
     kubeconfigs_hold_certificates,
@@ -38,6 +38,7 @@ pub(super) const ALL: [Check; 14] = [
     kubeconfigs,
     service_account,
     super::names::alternative_names,
+    super::trust::trust_files,
 ];
 
 /// `source-damaged`

@@ -95,6 +95,8 @@ pub enum FindingCode {
     SourceDamaged,
     /// A program uses something older than what is on disk.
     StaleInMemory,
+    /// A file of trusted certificates holds an earlier one of an authority.
+    TrustFileStale,
     /// A program says that it is not well.
     Unhealthy,
     /// A file exists and cannot be read.
@@ -107,7 +109,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// Every code, sorted by name.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AlternativeNameMissing,
         Self::AlternativeNameUnexpected,
         Self::CaEndsBeforeRenewal,
@@ -132,6 +134,7 @@ impl FindingCode {
         Self::ServedExpired,
         Self::SourceDamaged,
         Self::StaleInMemory,
+        Self::TrustFileStale,
         Self::Unhealthy,
         Self::Unreadable,
         Self::Unverifiable,
@@ -166,6 +169,7 @@ impl FindingCode {
             Self::ServedExpired => "served-expired",
             Self::SourceDamaged => "source-damaged",
             Self::StaleInMemory => "stale-in-memory",
+            Self::TrustFileStale => "trust-file-stale",
             Self::Unhealthy => "unhealthy",
             Self::Unreadable => "unreadable",
             Self::Unverifiable => "unverifiable",

@@ -1,6 +1,6 @@
 //! What is wrong: findings about an [`Inventory`], and about what was seen of running programs, at a moment.
 //!
-//! One pure function per check, in `checks`, `names` and `running`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
+//! One pure function per check, in `checks`, `names`, `running` and `trust`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
 //! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
 //! read gives findings.
 
@@ -8,6 +8,7 @@ mod checks;
 mod code;
 mod names;
 mod running;
+mod trust;
 
 use std::fmt;
 
@@ -170,6 +171,8 @@ pub enum Remedy {
     Start(Component),
     /// Replace this copy by the current file of the slot.
     RefreshCopy(TreePath),
+    /// Put the certificates of the authorities into the files that components are told to trust.
+    UpdateTrust,
     /// There is nothing to do.
     Nothing,
 }

@@ -25,7 +25,7 @@ pub use expiration::{ExpirationRow, RowState};
 pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
-pub use trust::Trusting;
+pub use trust::{OutdatedTrust, Trusting};
 
 /// Everything that is known of one node's certificates. Public data.
 #[derive(Clone, Debug, PartialEq)]

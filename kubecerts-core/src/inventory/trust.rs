@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{CertificateBundle, Inventory, Place, Reading};
-use crate::catalog::Component;
+use crate::catalog::{CaSlot, Component};
 use crate::path::TreePath;
 use crate::snapshot::{FileState, Snapshot, TrustFile};
 use crate::x509::Certificate;
@@ -39,7 +39,43 @@ impl fmt::Display for Trusting {
     }
 }
 
+/// A file that holds an earlier certificate of an authority and not the one that the authority has now: same key, same name, an
+/// earlier end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct OutdatedTrust<'i> {
+    /// The authority.
+    pub ca: CaSlot,
+    /// The file, and who is told to trust it.
+    pub file: &'i TrustFile,
+    /// The earlier certificate.
+    pub old: &'i Certificate,
+}
+
 impl Inventory {
+    /// Returns the files that manifests and the kubelet's configuration name and that lag behind an authority with a later end;
+    /// sorted by authority, then in the order of the components.
+    #[must_use]
+    pub fn outdated_trust(&self) -> Vec<OutdatedTrust<'_>> {
+        let mut found = Vec::new();
+        for ca in CaSlot::ALL {
+            let Some(new) = self.authority(ca).signer() else { continue };
+            let is_earlier = |old: &&Certificate| {
+                old.public_key() == new.public_key()
+                    && old.subject() == new.subject()
+                    && old.not_after() < new.not_after()
+            };
+            for (file, bundle) in &self.trust_files {
+                let trusted = bundle.present().map_or(&[][..], CertificateBundle::certificates);
+                if trusted.contains(new) {
+                    continue;
+                }
+                found.extend(trusted.iter().find(is_earlier).map(|old| OutdatedTrust { ca, file, old }));
+            }
+        }
+        found
+    }
+
     /// Returns every place of this node beside the authority's own file that holds `certificate`: kubeconfigs, then files that
     /// manifests and the kubelet's configuration name.
     #[must_use]

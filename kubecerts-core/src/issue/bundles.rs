@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{ChangeSet, CopyChange};
 use crate::catalog::FileSlot;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, OutdatedTrust};
 use crate::path::TreePath;
 use crate::plan::Plan;
 use crate::secret::SecretBytes;
@@ -35,6 +35,23 @@ pub fn trust_file_changes(
             if let Some(changed) = replace_certificate(now, old, new.as_der()) {
                 found.insert(&file.path, (content, changed));
             }
+        }
+    }
+    let changed = found.into_iter();
+    changed.map(|(path, (old, new))| CopyChange::of(path, old, SecretBytes::new(new))).collect()
+}
+
+/// Returns what becomes of the files of `snapshot` that lag behind an authority with a later end, as where its certificate was
+/// brought from another node: that one takes the place of the earlier one, every other byte stays. Sorted by path.
+#[must_use]
+pub fn outdated_trust_changes(snapshot: &Snapshot, inventory: &Inventory) -> Vec<CopyChange> {
+    let mut found: BTreeMap<&TreePath, (&FileContent, Vec<u8>)> = BTreeMap::new();
+    for OutdatedTrust { ca, file, old } in inventory.outdated_trust() {
+        let Some(FileState::Present(content)) = snapshot.at(&file.path) else { continue };
+        let now = found.get(&file.path).map_or(content.secret_bytes(), |(_, changed)| changed);
+        let new = inventory.authority(ca).signer();
+        if let Some(changed) = new.and_then(|new| replace_certificate(now, old, new.as_der())) {
+            found.insert(&file.path, (content, changed));
         }
     }
     let changed = found.into_iter();

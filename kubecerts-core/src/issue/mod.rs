@@ -49,7 +49,7 @@ use crate::snapshot::Snapshot;
 use crate::x509::Damage;
 
 pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
-pub use bundles::trust_file_changes;
+pub use bundles::{outdated_trust_changes, trust_file_changes};
 pub use change::{Change, ChangeSet, Expected};
 pub use client::{ClientError, Term};
 pub use copies::{CopyChange, CopyReason, LeftAlone, Refresh, refresh, trust_tree};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kubecerts_core::catalog::{KubeconfigSlot, Slot};
 use kubecerts_core::diagnosis::{Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{CopyChange, trust_tree};
+use kubecerts_core::issue::{CopyChange, outdated_trust_changes, trust_tree};
 use kubecerts_core::observation::Observations;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{Plan, check_clock, trust};
@@ -69,7 +69,16 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     for change in &changes {
         output.note(&format!("{} is to trust the certificates in ca.crt", change.path()));
     }
-    let is_idle = plan.as_ref().is_none_or(Plan::is_empty) && changes.is_empty();
+    // With names, only these were asked for.
+    let bundles = if names.is_empty() && file.is_empty() {
+        outdated_trust_changes(&snapshot, &inventory)
+    } else {
+        Vec::new()
+    };
+    for bundle in &bundles {
+        output.note(&format!("{} gets the authority's certificate with the later end", bundle.path()));
+    }
+    let is_idle = plan.as_ref().is_none_or(Plan::is_empty) && changes.is_empty() && bundles.is_empty();
     let mut session = if is_idle {
         None
     } else {
@@ -80,7 +89,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         is_incomplete |= write_foreign(&changes, session, output)?;
     }
     if let Some(plan) = &plan {
-        carry_out(plan, &snapshot, &inventory, session.as_mut(), change, &whereabouts, output)?;
+        carry_out(plan, &bundles, (&snapshot, &inventory), session.as_mut(), change, &whereabouts, output)?;
     }
     is_incomplete |= plan.as_ref().is_some_and(Plan::is_incomplete);
     Ok(if is_incomplete { Exit::Incomplete } else { Exit::Fine })
@@ -89,18 +98,19 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 /// Signs nothing and writes the kubeconfigs of the tree, unless there is nothing to do or no session to do it in.
 fn carry_out(
     plan: &Plan,
-    snapshot: &Snapshot,
-    inventory: &Inventory,
+    bundles: &[CopyChange],
+    (snapshot, inventory): (&Snapshot, &Inventory),
     session: Option<&mut Session<'_>>,
     change: &ChangeArgs,
     whereabouts: &Whereabouts,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let report = match session {
-        Some(session) if !plan.is_empty() => {
+        Some(session) if !plan.is_empty() || !bundles.is_empty() => {
             let changes = renew::sign(plan, snapshot)?;
+            let beside: Vec<CopyWrite<'_>> = bundles.iter().map(CopyWrite::from).collect();
             let purpose = Purpose::of_plan("kubeconfig set-ca", plan);
-            Some(renew::write(&changes, purpose, session, change.output, output)?)
+            Some(renew::write_with(&changes, &beside, purpose, session, change.output, output)?)
         }
         _ => None,
     };
