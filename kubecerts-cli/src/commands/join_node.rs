@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kubecerts_core::issue::{AuthorityKeys, ChangeSet, RustCrypto, SharedFiles, issue_with_shared};
 use kubecerts_core::manifest::KubeadmConfig;
 use kubecerts_core::plan::{
-    InitRequest, JoiningNode, Overrides, Plan, PlanError, Reason, check_clock, initialise, parse_nodes,
+    InitRequest, JoiningNode, Overrides, Plan, PlanError, check_clock, initialise, parse_nodes,
 };
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
@@ -77,6 +77,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         make_parent(&args.out)?;
     }
     let mut written: BTreeSet<&str> = BTreeSet::new();
+    let mut tops = BTreeSet::new();
     for (node, join) in nodes.iter().zip(&joins) {
         let directory = args.out.join(node.name.as_str());
         let done = args.carry_out(join, &directory);
@@ -85,6 +86,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             _ => error.with_hint(format!("these are whole: {}", Vec::from_iter(written.clone()).join(", "))),
         })?;
         written.insert(node.name.as_str());
+        tops.extend(done.top_directories().map(quoted));
         let files = text::counted(done.changes().len(), "file");
         let verb = if args.dry_run { "would be" } else { "are" };
         output.data(&format!("{}: {files} {verb} in {}\n", node.name, directory.display()));
@@ -97,10 +99,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     if args.dry_run {
         output.note("dry run: every signature verified, nothing was written");
     } else {
+        // Directories that the node has keep owner and mode, and links to directories stay links.
         output.hint(&format!(
             "the trees hold private keys: carry each to its node where nobody reads along, such as with: \
-             tar -C {}/NAME -cf - etc | ssh NAME tar -C / -xpf -",
-            quoted(&args.out.display().to_string())
+             tar -C {}/NAME -cf - {} | ssh NAME tar -C / --no-same-owner --no-overwrite-dir --keep-directory-symlink -xpf -",
+            quoted(&args.out.display().to_string()),
+            Vec::from_iter(tops).join(" ")
         ));
         output.hint("then remove every copy that is left on the way");
     }
@@ -154,14 +158,7 @@ impl Args {
             error => error.into(),
         })?;
         if let Some(missing) = plan.deferred().iter().find(|deferred| deferred.reason().is_failure()) {
-            let hint = match missing.reason() {
-                Reason::ExternalAuthority(_) => {
-                    "nothing was written; run it where the key is, or make requests on the new node, see `kubecerts csr --help`"
-                }
-                _ => "nothing was written; run it on a control-plane node whose tree is whole",
-            };
-            let reason = format!("{} for {}: {}", missing.slot(), node.name, missing.reason());
-            return Err(CommandError::failed(reason).with_hint(hint));
+            return Err(CommandError::of_joining(missing, node.name.as_str()));
         }
         Ok(Join { plan, shared })
     }

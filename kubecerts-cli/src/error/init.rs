@@ -1,11 +1,27 @@
 //! The errors about trees that are made, in words.
 
 use kubecerts_core::issue::SharedFileError;
-use kubecerts_core::plan::{AuthorityProblem, Contradiction, Difference, IntentError, OverrideError};
+use kubecerts_core::plan::{
+    AuthorityProblem, Contradiction, Deferred, Difference, IntentError, OverrideError, Reason,
+};
 use kubecerts_host::NewTreeError;
 
 use super::CommandError;
 use crate::exit::Exit;
+
+impl CommandError {
+    /// Returns that the node `name` cannot have what was deferred, without which its tree is not whole.
+    pub(crate) fn of_joining(missing: &Deferred, name: &str) -> Self {
+        let hint = match missing.reason() {
+            Reason::ExternalAuthority(_) => {
+                "nothing was written; run it where the key is, or make requests on the new node, see `kubecerts csr --help`"
+            }
+            _ => "nothing was written; run it on a control-plane node whose tree is whole",
+        };
+        let message = format!("{} for {name}: {}", missing.slot(), missing.reason());
+        Self { exit: Exit::Incomplete, ..Self::failed(message) }.with_hint(hint)
+    }
+}
 
 /// Returns the refusal to make something beside what is there, with a hint for the first difference of each kind.
 pub(super) fn contradictions(contradictions: &[Contradiction]) -> CommandError {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -125,7 +125,7 @@ fn without_an_authoritys_key_nothing_is_begun() {
     let world = World::new();
     fs::remove_file(world.first.path("/etc/kubernetes/pki/etcd/ca.key")).unwrap();
     let outcome =
-        world.join(&["cp-2", "192.168.10.12"]).exits(1).explains("the key of etcd-ca is not on this node");
+        world.join(&["cp-2", "192.168.10.12"]).exits(6).explains("the key of etcd-ca is not on this node");
     assert!(outcome.stderr.contains("kubecerts csr"), "{}", outcome.stderr);
     fs::remove_file(world.first.path("/etc/kubernetes/pki/sa.pub")).unwrap();
     world.join(&["cp-2", "192.168.10.12"]).exits(1).explains("/etc/kubernetes/pki/sa.pub does not exist");
@@ -140,4 +140,34 @@ fn a_dry_run_writes_nothing_and_the_configuration_is_needed() {
     let out = world.bag("out");
     let outcome = world.first.run(&["join-node", "cp-2", "192.168.10.12", "--out", &out]).exits(2);
     assert!(outcome.explains("configuration").stderr.contains("kubeadm-config"));
+}
+
+#[test]
+fn the_hint_carries_every_directory_and_leaves_those_of_the_node_as_they_are() {
+    let world = World::new();
+    let config = Fixture::named(ECDSA).directory().join("kubeadm-config.yaml");
+    let file = world.bag("config.yaml");
+    fs::write(&file, fs::read_to_string(config).unwrap().replace("/etc/kubernetes/pki", "/opt/pki")).unwrap();
+    fs::create_dir_all(world.first.path("/opt")).unwrap();
+    fs::rename(world.first.path("/etc/kubernetes/pki"), world.first.path("/opt/pki")).unwrap();
+    fs::remove_dir_all(world.first.path("/etc/kubernetes/manifests")).unwrap();
+    let out = world.bag("out");
+    let arguments = ["join-node", "cp-2", "192.168.10.12", "--config", &file, "--out", &out];
+    let outcome = world.first.run(&arguments).exits(0);
+    let hint = outcome.stderr.lines().find(|line| line.contains("tar -C")).unwrap();
+    assert!(hint.contains("-cf - etc opt |"), "{hint}");
+
+    // What it says is done here instead of on the node.
+    let node = world.bag("node");
+    fs::create_dir_all(format!("{node}/data")).unwrap();
+    fs::create_dir_all(format!("{node}/etc")).unwrap();
+    fs::set_permissions(format!("{node}/etc"), fs::Permissions::from_mode(0o711)).unwrap();
+    std::os::unix::fs::symlink("../data", format!("{node}/etc/kubernetes")).unwrap();
+    let command = hint.split_once("such as with: ").unwrap().1;
+    let command = command.replace("/NAME", "/cp-2").replace("ssh NAME tar -C /", &format!("tar -C {node}"));
+    let status = Command::new("sh").args(["-c", &command]).status().unwrap();
+    assert!(status.success(), "{command}");
+    assert!(Path::new(&node).join("opt/pki/apiserver.key").exists());
+    assert!(Path::new(&node).join("data/admin.conf").exists(), "the link is still one");
+    assert_eq!(fs::metadata(format!("{node}/etc")).unwrap().mode() & 0o7777, 0o711);
 }

@@ -1,5 +1,6 @@
 //! The bytes to write, with what each write expects to replace.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::catalog::FileSlot;
@@ -122,6 +123,13 @@ impl ChangeSet {
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// Returns the directories directly below the root in which everything is that is written, sorted.
+    pub fn top_directories(&self) -> impl Iterator<Item = &str> {
+        let tops: BTreeSet<&str> =
+            self.changes.iter().filter_map(|change| change.path().parts().next()).collect();
+        tops.into_iter()
     }
 
     pub(super) fn into_changes(self) -> Vec<Change> {
