@@ -42,7 +42,9 @@ pub use directory::{
 };
 pub use disk::transaction::Event;
 pub use new_tree::{NewTreeError, make_parent, must_be_new, write_new_tree};
-pub use node::{Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file};
+pub use node::{
+    NewSecretFile, Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file,
+};
 #[cfg(feature = "live")]
 pub use plant::{Plant, PlantError, PlantOptions};
 pub use policy::{POLICY_PATH, PolicyFileError, read_policy};

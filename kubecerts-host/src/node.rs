@@ -147,22 +147,68 @@ pub fn write_new_file(path: &Path, content: &[u8]) -> Result<(), NodeError> {
 /// # Errors
 /// [`NodeError::File`] when the file exists or cannot be written; then nothing of it is left.
 pub fn write_new_secret_file(path: &Path, content: &SecretBytes) -> Result<(), NodeError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or_else(|| Path::new("."));
-    let written = create(path, content.secret_bytes(), 0o600)
-        .and_then(|()| File::open(directory).and_then(|directory| directory.sync_all()));
-    written.map_err(|source| NodeError::File { path: path.to_owned(), source })
+    NewSecretFile::create(path)?.write(content)
+}
+
+/// A new file for secret data that is not there yet: made beforehand, so that whoever does what cannot be undone knows that there
+/// is a place for the outcome. Nothing of it is left when it is dropped without content.
+#[derive(Debug)]
+#[must_use = "the file goes away when it is not written"]
+pub struct NewSecretFile {
+    path: PathBuf,
+    /// The file, while it is without its content.
+    file: Option<File>,
+}
+
+impl NewSecretFile {
+    /// Makes the empty file, closed to others.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] when there is anything at `path`, or the file cannot be made.
+    pub fn create(path: &Path) -> Result<Self, NodeError> {
+        let file = make(path, 0o600).map_err(|source| NodeError::File { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file: Some(file) })
+    }
+
+    /// Writes the content, and flushes the file with its directory.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] when it cannot be written; then nothing of it is left.
+    pub fn write(mut self, content: &SecretBytes) -> Result<(), NodeError> {
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or_else(|| Path::new("."));
+        let written = self.file.as_mut().map_or(Ok(()), |file| {
+            file.write_all(content.secret_bytes())?;
+            file.sync_all()?;
+            File::open(directory)?.sync_all()
+        });
+        written.map_err(|source| NodeError::File { path: self.path.clone(), source })?;
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewSecretFile {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Creates a file, of which nothing is left when it cannot be written whole.
 fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    // To create anew means that no link at the path is followed either (open(2), O_EXCL).
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = make(path, mode)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
     written
+}
+
+fn make(path: &Path, mode: u32) -> io::Result<File> {
+    // To create anew means that no link at the path is followed either (open(2), O_EXCL).
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 /// Why a node could not be opened.

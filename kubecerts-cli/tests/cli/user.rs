@@ -100,6 +100,24 @@ fn without_a_record_nothing_is_handed_out() {
 }
 
 #[test]
+fn without_a_place_for_it_nothing_is_issued_or_recorded() {
+    let tree = Tree::fixture(FIXTURE);
+    let taken = tree.path("taken.conf");
+    fs::write(&taken, "mine").unwrap();
+    let taken = taken.to_str().unwrap();
+    let nowhere = tree.path("nowhere/glass.conf");
+    let before = tree.files();
+    for out in [taken, nowhere.to_str().unwrap(), tree.root().to_str().unwrap()] {
+        for command in [["break-glass", "--reason", "a"], ["user", "--client-name", "a"]] {
+            let outcome = tree.run(&[&["kubeconfig"][..], &command, &["--out", out]].concat());
+            outcome.exits(1).explains(out);
+        }
+    }
+    assert!(tree.state_files().is_empty());
+    assert_eq!(tree.files(), before);
+}
+
+#[test]
 fn glass_is_not_broken_for_long_nor_without_a_reason() {
     let tree = Tree::fixture(FIXTURE);
     for (arguments, code, hint) in [

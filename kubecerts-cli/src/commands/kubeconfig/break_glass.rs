@@ -42,16 +42,21 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         ))
         .with_hint("ask for 24h at most; for a lasting one see `kubecerts kubeconfig user --help`"));
     }
-    tree.refuse_terminal(output)?;
     let node = tree.node.open()?;
     let (snapshot, inventory) = scan(&node)?;
     let term = Term { now: kubecerts_host::now(), lifetime: *validity };
     let mut user = tree.user(&format!("break-glass:{}", term.now), &inventory)?;
     user.groups = vec![MASTERS.to_owned()];
     user.comment = Some(format!("break-glass since {}: {reason}", term.now));
+    // A record of something that nobody got would mislead whoever reads it.
+    let place = tree.place(output)?;
     let made = certify(&user, term, &snapshot, &inventory)?;
     let record = record_issue(&node, &made.certificate, reason, term.now)?;
-    tree.write(&made.kubeconfig, output)?;
+    place.write(&made.kubeconfig, output).map_err(|error| {
+        error.with_hint(format!(
+            "the kubeconfig was handed out to nobody; of its certificate there is the record {record}"
+        ))
+    })?;
     describe(&made.certificate, term, output);
     output.note(&format!("recorded it with its reason in {record}"));
     output.hint("remove the file when you are done: it cannot be revoked, and ends by itself");

@@ -8,10 +8,10 @@ use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
-use kubecerts_host::{SystemEntropy, read_policy};
+use kubecerts_host::{NewSecretFile, SystemEntropy, read_policy};
 
 use crate::args::{NodeArgs, SecretText, quoted};
-use crate::commands::kubelet::{describe, is_stream, read, refuse_terminal, write_secret};
+use crate::commands::kubelet::{describe, is_stream, read, refuse_terminal};
 use crate::commands::scan;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -69,7 +69,6 @@ pub(super) struct TreeArgs {
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { client_name, org, validity_period, token_file, token, tree } = args;
-    tree.refuse_terminal(output)?;
     let node = tree.node.open()?;
     let (snapshot, inventory) = scan(&node)?;
     let mut user = tree.user(client_name, &inventory)?;
@@ -83,8 +82,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         (None, None) => None,
     };
     if let Some(token) = token {
-        let kubeconfig = user_with_token(&user, &token, &snapshot)?;
-        tree.write(&kubeconfig, output)?;
+        let place = tree.place(output)?;
+        place.write(&user_with_token(&user, &token, &snapshot)?, output)?;
         output.note(&format!("made a kubeconfig of {client_name} for {} with the token", user.server));
         return Ok(Exit::Fine);
     }
@@ -94,8 +93,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     }
     let lifetime = validity_period.unwrap_or(request.lifetime);
     let term = Term { now: kubecerts_host::now(), lifetime };
+    let place = tree.place(output)?;
     let made = certify(&user, term, &snapshot, &inventory)?;
-    tree.write(&made.kubeconfig, output)?;
+    place.write(&made.kubeconfig, output)?;
     describe(&made.certificate, term, output);
     if org.is_empty() {
         output.hint(&format!(
@@ -140,19 +140,38 @@ impl TreeArgs {
         Ok(user)
     }
 
-    /// Refuses to show a secret on a terminal, unless standard output was asked for.
-    pub(super) fn refuse_terminal(&self, output: &Output) -> Result<(), CommandError> {
-        if self.out.is_some() { Ok(()) } else { refuse_terminal(Path::new("-"), output) }
+    /// Returns the place for the kubeconfig, before anything is signed for it. On a terminal a secret is shown only when
+    /// standard output was asked for.
+    pub(super) fn place(&self, output: &Output) -> Result<Place, CommandError> {
+        Ok(match &self.out {
+            None => {
+                refuse_terminal(Path::new("-"), output)?;
+                Place::Stream
+            }
+            Some(out) if is_stream(out) => Place::Stream,
+            Some(out) => Place::File(NewSecretFile::create(out)?),
+        })
     }
+}
 
-    /// Writes the kubeconfig where it was asked for.
-    pub(super) fn write(&self, kubeconfig: &SecretBytes, output: &mut Output) -> Result<(), CommandError> {
-        let stream = PathBuf::from("-");
-        let out = self.out.as_ref().unwrap_or(&stream);
-        write_secret(out, kubeconfig, output)?;
-        if is_stream(out) {
-            // kubeadm ends its output with an empty line, which scripts that compare know.
-            output.data("\n");
+/// Where a kubeconfig goes.
+pub(super) enum Place {
+    /// Standard output.
+    Stream,
+    /// A new file.
+    File(NewSecretFile),
+}
+
+impl Place {
+    /// Writes the kubeconfig.
+    pub(super) fn write(self, kubeconfig: &SecretBytes, output: &mut Output) -> Result<(), CommandError> {
+        match self {
+            Self::File(file) => file.write(kubeconfig)?,
+            Self::Stream => {
+                output.raw(kubeconfig.secret_bytes());
+                // kubeadm ends its output with an empty line, which scripts that compare know.
+                output.data("\n");
+            }
         }
         Ok(())
     }
