@@ -76,6 +76,9 @@ impl From<UserError> for CommandError {
         let plain = Self::chain(&error);
         match error {
             UserError::Client(error) => error.into(),
+            UserError::Server(_) => Self { exit: Exit::Usage, ..plain }.with_hint(
+                "nothing was made; say it with --server, as it is in any kubeconfig of the cluster, such as admin.conf",
+            ),
             UserError::Token => Self { exit: Exit::Usage, ..plain }
                 .with_hint("nothing was made; is it the right file? A token is one line"),
             _ => Self { exit: Exit::Usage, ..plain }.with_hint(

@@ -118,6 +118,33 @@ fn without_a_place_for_it_nothing_is_issued_or_recorded() {
 }
 
 #[test]
+fn a_server_is_a_url_over_tls() {
+    let tree = Tree::fixture(FIXTURE);
+    for server in ["http://x y", "ftp://x", "x", "https://", "https://a:99999"] {
+        for command in [["user", "--client-name", "jane"], ["break-glass", "--reason", "a"]] {
+            let arguments = [&["kubeconfig"][..], &command, &["--server", server]].concat();
+            let outcome = tree.run(&arguments).exits(2).explains(server);
+            assert_eq!(outcome.stdout, "");
+        }
+    }
+    assert!(tree.state_files().is_empty());
+    let arguments = ["kubeconfig", "user", "--client-name", "jane", "--server", "https://[fd00::1]:8443"];
+    assert!(tree.run(&arguments).exits(0).stdout.contains("server: https://[fd00::1]:8443\n"));
+}
+
+#[test]
+fn who_bypasses_rbac_is_warned_of() {
+    let tree = Tree::fixture(FIXTURE);
+    let make = |groups: &str| {
+        tree.run(&["kubeconfig", "user", "--client-name", "jane", "--org", groups]).exits(0).stderr
+    };
+    let told = make("dev,system:masters");
+    assert!(told.contains("warning: system:masters bypasses RBAC"), "{told}");
+    assert!(told.contains("kubecerts kubeconfig break-glass"), "{told}");
+    assert!(!make("dev").contains("warning:"));
+}
+
+#[test]
 fn glass_is_not_broken_for_long_nor_without_a_reason() {
     let tree = Tree::fixture(FIXTURE);
     for (arguments, code, hint) in [

@@ -7,6 +7,7 @@ use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use super::contents::frame;
+use super::server::is_server;
 use crate::digest::Digest;
 use crate::secret::SecretBytes;
 use crate::x509::{Damage, certificates, encode_certificate};
@@ -24,10 +25,7 @@ pub fn bootstrap_kubeconfig(
     pins: &[KeyPin],
     token: &BootstrapToken,
 ) -> Result<SecretBytes, BootstrapError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]/".contains(c);
-    let is_url =
-        server.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain));
-    if !is_url {
+    if !is_server(server) {
         return Err(BootstrapError::Server(server.to_owned()));
     }
     let mut pem = String::new();

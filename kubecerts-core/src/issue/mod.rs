@@ -34,6 +34,7 @@ mod node;
 mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
+mod server;
 mod session;
 mod shared;
 pub mod sign;

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::client::{Client, ClientError, Term, new_key};
 use super::contents::{Naming, certificate_and_key_data, encode_all, whole};
+use super::server::is_server;
 use super::session::Issuer;
 use super::{IssueError, KeySource, Signer};
 use crate::catalog::{CaSlot, KubeconfigSlot, KubernetesVersion, Slot};
@@ -155,7 +156,7 @@ pub fn user_with_token(
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserError {
-    /// A name, a group, the cluster's name or the server is empty or holds control characters.
+    /// A name, a group or the cluster's name is empty or holds control characters.
     #[error("{what} {value:?} is not usable")]
     #[non_exhaustive]
     Unusable {
@@ -164,6 +165,9 @@ pub enum UserError {
         /// Its value.
         value: String,
     },
+    /// The server is not a URL of a host over TLS.
+    #[error("{0:?} is not a server, such as https://10.0.0.1:6443")]
+    Server(String),
     /// The token is not one word. It is not quoted, because it may nearly be one.
     #[error("the token is not one word of printable ASCII characters")]
     Token,
@@ -176,17 +180,15 @@ fn check(user: &User) -> Result<(), UserError> {
     let User { name, groups, cluster, server, algorithm: _, version: _, comment } = user;
     let groups = groups.iter().map(|group| ("the organisation", group));
     let comment = comment.iter().map(|comment| ("the comment", comment));
-    for (what, value) in [("the name", name), ("the name of the cluster", cluster), ("the server", server)]
-        .into_iter()
-        .chain(groups)
-        .chain(comment)
+    for (what, value) in
+        [("the name", name), ("the name of the cluster", cluster)].into_iter().chain(groups).chain(comment)
     {
         // Kubernetes compares byte by byte, so blanks at the ends make another user whom nobody can see.
         if value.is_empty() || value.trim() != value || value.chars().any(char::is_control) {
             return Err(UserError::Unusable { what, value: value.clone() });
         }
     }
-    Ok(())
+    if is_server(server) { Ok(()) } else { Err(UserError::Server(server.clone())) }
 }
 
 fn kubeconfig(user: &User, snapshot: &Snapshot, credentials: &str) -> Result<SecretBytes, UserError> {

@@ -67,4 +67,4 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
 const LONGEST: Seconds = Seconds::from_hours(24);
 
 /// The group that bypasses RBAC.
-const MASTERS: &str = "system:masters";
+pub(super) const MASTERS: &str = "system:masters";

@@ -10,6 +10,7 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::{NewSecretFile, SystemEntropy, read_policy};
 
+use super::break_glass::MASTERS;
 use crate::args::{NodeArgs, SecretText, quoted};
 use crate::commands::kubelet::{describe, is_stream, read, refuse_terminal};
 use crate::commands::scan;
@@ -96,6 +97,15 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let place = tree.place(output)?;
     let made = certify(&user, term, &snapshot, &inventory)?;
     place.write(&made.kubeconfig, output)?;
+    if org.iter().any(|group| group == MASTERS) {
+        output.warning(&format!(
+            "{MASTERS} bypasses RBAC: nothing takes this credential back before its end, and no binding limits it"
+        ));
+        output.hint(&format!(
+            "for a short time and with a record: kubecerts kubeconfig break-glass --reason TEXT{}",
+            tree.node.whereabouts().options
+        ));
+    }
     describe(&made.certificate, term, output);
     if org.is_empty() {
         output.hint(&format!(
