@@ -10,8 +10,8 @@ use kubecerts_core::issue::IssueError;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::document::DocumentError;
 use kubecerts_core::plan::{
-    ClockProblem, ConfiguredNamesError, Deferred, IntentError, InvalidNameChange, PlanError, PolicyProblem,
-    Reason, ReviewError,
+    AuthorityProblem, ClockProblem, ConfiguredNamesError, Deferred, IntentError, InvalidNameChange,
+    PlanError, PolicyProblem, Reason, ReviewError,
 };
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_core::time::Seconds;
@@ -38,8 +38,8 @@ pub(crate) struct CommandError {
 #[derive(Debug)]
 struct Hint {
     text: String,
-    /// A file of the node that the text is about. Where it lies on this machine is known to [`CommandError::at`].
-    file: Option<TreePath>,
+    /// The files of the node that the text is about. Where they lie on this machine is known to [`CommandError::at`].
+    files: Vec<TreePath>,
 }
 
 impl CommandError {
@@ -60,22 +60,28 @@ impl CommandError {
 
     /// Adds what to do next.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(Hint { text: hint.into(), file: None });
+        self.hints.push(Hint { text: hint.into(), files: Vec::new() });
         self
     }
 
     /// Adds what to do next with `file`, which the hint names as [`FILE`].
-    fn with_file_hint(mut self, hint: &str, file: TreePath) -> Self {
-        self.hints.push(Hint { text: hint.to_owned(), file: Some(file) });
+    fn with_file_hint(self, hint: &str, file: TreePath) -> Self {
+        self.with_files_hint(hint, vec![file])
+    }
+
+    /// The same with several files, with blanks between them.
+    fn with_files_hint(mut self, hint: &str, files: Vec<TreePath>) -> Self {
+        self.hints.push(Hint { text: hint.to_owned(), files });
         self
     }
 
     /// Makes the commands in the hints act on the same node: one of ours ends with the options that name the node, and any
     /// other one is about the files where they lie on this machine.
     pub(crate) fn at(mut self, whereabouts: &Whereabouts) -> Self {
-        for Hint { text, file } in &mut self.hints {
-            if let Some(file) = file.take() {
-                *text = text.replace(FILE, &whereabouts.file(&file));
+        for Hint { text, files } in &mut self.hints {
+            let files: Vec<String> = files.drain(..).map(|file| whereabouts.file(&file)).collect();
+            if !files.is_empty() {
+                *text = text.replace(FILE, &files.join(" "));
             }
             let is_command = text.starts_with("kubecerts ") || text.contains(": kubecerts ");
             if is_command && !text.ends_with(&whereabouts.options) {
@@ -149,7 +155,9 @@ impl From<PlanError> for CommandError {
             PlanError::LeavesRoot { .. } => Self { exit: Exit::Refused, ..plain }.with_hint(
                 "nothing was changed; a link may not lead out of --rootfs, replace it by what it points to",
             ),
-            PlanError::Contradictions(contradictions) => init::contradictions(&contradictions),
+            PlanError::Contradictions(contradictions) => init::contradictions(&contradictions, None),
+            PlanError::Intent { .. } => Self { exit: Exit::Usage, ..plain }
+                .with_hint("nothing was changed; mend the configuration: the name is one line of text"),
             PlanError::Shortens { .. } => Self { exit: Exit::Refused, ..plain }
                 .with_hint("nothing was changed; ask for more with --validity, or permit it with --allow-change validity"),
             PlanError::Lifetime(_) => {
@@ -470,3 +478,8 @@ const FILE: &str = "FILE";
 fn list(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+/// Returns whether `problem`, of which only the text is left, is that somebody who is not root may not read.
+fn is_denied(problem: &str) -> bool {
+    problem == ReadProblem::PermissionDenied.to_string()
+}
+

@@ -150,7 +150,8 @@ fn look(
     let inventory = Inventory::parse(&snapshot);
     let now = kubecerts_host::now();
     check_clock(&inventory, now)?;
-    let plan = initialise(intent, &inventory, request, now, &mut SystemEntropy::new())?;
+    let plan = initialise(intent, &inventory, request, now, &mut SystemEntropy::new())
+        .map_err(|error| CommandError::of_creation(error, &inventory))?;
     Ok((snapshot, inventory, plan))
 }
 

@@ -151,9 +151,10 @@ impl Args {
         let shared = SharedFiles::of(snapshot, &intent.etcd)?;
         let request = InitRequest::joining_node(!self.without_kubelet_conf);
         let now = kubecerts_host::now();
-        let plan = initialise(&intent, &shared.inventory(), &request, now, &mut SystemEntropy::new());
+        let inventory = shared.inventory();
+        let plan = initialise(&intent, &inventory, &request, now, &mut SystemEntropy::new());
         let plan = plan.map_err(|error| match error {
-            PlanError::Contradictions(_) => CommandError::from(error)
+            PlanError::Contradictions(_) => CommandError::of_creation(error, &inventory)
                 .with_hint("mend the authorities of this node first; nothing was written"),
             error => error.into(),
         })?;

@@ -1,15 +1,26 @@
 //! The errors about trees that are made, in words.
 
+use kubecerts_core::catalog::FileSlot;
+use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::SharedFileError;
+use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{
-    AuthorityProblem, Contradiction, Deferred, Difference, IntentError, OverrideError, Reason,
+    AuthorityProblem, Contradiction, Deferred, Difference, IntentError, OverrideError, PlanError, Reason,
 };
 use kubecerts_host::NewTreeError;
 
-use super::CommandError;
+use super::{CommandError, is_denied};
 use crate::exit::Exit;
 
 impl CommandError {
+    /// Returns why nothing is made in the tree `inventory`.
+    pub(crate) fn of_creation(error: PlanError, inventory: &Inventory) -> Self {
+        match error {
+            PlanError::Contradictions(found) => contradictions(&found, Some(inventory)),
+            error => error.into(),
+        }
+    }
+
     /// Returns that the node `name` cannot have what was deferred, without which its tree is not whole.
     pub(crate) fn of_joining(missing: &Deferred, name: &str) -> Self {
         let hint = match missing.reason() {
@@ -23,33 +34,101 @@ impl CommandError {
     }
 }
 
-/// Returns the refusal to make something beside what is there, with a hint for the first difference of each kind.
-pub(super) fn contradictions(contradictions: &[Contradiction]) -> CommandError {
+/// Returns the refusal to make something beside what is there, with each advice once and all files that it is about.
+///
+/// With `inventory` the files that belong to one that has to go are named too.
+pub(super) fn contradictions(
+    contradictions: &[Contradiction],
+    inventory: Option<&Inventory>,
+) -> CommandError {
     let messages: Vec<String> = contradictions.iter().map(ToString::to_string).collect();
-    let mut refused = CommandError::refused(messages.join("; "));
-    refused = refused.with_hint("nothing was changed, for nothing is overwritten");
-    for Contradiction { path, difference, .. } in contradictions.iter().take(HINTS) {
-        let hint = match difference {
-            Difference::NoCertificate(_) => {
-                "move FILE away, or, if it waits for a certificate, take that in with: kubecerts import"
+    let mut advice: Vec<(&str, Vec<TreePath>)> = Vec::new();
+    let mut add = |text, paths: Vec<TreePath>| {
+        let at = advice.iter().position(|(known, _)| *known == text).unwrap_or_else(|| {
+            advice.push((text, Vec::new()));
+            advice.len() - 1
+        });
+        let known = &mut advice[at].1;
+        paths.into_iter().for_each(|path| {
+            if !known.contains(&path) {
+                known.push(path)
             }
-            Difference::NoKey(_) => "put its key back from a backup, or move FILE away",
-            Difference::AuthorityGone(..) => {
-                "put the authority back from a backup or from another control-plane node, or move FILE away"
+        });
+    };
+    for Contradiction { path, difference, .. } in contradictions {
+        let own = || vec![path.clone()];
+        let with_its_own = || inventory.map_or_else(own, |inventory| belonging(path, inventory));
+        match difference {
+            Difference::NoCertificate(certificate) => {
+                add(BRING_CERTIFICATES, vec![certificate.clone()]);
+                add(MOVE, own());
             }
-            Difference::Expired(_) => "move FILE away, or renew what has expired with: kubecerts renew",
+            Difference::NoKey(key) => {
+                add(BRING_BACK, vec![key.clone()]);
+                add(MOVE, own());
+            }
+            Difference::AuthorityGone(_, authority) => {
+                add(BRING_SHARED, vec![authority.clone()]);
+                add(MOVE, with_its_own());
+            }
+            Difference::Unusable(reason) | Difference::Authority(AuthorityProblem::Damaged(_, reason))
+                if is_denied(reason) =>
+            {
+                add("make these readable, or run it as root: FILE", own());
+            }
+            Difference::Unusable(_) => {
+                add(BRING_BACK, own());
+                add(MOVE, with_its_own());
+            }
+            Difference::Expired(_) => {
+                add("renew what has expired with: kubecerts renew", Vec::new());
+                add(MOVE, with_its_own());
+            }
             Difference::Authority(AuthorityProblem::Expired(_)) => {
-                "the authority needs a new certificate before anything else: kubecerts ca extend"
+                add(
+                    "the authority needs a new certificate before anything else: kubecerts ca extend",
+                    Vec::new(),
+                );
             }
-            _ => "mend the configuration if FILE is right, else move FILE away and run this again",
-        };
-        refused = refused.with_file_hint(hint, path.clone());
+            Difference::Authority(AuthorityProblem::NotYetValid(_)) | Difference::NotYetValid(_) => {
+                add("compare the clock of this node with another one: timedatectl", Vec::new());
+            }
+            Difference::Authority(_) => add(BRING_SHARED, with_its_own()),
+            _ => {
+                add("if these are right, mend the configuration: FILE", own());
+                add(MOVE, with_its_own());
+            }
+        }
     }
-    refused
+    let refused = CommandError::refused(messages.join("; "));
+    let refused = refused.with_hint("nothing was changed, for nothing is overwritten");
+    // What may bring things back comes before what gives them up.
+    advice.sort_by_key(|(text, _)| *text == MOVE);
+    advice.into_iter().fold(refused, |refused, (text, paths)| refused.with_files_hint(text, paths))
 }
 
-/// How many contradictions get a hint of their own.
-const HINTS: usize = 4;
+/// Returns the files that have to go together with the one at `path`, which is one of them: a key is of no use without its
+/// certificate. A public key can be made again, so it goes by itself.
+fn belonging(path: &TreePath, inventory: &Inventory) -> Vec<TreePath> {
+    let layout = inventory.node().layout();
+    match layout.slot_of(path) {
+        None | Some(FileSlot::ServiceAccountPublicKey) => vec![path.clone()],
+        Some(file) => {
+            let files = FileSlot::all().filter(|other| other.slot() == file.slot());
+            files
+                .map(|file| inventory.file(file))
+                .filter(|facts| facts.exists)
+                .map(|facts| facts.path.clone())
+                .collect()
+        }
+    }
+}
+
+const BRING_CERTIFICATES: &str = "bring these from a backup or from where they were signed (answers to requests are taken in by \
+                                  `kubecerts import`, see its --help): FILE";
+const BRING_BACK: &str = "bring these from a backup: FILE";
+const BRING_SHARED: &str = "bring these from a backup or from another control-plane node: FILE";
+const MOVE: &str = "what is of no use, move away, and run this again: FILE";
 
 impl From<OverrideError> for CommandError {
     fn from(error: OverrideError) -> Self {
