@@ -1,9 +1,14 @@
 //! `kubecerts plan`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::plan::{Permission, Plan};
+use kubecerts_core::time::Timestamp;
+
 use super::{exit_of_incomplete, plan_for, scan};
-use crate::args::{Form, NodeArgs, RenewalArgs};
+use crate::args::{Form, NodeArgs, RenewalArgs, quoted};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -33,7 +38,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let node = node.open()?;
     super::mention_interrupted(&node, &whereabouts, output);
     let (_, inventory) = scan(&node)?;
-    let plan = plan_for(renewal, &node, &inventory, kubecerts_host::now())?;
+    let now = kubecerts_host::now();
+    let plan = plan_for(renewal, &node, &inventory, now)?;
     if let Some(path) = out {
         kubecerts_host::write_new_file(path, plan.to_json().as_bytes())?;
     }
@@ -44,7 +50,20 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     super::explain_deferred(&plan, &whereabouts, output);
     if let Some(path) = out {
         output.note(&format!("wrote {}", path.display()));
-        output.hint(&format!("kubecerts apply {}{}", path.display(), whereabouts.options));
+        let path = quoted(&path.display().to_string());
+        output.hint(&format!(
+            "kubecerts apply {path}{}{}",
+            permissions(&plan, &inventory, now),
+            whereabouts.options
+        ));
     }
     Ok(exit_of_incomplete(&plan).unwrap_or(Exit::Fine))
+}
+
+/// Returns the option with what `kubecerts apply` has to be allowed for `plan`, after a space, if anything.
+fn permissions(plan: &Plan, inventory: &Inventory, now: Timestamp) -> String {
+    let deviations = plan.review(inventory, now).unwrap_or_default();
+    let needed: BTreeSet<Permission> = deviations.iter().map(|found| found.change.permission()).collect();
+    let needed: Vec<String> = needed.iter().map(ToString::to_string).collect();
+    if needed.is_empty() { String::new() } else { format!(" --allow-change {}", needed.join(",")) }
 }
