@@ -97,17 +97,23 @@ pub(crate) fn update(ca: CaSlot, holder: &Trusting, inventory: &Inventory, at: &
 
 /// Returns what is left to do beyond the files of this node, in the order in which to do it.
 pub(crate) fn next_steps(ca: CaSlot, before: &Inventory, at: &Whereabouts) -> Vec<String> {
+    let now = kubecerts_host::now();
     let authority = before.authority(ca);
     let path = &authority.certificate_file().path;
-    let options = &at.options;
-    let deadline = authority.signer().map(|old| format!(" before {}", old.not_after())).unwrap_or_default();
+    // Programs run on the node only, whose own files are where it has them.
+    let (place, options) = match at.root {
+        None => ("", at.options.as_str()),
+        Some(_) => (", on the node", ""),
+    };
+    let end = authority.signer().map(Certificate::not_after).filter(|end| *end > now);
+    let deadline = end.map(|end| format!(" before {end}")).unwrap_or_default();
     let copy = |nodes: &str| {
         format!("{nodes}: do not extend there again, take the same file{deadline}: scp {path} NODE:{path}")
     };
     match ca {
         CaSlot::Cluster => vec![
             format!(
-                "the controller-manager publishes the new certificate (ConfigMap kube-root-ca.crt) once it is restarted: \
+                "the controller-manager publishes the new certificate (ConfigMap kube-root-ca.crt) once it is restarted{place}: \
                  kubecerts restart kube-controller-manager{options}"
             ),
             copy("every other control-plane node"),
@@ -130,7 +136,7 @@ pub(crate) fn next_steps(ca: CaSlot, before: &Inventory, at: &Whereabouts) -> Ve
         ],
         CaSlot::Etcd => vec![
             copy("every other control-plane node"),
-            format!("etcd and the API server read it when they start: on each node, one after the other{deadline}: \
+            format!("etcd and the API server read it when they start: on each node, one after the other{deadline}{place}: \
                  kubecerts restart etcd kube-apiserver{options}"),
             format!("backups, monitoring and networks that speak to etcd take the same file: {path}"),
         ],
