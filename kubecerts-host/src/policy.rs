@@ -20,7 +20,8 @@ pub fn read_policy(explicit: Option<&Path>, node: &Node) -> Result<Option<Lifeti
         Some(path) => (path.to_owned(), read_file(path)?.1),
         None => {
             let path = TreePath::parse(POLICY_PATH).expect("the path is absolute");
-            (PathBuf::from(POLICY_PATH), node.read(&path))
+            let host = node.root().directory().join(path.as_str().trim_start_matches('/'));
+            (host, node.read(&path))
         }
     };
     let content = match state {
@@ -46,7 +47,7 @@ pub enum PolicyFileError {
     /// It is there and cannot be read.
     #[error("{} cannot be read: {problem}", path.display())]
     Unreadable {
-        /// The file.
+        /// The file, as it lies on this machine.
         path: PathBuf,
         /// Why not.
         problem: ReadProblem,
@@ -54,7 +55,7 @@ pub enum PolicyFileError {
     /// It can be written by others, or makes no sense.
     #[error("cannot follow the policy in {}", path.display())]
     Wrong {
-        /// The file.
+        /// The file, as it lies on this machine.
         path: PathBuf,
         /// What is wrong, with its place.
         source: PolicyError,
