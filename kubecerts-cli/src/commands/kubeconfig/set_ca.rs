@@ -55,11 +55,17 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         (true, false) => None,
         _ => Some(trust(&inventory, &names, now)?),
     };
-    if let Some(path) = file.iter().find(|path| inventory.node().layout().slot_of(path).is_some()) {
-        return Err(CommandError::usage(format!("{path} belongs to the tree"))
-            .with_hint(format!("name it without --file: kubecerts kubeconfig set-ca {}", path.file_name())));
+    let layout = inventory.node().layout();
+    if let Some((path, known)) = file.iter().find_map(|path| Some((path, layout.slot_of(path)?))) {
+        let error = CommandError::usage(format!("{path} belongs to the tree"));
+        return Err(match known.slot() {
+            Slot::Kubeconfig(name) => {
+                error.with_hint(format!("name it without --file: kubecerts kubeconfig set-ca {name}"))
+            }
+            _ => error.with_hint("it is no kubeconfig; name one, or a kubeconfig elsewhere with --file FILE"),
+        });
     }
-    let (changes, mut is_incomplete) = foreign(file, &node, &inventory, output);
+    let (changes, mut is_incomplete) = foreign(file, &node, &inventory, &whereabouts, output);
     if let Some(plan) = &plan {
         if change.output == Form::Text {
             output.data(&text::plan_to(text::CHANGE, plan, &inventory));
@@ -137,6 +143,7 @@ fn foreign(
     paths: &[TreePath],
     node: &Node,
     inventory: &Inventory,
+    whereabouts: &Whereabouts,
     output: &mut Output,
 ) -> (Vec<CopyChange>, bool) {
     let mut changes = Vec::new();
@@ -147,10 +154,10 @@ fn foreign(
             Ok(change) => changes.push(change),
             Err(reason) if reason.is_obstacle() => {
                 is_incomplete = true;
-                output.error(
-                    &CommandError::failed(format!("{path} {reason}"))
-                        .with_hint(format!("see what it holds with: kubecerts inspect {path}")),
-                );
+                output.error(&CommandError::failed(format!("{path} {reason}")).with_hint(format!(
+                    "see what it holds with: kubecerts inspect {}",
+                    whereabouts.file(path)
+                )));
             }
             Err(reason) => output.note(&format!("{path} is left as it is: {reason}")),
         }
