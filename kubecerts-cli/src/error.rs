@@ -106,6 +106,12 @@ impl CommandError {
         self.hints.iter().map(|hint| hint.text.as_str())
     }
 
+    /// Returns that the file of the node at `path` cannot be read.
+    pub(crate) fn of_unreadable(path: &TreePath, problem: &ReadProblem) -> Self {
+        Self::failed(format!("{path} cannot be read: {problem}"))
+            .with_file_hint("nothing was made; make FILE readable, or run it as root", path.clone())
+    }
+
     /// Returns the refusal of a file that is not a plan, or one that nobody could have made here.
     pub(crate) fn of_document(error: &DocumentError, file: &Path) -> Self {
         let Self { message, .. } = Self::chain(error);
@@ -462,6 +468,9 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
             "if it is meant, say so with: --allow-change validity; to keep it as it is: --validity {}",
             Seconds::from_days(from.days())
         ),
+        Reason::AuthorityUnusable(_, AuthorityProblem::Damaged(path, problem)) if is_denied(problem) => {
+            format!("make {} readable, or run it as root", file(path))
+        }
         Reason::NoKeyToReuse(_) => "leave out --reuse-key".to_owned(),
         Reason::NotRenewable => match deferred.slot() {
             Slot::Ca(ca) => format!("an authority gets a later end with: kubecerts ca extend {ca}{options}"),

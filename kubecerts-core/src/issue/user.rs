@@ -11,12 +11,13 @@ use super::server::is_server;
 use super::session::Issuer;
 use super::{IssueError, KeySource, Signer};
 use crate::catalog::{CaSlot, KubeconfigSlot, KubernetesVersion, Slot};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Reading};
 use crate::manifest::KubeadmConfig;
+use crate::path::TreePath;
 use crate::plan::{ControlPlaneEndpoint, DEFAULT_PORT};
 use crate::provider::Entropy;
 use crate::secret::SecretBytes;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ReadProblem, Snapshot};
 use crate::x509::{Certificate, DistinguishedName, KeyAlgorithm, KeyUsages, encode_certificate};
 
 /// A user to be, and the cluster that it is for.
@@ -46,9 +47,8 @@ impl User {
     #[must_use]
     pub fn of_tree(name: &str, inventory: &Inventory) -> Option<Self> {
         let config = inventory.node().kubeadm();
-        let slots = [KubeconfigSlot::Admin, KubeconfigSlot::SuperAdmin, KubeconfigSlot::Kubelet];
         let credentials =
-            || slots.into_iter().filter_map(|slot| inventory.credential(Slot::Kubeconfig(slot)));
+            || SOURCES.into_iter().filter_map(|slot| inventory.credential(Slot::Kubeconfig(slot)));
         let stated = credentials().find_map(|credential| {
             let cluster = credential.kubeconfig()?.file.as_ref().ok()?.current().ok()?.cluster;
             Some((cluster.name().to_owned(), cluster.server()?.to_owned()))
@@ -75,6 +75,18 @@ impl User {
         user.version = inventory.node().version();
         user.algorithm = algorithm.or_else(|| used.next()).or_else(own).unwrap_or(user.algorithm);
         Some(user)
+    }
+
+    /// Returns the kubeconfig that may state what [`User::of_tree`] has not found, and cannot be read.
+    #[must_use]
+    pub fn unreadable_source(inventory: &Inventory) -> Option<(&TreePath, &ReadProblem)> {
+        SOURCES.into_iter().find_map(|slot| {
+            let credential = inventory.credential(Slot::Kubeconfig(slot))?;
+            match credential.certificate() {
+                Reading::Unreadable(problem) => Some((&credential.certificate_file().path, problem)),
+                Reading::Absent | Reading::Damaged(_) | Reading::Present(_) => None,
+            }
+        })
     }
 
     /// Returns a user without groups, with an RSA-2048 key.
@@ -205,6 +217,10 @@ fn kubeconfig(user: &User, snapshot: &Snapshot, credentials: &str) -> Result<Sec
     content.extend_from_slice(text.as_bytes());
     Ok(SecretBytes::new(content))
 }
+
+/// The kubeconfigs that state the cluster, the first before the others.
+const SOURCES: [KubeconfigSlot; 3] =
+    [KubeconfigSlot::Admin, KubeconfigSlot::SuperAdmin, KubeconfigSlot::Kubelet];
 
 /// The slot by which errors and key requests name the user's certificate: it is signed as that of admin.conf.
 const SLOT: Slot = Slot::Kubeconfig(KubeconfigSlot::Admin);

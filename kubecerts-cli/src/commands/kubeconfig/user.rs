@@ -141,6 +141,9 @@ impl TreeArgs {
             (None, user) => user,
         };
         let mut user = user.ok_or_else(|| {
+            if let Some((path, problem)) = User::unreadable_source(inventory) {
+                return CommandError::of_unreadable(path, problem);
+            }
             CommandError::failed("nothing states the address of the API server")
                 .with_hint("say --server URL, such as https://k8s-api.example.com:6443, or name a configuration with --config")
         })?;
