@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use kubecerts_core::catalog::{Component, Slot};
+use kubecerts_core::catalog::{Component, FileSlot, Slot};
 use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::issue::IssueError;
 use kubecerts_core::path::TreePath;
@@ -418,7 +418,7 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
             format!("give the authority {ca} a later end, nothing that it signs can outlive it: kubecerts ca extend {ca}{}", whereabouts.options)
         }
         Remedy::SignElsewhere(ca) => format!("have certificates signed where the key of {ca} is kept"),
-        Remedy::Restore(name) => format!("put {name} back from a backup or from another control-plane node"),
+        Remedy::Restore(name) => restore(*name, whereabouts),
         Remedy::GrantAccess(_) => "run it as root".to_owned(),
         Remedy::Repair(path) => format!("repair {}, or move it out of its directory", file(path)),
         Remedy::Inspect(path) => format!("kubecerts inspect {}", file(path)),
@@ -439,6 +439,26 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
     })
 }
 
+/// Returns how a file comes back that does not exist. What all control-plane nodes share is on the others as well; what is a
+/// node's own is made anew.
+fn restore(file: FileSlot, whereabouts: &Whereabouts) -> String {
+    let options = &whereabouts.options;
+    let config = if options.contains(" --config ") { "" } else { " --config FILE" };
+    match file.slot() {
+        Slot::Ca(_) | Slot::ServiceAccount => {
+            format!("put {file} back from a backup or from another control-plane node")
+        }
+        Slot::Leaf(leaf) => format!(
+            "put {file} back from a backup; or move what is left of the pair away and make it anew: \
+             kubecerts init {leaf}{config}{options}"
+        ),
+        Slot::Kubeconfig(kubeconfig) => format!(
+            "put {file} back from a backup; or make it anew: kubecerts init {kubeconfig}{config}{options}"
+        ),
+        _ => format!("put {file} back from a backup"),
+    }
+}
+
 /// Returns what would make a deferred renewal possible, if there is anything.
 pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option<String> {
     let file = |path| whereabouts.file(path);
@@ -448,6 +468,9 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
             format!("run it where the key of {ca} is kept, and bring the certificate here")
         }
         Reason::ExternalAuthority(ca) => format!("have it signed where the key of {ca} is kept"),
+        Reason::AuthorityUnusable(_, AuthorityProblem::Damaged(path, problem)) if is_denied(problem) => {
+            format!("make {} readable, or run it as root", file(path))
+        }
         Reason::AuthorityUnusable(ca, _) => {
             format!("{ca} has to be mended first, see: kubecerts check{options}")
         }
@@ -468,9 +491,6 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
             "if it is meant, say so with: --allow-change validity; to keep it as it is: --validity {}",
             Seconds::from_days(from.days())
         ),
-        Reason::AuthorityUnusable(_, AuthorityProblem::Damaged(path, problem)) if is_denied(problem) => {
-            format!("make {} readable, or run it as root", file(path))
-        }
         Reason::NoKeyToReuse(_) => "leave out --reuse-key".to_owned(),
         Reason::NotRenewable => match deferred.slot() {
             Slot::Ca(ca) => format!("an authority gets a later end with: kubecerts ca extend {ca}{options}"),
@@ -481,14 +501,14 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
     })
 }
 
+/// Returns whether `problem`, of which only the text is left, is that somebody who is not root may not read.
+fn is_denied(problem: &str) -> bool {
+    problem == ReadProblem::PermissionDenied.to_string()
+}
+
 /// What stands for the file in a hint that is about one.
 const FILE: &str = "FILE";
 
 fn list(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
-/// Returns whether `problem`, of which only the text is left, is that somebody who is not root may not read.
-fn is_denied(problem: &str) -> bool {
-    problem == ReadProblem::PermissionDenied.to_string()
-}
-
