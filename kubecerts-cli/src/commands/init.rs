@@ -64,7 +64,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<KubernetesVersion>,
 
-    /// How long certificates are valid, never beyond their authority [default: as in --config, else 8760h].
+    /// How long leaf certificates and those in kubeconfigs are valid, never beyond their authority [default: as in the policy file,
+    /// else in --config, else 8760h]. How long authorities are is said by the policy file, or by caCertificateValidityPeriod in --config.
     #[arg(long, value_name = "SPAN")]
     validity: Option<Seconds>,
 
@@ -90,7 +91,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let whereabouts = args.node.whereabouts();
-    let request = InitRequest::first_node(scope(&args.what)?);
+    let scope = scope(&args.what)?;
+    if args.validity.is_some() && !has_leaves(&scope) {
+        return Err(CommandError::usage("--validity is about leaf certificates and kubeconfigs, and none is asked for")
+            .with_hint("an authority's lifetime is said by caCertificateValidityPeriod in --config, or by the policy file"));
+    }
+    let request = InitRequest::first_node(scope);
     let config = args.node.configuration(output)?.unwrap_or_default();
     if config.is_of_joining_node() {
         return Err(CommandError::usage(
@@ -246,6 +252,14 @@ fn scope(words: &[String]) -> Result<InitScope, CommandError> {
         ["kubeconfigs" | "kubeconfig"] => InitScope::Kubeconfigs,
         _ => InitScope::Named(words.into_iter().map(slot).collect::<Result<_, _>>()?),
     })
+}
+
+/// Returns whether there is anything in `scope` that an authority signs.
+fn has_leaves(scope: &InitScope) -> bool {
+    match scope {
+        InitScope::Named(slots) => slots.iter().any(|slot| slot.issuer().is_some()),
+        _ => true,
+    }
 }
 
 fn slot(word: &str) -> Result<Slot, CommandError> {
