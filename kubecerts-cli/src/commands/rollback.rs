@@ -2,7 +2,7 @@
 
 use kubecerts_core::plan::restarts;
 use kubecerts_host::disk::RealDisk;
-use kubecerts_host::disk::backup::{self, Restoration};
+use kubecerts_host::disk::backup::{self, Difference, Restoration};
 use kubecerts_host::{Event, SystemEntropy};
 
 use super::{Consent, begin_unless_dry};
@@ -51,7 +51,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         Consent::of(change.yes).ask("Put these files back?", output)?;
         done = Some(session.restore(&restoration, &mut SystemEntropy::new(), &mut |event| {
             if let Event::Replaced { path } = event {
-                output.note(&format!("put back {path}"));
+                let is_removed = restoration
+                    .files()
+                    .iter()
+                    .any(|file| file.path == *path && file.difference == Difference::Extra);
+                output.note(&format!("{} {path}", if is_removed { "removed" } else { "put back" }));
             }
         })?);
     }
