@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kubecerts_core::manifest::KubeadmConfig;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::Permission;
+use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
@@ -333,14 +335,23 @@ pub(crate) struct RenewalArgs {
 }
 
 /// A secret as it was given on the command line. It is parsed later, because a message about a wrong one must not quote it.
+///
+/// It is wiped when it is dropped. Clap keeps values that can be cloned only; a clone is the same secret, and no copy of it.
 #[derive(Clone)]
-pub(crate) struct SecretText(pub(crate) String);
+pub(crate) struct SecretText(Arc<SecretBytes>);
+
+impl SecretText {
+    /// Returns the secret.
+    pub(crate) fn secret_text(&self) -> &str {
+        std::str::from_utf8(self.0.secret_bytes()).expect("it was made of text")
+    }
+}
 
 impl FromStr for SecretText {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        Ok(Self(Arc::new(SecretBytes::new(text.as_bytes().to_vec()))))
     }
 }
 

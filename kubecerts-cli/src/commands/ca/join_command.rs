@@ -45,9 +45,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { token_file, token, control_plane, certificate_key, server, node } = args;
     let token: BootstrapToken = match (token, token_file) {
-        (Some(SecretText(text)), _) => {
+        (Some(text), _) => {
             output.warning("--token shows the token in the list of processes; --token-file does not");
-            text.parse()?
+            text.secret_text().parse()?
         }
         (None, Some(path)) => {
             let content = kubelet::read(path)?;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         }
     };
     let key: Option<CertificateKey> =
-        certificate_key.as_ref().map(|SecretText(text)| text.parse()).transpose()?;
+        certificate_key.as_ref().map(|text| text.secret_text().parse()).transpose()?;
     let role = if *control_plane { JoinRole::ControlPlane(key) } else { JoinRole::Worker };
     let given = server.as_deref().map(endpoint).transpose()?;
     let (_, inventory) = scan(&node.open()?)?;

@@ -75,9 +75,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let mut user = tree.user(client_name, &inventory)?;
     user.groups.clone_from(org);
     let token = match (token, token_file) {
-        (Some(SecretText(text)), _) => {
+        (Some(text), _) => {
             output.warning("--token shows the token in the list of processes; --token-file does not");
-            Some(SecretBytes::new(text.as_bytes().to_vec()))
+            Some(SecretBytes::new(text.secret_text().as_bytes().to_vec()))
         }
         (None, Some(path)) => Some(SecretBytes::new(read(path)?.secret_bytes().trim_ascii().to_vec())),
         (None, None) => None,

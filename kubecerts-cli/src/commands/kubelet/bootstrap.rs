@@ -51,9 +51,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { server, token_file, token, ca, ca_cert_hash, out, tree } = args;
     refuse_terminal(out, output)?;
     let token: BootstrapToken = match (token, token_file) {
-        (Some(SecretText(text)), _) => {
+        (Some(text), _) => {
             output.warning("--token shows the token in the list of processes; --token-file does not");
-            text.parse()?
+            text.secret_text().parse()?
         }
         (None, Some(path)) => {
             let content = read(path)?;
