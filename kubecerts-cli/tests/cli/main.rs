@@ -16,6 +16,7 @@ mod documents;
 mod etcd;
 mod external;
 mod foreign;
+mod hints;
 mod init;
 mod inspect;
 mod join;
