@@ -151,7 +151,7 @@ pub enum Remedy {
     RotateAuthority(CaSlot),
     /// Have the certificate signed where this authority's key is.
     SignElsewhere(CaSlot),
-    /// Put this file back from a backup or from another control-plane node.
+    /// Put this file back from a backup, or from another control-plane node when all have it alike, or make it anew.
     Restore(FileSlot),
     /// Make this file readable to the caller.
     GrantAccess(TreePath),
