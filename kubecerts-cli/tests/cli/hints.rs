@@ -169,7 +169,7 @@ fn a_source_that_cannot_be_read_is_named() {
 fn an_authority_that_may_not_be_read_needs_no_mending() {
     let tree = Tree::fixture(FIXTURE);
     let key = pki(&tree, "ca.key");
-    fs::set_permissions(&key, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o0)).unwrap();
     if fs::read(&key).is_ok() {
         std::io::stderr().write_all(b"SKIPPED an authority that may not be read: root may\n").unwrap();
         return;
