@@ -80,7 +80,7 @@ pub(crate) enum Command {
     Ca(Box<ca::Args>),
     Kubeconfig(Box<kubeconfig::Args>),
     Kubelet(Box<kubelet::Args>),
-    Csr(csr::Args),
+    Csr(Box<csr::Args>),
     Import(import::Args),
     Sign(sign::Args),
     Apply(apply::Args),

@@ -170,7 +170,7 @@ impl From<PlanError> for CommandError {
                 Self { exit: Exit::Usage, ..plain }.with_hint("ask for a span such as --validity 8760h")
             }
             PlanError::Names(_) | PlanError::NamesOfNobody => Self { exit: Exit::Usage, ..plain }
-                .with_hint("name what is to get them: kubecerts renew apiserver --add-san NAME"),
+                .with_hint("name the certificates of servers that are to get them, such as: apiserver --add-san NAME"),
             _ => plain,
         }
     }
@@ -461,13 +461,18 @@ fn restore(file: FileSlot, whereabouts: &Whereabouts) -> String {
 
 /// Returns what would make a deferred renewal possible, if there is anything.
 pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option<String> {
+    way_around(deferred.slot(), deferred.reason(), whereabouts)
+}
+
+/// Returns what would make possible what `reason` prevents for `slot`, if there is anything.
+pub(crate) fn way_around(slot: Slot, reason: &Reason, whereabouts: &Whereabouts) -> Option<String> {
     let file = |path| whereabouts.file(path);
     let options = &whereabouts.options;
-    Some(match deferred.reason() {
-        Reason::ExternalAuthority(ca) if deferred.slot() == Slot::Ca(*ca) => {
+    Some(match reason {
+        Reason::ExternalAuthority(ca) if slot == Slot::Ca(*ca) => {
             format!("run it where the key of {ca} is kept, and bring the certificate here")
         }
-        Reason::ExternalAuthority(ca) => format!("have it signed where the key of {ca} is kept"),
+        Reason::ExternalAuthority(_) => format!("ask for it with: kubecerts csr {slot} --out DIR{options}"),
         Reason::AuthorityUnusable(_, AuthorityProblem::Damaged(path, problem)) if is_denied(problem) => {
             format!("make {} readable, or run it as root", file(path))
         }
@@ -492,7 +497,7 @@ pub(crate) fn deferral(deferred: &Deferred, whereabouts: &Whereabouts) -> Option
             Seconds::from_days(from.days())
         ),
         Reason::NoKeyToReuse(_) => "leave out --reuse-key".to_owned(),
-        Reason::NotRenewable => match deferred.slot() {
+        Reason::NotRenewable => match slot {
             Slot::Ca(ca) => format!("an authority gets a later end with: kubecerts ca extend {ca}{options}"),
             Slot::ServiceAccount => "it is a key pair and no certificate, and does not expire".to_owned(),
             _ => "the kubelet renews it by itself".to_owned(),

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use kubecerts_core::catalog::{CaSlot, KubeconfigSlot, LeafSlot, Slot};
 use kubecerts_core::inventory::{ChainFact, Custody, Inventory};
 use kubecerts_core::issue::external::{
-    AnswerFile, Answers, Completeness, Extent, Gravity, Import, ImportError, ImportField, RequestKeys,
+    AnswerFile, Answers, Completeness, Gravity, Import, ImportError, ImportField, RequestKeys,
     RequestManifest, RequestSet, import_changes, judge_answers, make_requests, wanted_certificates,
 };
 use kubecerts_core::issue::sign::{SigningOrder, SigningProfile, sign_requests};
-use kubecerts_core::plan::Permission;
+use kubecerts_core::plan::{Permission, PlanRequest, Selection};
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_core::x509::{Certificate, DistinguishedName, KeyUsages, PrivateKey, encode_certificate};
 use kubecerts_testkit::{Draft, MemoryTree, Seeded, TreeBuilder, at};
@@ -42,8 +42,9 @@ fn now() -> Timestamp {
 impl Case {
     fn new() -> Self {
         let mut tree = TreeBuilder::kubeadm().build();
-        let extent = Extent::Named(BTreeSet::from([SERVER, SCHEDULER]));
-        let wanted = wanted_certificates(&tree.inventory(), None, &extent, None, now()).unwrap();
+        let selection = Selection::Named(BTreeSet::from([SERVER, SCHEDULER]));
+        let request = PlanRequest::with_selection(selection);
+        let wanted = wanted_certificates(&tree.inventory(), None, &request, now()).unwrap();
         let mut provider = Seeded::provider(2);
         let set = make_requests(&wanted.certificates, &tree.inventory(), now(), &mut provider).unwrap();
         let mut keys = RequestKeys::default();

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kubecerts_core::catalog::{CaSlot, LeafSlot, Slot};
 use kubecerts_core::issue::external::{
-    Extent, LeftOut, RequestManifest, RequestSet, WantedCertificate, make_requests, request_files,
+    LeftOut, RequestManifest, RequestSet, WantedCertificate, make_requests, request_files,
     wanted_certificates,
 };
-use kubecerts_core::plan::{ClusterIntent, EtcdIntent};
+use kubecerts_core::plan::{ClusterIntent, EtcdIntent, PlanRequest, Selection};
 use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::{AlternativeName, CertificateRequest, KeyAlgorithm, PrivateKey, SignatureVerdict};
 use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at};
@@ -37,7 +37,8 @@ fn intent(algorithm: KeyAlgorithm) -> ClusterIntent {
 }
 
 fn wanted(tree: &MemoryTree, intent: Option<&ClusterIntent>) -> Vec<WantedCertificate> {
-    wanted_certificates(&tree.inventory(), intent, &Extent::All, None, at(NOW)).unwrap().certificates
+    let request = PlanRequest::with_selection(Selection::All);
+    wanted_certificates(&tree.inventory(), intent, &request, at(NOW)).unwrap().certificates
 }
 
 fn requests(tree: &MemoryTree, intent: Option<&ClusterIntent>) -> RequestSet {
@@ -161,14 +162,16 @@ fn what_cannot_be_asked_for_has_a_reason() {
     let mut tree = TreeBuilder::kubeadm().build();
     tree.remove("/etc/kubernetes/super-admin.conf");
     tree.edit("/etc/kubernetes/pki/apiserver.crt", |content| content.truncate(40));
-    let found =
-        wanted_certificates(&tree.inventory(), None, &Extent::All, None, at("2026-06-01T00:00:00Z")).unwrap();
+    let mut request = PlanRequest::with_selection(Selection::All);
+    let found = wanted_certificates(&tree.inventory(), None, &request, at("2026-06-01T00:00:00Z")).unwrap();
     let left: BTreeMap<_, _> =
         found.left_out.iter().map(|(slot, reason)| (slot.name(), reason.is_failure())).collect();
     assert_eq!(left, BTreeMap::from([("apiserver", true), ("super-admin.conf", false)]));
-    let named = Extent::Named(BTreeSet::from([Slot::Ca(CaSlot::Cluster), Slot::KubeletClient]));
-    let found = wanted_certificates(&tree.inventory(), None, &named, None, at(NOW)).unwrap();
+    let named = Selection::Named(BTreeSet::from([Slot::Ca(CaSlot::Cluster), Slot::KubeletClient]));
+    let named = PlanRequest::with_selection(named);
+    let found = wanted_certificates(&tree.inventory(), None, &named, at(NOW)).unwrap();
     assert!(found.certificates.is_empty());
     assert!(found.left_out.iter().all(|(_, reason)| *reason == LeftOut::NotRequestable));
-    assert!(wanted_certificates(&tree.inventory(), None, &Extent::All, Some(Seconds(0)), at(NOW)).is_err());
+    request.insist_on_lifetime(Seconds(0));
+    assert!(wanted_certificates(&tree.inventory(), None, &request, at(NOW)).is_err());
 }

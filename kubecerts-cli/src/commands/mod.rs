@@ -28,6 +28,7 @@ pub(crate) mod verify;
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::inventory::Inventory;
@@ -36,7 +37,7 @@ use kubecerts_core::plan::{
     Deferred, KeyChoice, NameChange, Plan, PlanRequest, Selection, plan as make_plan,
 };
 use kubecerts_core::snapshot::{ReadProblem, Snapshot};
-use kubecerts_core::time::Timestamp;
+use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::disk::{DiskError, RealDisk, recovery};
 use kubecerts_host::{Node, Report, Session, SystemEntropy, read_policy};
 
@@ -200,23 +201,40 @@ fn plan_for(
     let mut request = PlanRequest::for_node(inventory.node());
     request.selection = selection(&args.names, args.all)?;
     request.window = args.window.within;
-    if let Some(policy) = read_policy(args.policy.as_deref(), node)? {
-        policy.fill_request(&mut request);
+    state_lifetimes(args.policy.as_deref(), args.validity, node, &mut request)?;
+    request.permissions.extend(&args.allow_change);
+    state_names(&args.san, inventory, &mut request)?;
+    if args.reuse_key {
+        request.keys = KeyChoice::Reuse;
     }
-    if let Some(lifetime) = args.validity {
+    Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
+}
+
+/// Lets the policy file state lifetimes, and `validity` before it.
+fn state_lifetimes(
+    policy: Option<&Path>,
+    validity: Option<Seconds>,
+    node: &Node,
+    request: &mut PlanRequest,
+) -> Result<(), CommandError> {
+    if let Some(policy) = read_policy(policy, node)? {
+        policy.fill_request(request);
+    }
+    if let Some(lifetime) = validity {
         request.insist_on_lifetime(lifetime);
     }
-    request.permissions.extend(&args.allow_change);
-    let SanArgs { add_san, remove_san, san_from_config } = &args.san;
+    Ok(())
+}
+
+/// Asks for the alternative names that the command line states.
+fn state_names(san: &SanArgs, inventory: &Inventory, request: &mut PlanRequest) -> Result<(), CommandError> {
+    let SanArgs { add_san, remove_san, san_from_config } = san;
     if *san_from_config {
         request.take_configured_names(inventory)?;
     } else if !add_san.is_empty() || !remove_san.is_empty() {
         request.change_names(&NameChange::parse(add_san, remove_san)?)?;
     }
-    if args.reuse_key {
-        request.keys = KeyChoice::Reuse;
-    }
-    Ok(make_plan(inventory, &request, now, &mut SystemEntropy::new())?)
+    Ok(())
 }
 
 /// Returns how a command ends whose plan leaves something out that was asked for: refused when only a permission is missing

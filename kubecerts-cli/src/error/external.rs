@@ -1,5 +1,6 @@
 //! What can go wrong with an authority elsewhere.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use kubecerts_core::catalog::CaSlot;
@@ -7,6 +8,7 @@ use kubecerts_core::issue::external::manifest::InvalidManifest;
 use kubecerts_core::issue::external::{Gravity, Import, ImportError, RequestError};
 use kubecerts_core::issue::sign::{SigningError, SigningRefusal};
 use kubecerts_core::plan::Reason;
+use kubecerts_host::NodeError;
 
 use super::CommandError;
 use crate::exit::Exit;
@@ -41,6 +43,22 @@ impl CommandError {
                 .with_hint("or install what there is with --partial"),
             ImportError::Issue(_) => Self { exit: Exit::Refused, ..plain }.with_hint("nothing was changed"),
             _ => plain.with_hint("nothing was changed; see what is there with: kubecerts check"),
+        }
+    }
+
+    /// Returns why a directory cannot be made.
+    pub(crate) fn of_new_directory(error: NodeError, directory: &Path) -> Self {
+        match &error {
+            NodeError::File { path, source } if path == directory => match source.kind() {
+                ErrorKind::AlreadyExists => {
+                    Self::refused(format!("the directory {} is not empty", path.display()))
+                        .with_hint("nothing was made; name a directory that is new or empty with --out DIR")
+                }
+                ErrorKind::NotADirectory => Self::refused(format!("{} is not a directory", path.display()))
+                    .with_hint("nothing was made; name a directory that is new or empty with --out DIR"),
+                _ => error.into(),
+            },
+            _ => error.into(),
         }
     }
 

@@ -1,10 +1,13 @@
 //! Authorities elsewhere, requests to them, and their answers, for people.
 
+use std::collections::BTreeSet;
+
 use kubecerts_core::catalog::CaSlot;
 use kubecerts_core::inventory::{Custody, Inventory};
 use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::issue::external::{Import, RequestRecord, WantedSource};
 use kubecerts_core::issue::sign::SignedRequest;
+use kubecerts_core::plan::Permission;
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::Report;
 
@@ -23,6 +26,12 @@ pub(crate) fn custody(inventory: &Inventory) -> String {
         text.push_str(&format!("  {:<26} {word:<9} {meaning}\n", ca.name()));
     }
     text
+}
+
+/// Returns the option that permits `permissions`, after a space; nothing when there are none.
+pub(crate) fn permitting(permissions: &BTreeSet<Permission>) -> String {
+    let names: Vec<&str> = permissions.iter().map(|permission| permission.name()).collect();
+    if names.is_empty() { String::new() } else { format!(" --allow-change {}", names.join(",")) }
 }
 
 /// Returns what one request asks for.

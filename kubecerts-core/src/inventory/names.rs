@@ -206,7 +206,8 @@ impl Inventory {
     }
 
     /// Returns the address at which the API server of this node is advertised.
-    pub(crate) fn advertised(&self) -> Option<(IpAddr, PathSource)> {
+    #[must_use]
+    pub fn advertised(&self) -> Option<(IpAddr, PathSource)> {
         let node = self.node();
         let configured = || node.kubeadm()?.advertise_address()?.parse().ok();
         let stated = node.addresses().advertised.map(|address| (address, PathSource::Manifest));

@@ -51,16 +51,16 @@ impl fmt::Display for LifetimeSource {
 }
 
 /// What the lifetime of one certificate is decided by.
-pub(super) struct Question<'a> {
-    pub(super) slot: Slot,
+pub(crate) struct Question<'a> {
+    pub(crate) slot: Slot,
     /// The certificate that is replaced.
-    pub(super) old: &'a Certificate,
-    /// The certificate that signs the new one.
-    pub(super) signer: &'a Certificate,
-    pub(super) inventory: &'a Inventory,
-    pub(super) now: Timestamp,
+    pub(crate) old: &'a Certificate,
+    /// The certificate of its authority, if there is any.
+    pub(crate) signer: Option<&'a Certificate>,
+    pub(crate) inventory: &'a Inventory,
+    pub(crate) now: Timestamp,
     /// Whether the old one ends within the window, or cannot be used.
-    pub(super) is_due: bool,
+    pub(crate) is_due: bool,
 }
 
 /// Returns how long the new certificate is to be valid, before it is cut at the end of its authority, and what is to be said of
@@ -80,19 +80,18 @@ pub(super) struct Question<'a> {
 /// kubeadm before 1.29 writes the first second of the authority into every certificate, and newer ones into kubeconfigs that
 /// they make, so that the dates span more than the lifetime. Such a certificate counts as one of a year, unless more than that
 /// is left of it, or a leaf with the same dates shows that it was made together with its authority.
-pub(super) fn decide(
+pub(crate) fn decide(
     question: &Question<'_>,
     request: &PlanRequest,
 ) -> Result<(Seconds, Option<Note>), Reason> {
-    let Question { slot, old, signer, now, is_due, .. } = question;
+    let Question { slot, old, now, is_due, .. } = question;
     let (stated, source) = (request.lifetime_of(*slot), request.lifetime_source_of(*slot));
     let said = || {
         let is_told = matches!(source, LifetimeSource::Policy | LifetimeSource::Configuration);
         is_told.then_some(Note::LifetimeStated { lifetime: stated, source })
     };
     let Some(own) = question.own() else { return Ok((stated, said())) };
-    let end = |lifetime: Seconds| now.plus(lifetime).min(signer.not_after());
-    if end(stated).plus(LIFETIME_TOLERANCE) >= end(own) {
+    if !question.is_shortened(own, now.plus(stated)) {
         return Ok((stated, said()));
     }
     let shortened = Note::LifetimeShortened { from: own, to: stated };
@@ -110,6 +109,18 @@ pub(super) fn decide(
 }
 
 impl Question<'_> {
+    /// Returns the site's own lifetime, if a certificate that ends at `not_after` cuts it short and there is something to lose.
+    pub(crate) fn shortened_by(&self, not_after: Timestamp) -> Option<Seconds> {
+        let own = self.own().filter(|own| self.is_shortened(*own, not_after));
+        own.filter(|_| self.old.not_after() >= self.now)
+    }
+
+    /// Returns whether a certificate that ends at `not_after` ends before the lifetime `own` does, more than the authority demands.
+    fn is_shortened(&self, own: Seconds, not_after: Timestamp) -> bool {
+        let capped = |end: Timestamp| self.signer.map_or(end, |signer| end.min(signer.not_after()));
+        capped(not_after).plus(LIFETIME_TOLERANCE) < capped(self.now.plus(own))
+    }
+
     /// Returns how long the old certificate was valid from the moment of its issue, if that is longer than kubeadm's default.
     fn own(&self) -> Option<Seconds> {
         let Self { old, now, .. } = self;
@@ -123,6 +134,8 @@ impl Question<'_> {
     fn is_dated_by_its_issue(&self) -> bool {
         let Self { slot, old, signer, inventory, .. } = self;
         let is_modern = |certificate: &Certificate| certificate.basic_constraints().is_some();
+        // Without its authority nobody knows: then no more is claimed than what is left.
+        let Some(signer) = signer else { return false };
         if old.not_before() != signer.not_before() {
             return true;
         }

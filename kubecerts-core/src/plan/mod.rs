@@ -43,9 +43,10 @@ pub(crate) use intent::DEFAULT_PORT;
 pub(crate) use kubelet::{
     KEY as KUBELET_KEY, purposes as kubelet_purposes, subject as kubelet_subject, usages_of as kubelet_usages,
 };
-pub(crate) use lifetime::{rounded, tolerance};
-pub(crate) use renew::signer as usable_signer;
+pub(crate) use lifetime::{Question as LifetimeQuestion, decide as decide_lifetime, rounded, tolerance};
+pub(crate) use names::successor as successor_names;
 use renew::signer;
+pub(crate) use renew::{is_due, signer as usable_signer};
 
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::create;
@@ -87,16 +88,8 @@ pub fn plan(
     now: Timestamp,
     entropy: &mut dyn Entropy,
 ) -> Result<Plan, PlanError> {
-    for lifetime in request.lifetimes.values().chain([&request.lifetime]) {
-        if lifetime.0 <= 0 {
-            return Err(PlanError::Lifetime(*lifetime));
-        }
-    }
+    request.check()?;
     refuse_links_out_of_the_root(inventory, |slot| request.may_touch(slot))?;
-    let may_change = |leaf: &LeafSlot| has_names(*leaf) && request.names(Slot::Leaf(*leaf));
-    if let Some(leaf) = request.names.keys().find(|leaf| !may_change(leaf)) {
-        return Err(PlanError::Names(Slot::Leaf(*leaf)));
-    }
     let serials = serial::Serials::draw(entropy)?;
     let renewal = renew::Renewal { inventory, request, now, serials: &serials };
     let mut steps: Vec<Step> = Vec::new();
@@ -214,6 +207,20 @@ impl PlanRequest {
         self.lifetime_source = LifetimeSource::Argument;
         self.lifetimes.clear();
         self.lifetime_sources.clear();
+    }
+
+    /// Refuses what no plan could meet.
+    pub(crate) fn check(&self) -> Result<(), PlanError> {
+        for lifetime in self.lifetimes.values().chain([&self.lifetime]) {
+            if lifetime.0 <= 0 {
+                return Err(PlanError::Lifetime(*lifetime));
+            }
+        }
+        let may_change = |leaf: &LeafSlot| has_names(*leaf) && self.names(Slot::Leaf(*leaf));
+        match self.names.keys().find(|leaf| !may_change(leaf)) {
+            Some(leaf) => Err(PlanError::Names(Slot::Leaf(*leaf))),
+            None => Ok(()),
+        }
     }
 
     /// Returns whether the kubelet's own credential is to be looked after: by choice, or because it is named.

@@ -1,7 +1,7 @@
 //! Other alternative names for a serving certificate, and what makes them stay.
 
 use super::intent::{ClusterIntent, IntentError};
-use super::{PlanError, PlanRequest, Selection};
+use super::{NeededName, Note, Permission, PlanError, PlanRequest, Reason, Selection};
 use crate::catalog::{LeafSlot, SanRule, Slot};
 use crate::inventory::{ExpectedName, Inventory, NameReason};
 use crate::manifest::KubeadmConfig;
@@ -169,8 +169,37 @@ pub enum ConfiguredNamesError {
     Plan(#[from] PlanError),
 }
 
+/// Returns the names of the certificate that succeeds `old`: the same, unless `request` asks for others.
+///
+/// # Errors
+/// [`Reason`] when nothing would change, or a name would be lost by which somebody connects.
+pub(crate) fn successor(
+    inventory: &Inventory,
+    request: &PlanRequest,
+    slot: Slot,
+    old: &Certificate,
+) -> Result<(AlternativeNames, Option<Note>), Reason> {
+    let names = old.alternative_names();
+    let Slot::Leaf(serving) = slot else { return Ok((names.clone(), None)) };
+    let Some(change) = request.names.get(&serving) else { return Ok((names.clone(), None)) };
+    let new = change.apply(names);
+    if new == *names {
+        return Err(Reason::NamesUnchanged);
+    }
+    let needed = needed(inventory, serving, old, &new);
+    if !needed.is_empty() && !request.permissions.contains(&Permission::San) {
+        return Err(Reason::NamesNeeded(needed.iter().map(NeededName::of).collect()));
+    }
+    let (added, removed) = (only(&new, names), only(names, &new));
+    Ok((new, Some(Note::NamesChanged { added, removed })))
+}
+
+fn only(these: &AlternativeNames, those: &AlternativeNames) -> Vec<AlternativeName> {
+    these.as_slice().iter().filter(|name| !those.as_slice().contains(name)).cloned().collect()
+}
+
 /// Returns the names that `old` has, the node needs, and `new` lacks.
-pub(super) fn needed(
+fn needed(
     inventory: &Inventory,
     leaf: LeafSlot,
     old: &Certificate,

@@ -6,16 +6,13 @@ use super::step::{
     CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Note, Placement, Replaced, Step, Write, found,
 };
 use super::{
-    AuthorityProblem, BACKDATE, KeyChoice, NeededName, Permission, PlanRequest, Reason, Selection,
-    is_foreign, lifetime, names, serial,
+    AuthorityProblem, BACKDATE, KeyChoice, PlanRequest, Reason, Selection, is_foreign, lifetime, names,
+    serial,
 };
 use crate::catalog::{CaSlot, ClientSpec, FileSlot, KubeconfigSlot, Slot};
 use crate::inventory::{Authority, ChainFact, Credential, Custody, FileFacts, Inventory, Reading};
 use crate::time::Timestamp;
-use crate::x509::{
-    AlternativeName, AlternativeNames, Certificate, ExtendedKeyUsages, KeyUsages, Purpose,
-    SignatureAlgorithm, Validity,
-};
+use crate::x509::{Certificate, ExtendedKeyUsages, KeyUsages, Purpose, SignatureAlgorithm, Validity};
 
 pub(super) struct Renewal<'a> {
     pub(super) inventory: &'a Inventory,
@@ -84,11 +81,12 @@ impl Renewal<'_> {
         let (signer, signature) = signer(ca, authority, &self.request.remote_authorities, self.now)?;
         let mut notes = Vec::new();
 
-        let alternative_names = self.names(slot, leaf, &mut notes)?;
+        let (alternative_names, note) = names::successor(self.inventory, self.request, slot, leaf)?;
+        notes.extend(note);
         let question = lifetime::Question {
             slot,
             old: leaf,
-            signer,
+            signer: Some(signer),
             inventory: self.inventory,
             now: self.now,
             is_due: self.is_due(credential, leaf),
@@ -149,37 +147,8 @@ impl Renewal<'_> {
         })
     }
 
-    /// Returns the names of the new certificate: those of the old one, unless others were asked for.
-    fn names(
-        &self,
-        slot: Slot,
-        leaf: &Certificate,
-        notes: &mut Vec<Note>,
-    ) -> Result<AlternativeNames, Reason> {
-        let old = leaf.alternative_names();
-        let Slot::Leaf(serving) = slot else { return Ok(old.clone()) };
-        let Some(change) = self.request.names.get(&serving) else { return Ok(old.clone()) };
-        let new = change.apply(old);
-        if new == *old {
-            return Err(Reason::NamesUnchanged);
-        }
-        let needed = names::needed(self.inventory, serving, leaf, &new);
-        if !needed.is_empty() && !self.request.permissions.contains(&Permission::San) {
-            return Err(Reason::NamesNeeded(needed.iter().map(NeededName::of).collect()));
-        }
-        let only = |these: &AlternativeNames, those: &AlternativeNames| -> Vec<AlternativeName> {
-            these.as_slice().iter().filter(|name| !those.as_slice().contains(name)).cloned().collect()
-        };
-        notes.push(Note::NamesChanged { added: only(&new, old), removed: only(old, &new) });
-        Ok(new)
-    }
-
-    /// Returns whether the certificate ends soon, has not begun, or lacks its key.
     pub(super) fn is_due(&self, credential: &Credential, leaf: &Certificate) -> bool {
-        leaf.not_after() <= self.now.plus(self.request.window)
-            || leaf.not_before() > self.now
-            // A certificate without its key stops its component at the next start.
-            || (credential.key_matches() != Some(true) && !credential.has_unsupported_key())
+        is_due(credential, leaf, self.request, self.now)
     }
 
     fn key(
@@ -201,6 +170,19 @@ impl Renewal<'_> {
         }
         Ok(KeyPolicy::Generate(to))
     }
+}
+
+/// Returns whether the certificate ends soon, has not begun, or lacks its key.
+pub(crate) fn is_due(
+    credential: &Credential,
+    leaf: &Certificate,
+    request: &PlanRequest,
+    now: Timestamp,
+) -> bool {
+    leaf.not_after() <= now.plus(request.window)
+        || leaf.not_before() > now
+        // A certificate without its key stops its component at the next start.
+        || (credential.key_matches() != Some(true) && !credential.has_unsupported_key())
 }
 
 /// Returns the certificate that signs for `ca` at `now`, and the algorithm.

@@ -31,6 +31,4 @@ pub use requests::{
     request_files,
 };
 pub(crate) use wanted::profile;
-pub use wanted::{
-    Extent, LeftOut, NewKubeconfig, Wanted, WantedCertificate, WantedSource, wanted_certificates,
-};
+pub use wanted::{LeftOut, NewKubeconfig, Wanted, WantedCertificate, WantedSource, wanted_certificates};

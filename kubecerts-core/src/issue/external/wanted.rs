@@ -6,23 +6,15 @@ use std::fmt;
 use crate::catalog::{CaSlot, ClientSpec, KubeconfigSlot, LeafSlot, Slot};
 use crate::inventory::{Credential, Inventory, Reading};
 use crate::plan::{
-    ClusterIntent, EtcdIntent, KeyPolicy, KubeconfigSpec, Plan, PlanError, PlanRequest, create,
+    ClusterIntent, DEFAULT_LIFETIME, EtcdIntent, KeyPolicy, KubeconfigSpec, LifetimeQuestion, LifetimeSource,
+    Note, Permission, Plan, PlanError, PlanRequest, Reason, Selection, create, decide_lifetime, is_due,
+    successor_names,
 };
 use crate::provider::{Entropy, ProviderError};
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{
     AlternativeNames, Certificate, DistinguishedName, ExtendedKeyUsages, KeyAlgorithm, KeyUsages, Purpose,
 };
-
-/// Which certificates are asked for.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Extent {
-    /// All leaves and kubeconfigs that the tree has, or that the intent asks for.
-    All,
-    /// These.
-    Named(BTreeSet<Slot>),
-}
 
 /// Everything that an authority has to know of a certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,6 +83,21 @@ pub struct Wanted {
     pub certificates: Vec<WantedCertificate>,
     /// What was asked for and is left out, with the reasons, sorted by slot.
     pub left_out: Vec<(Slot, LeftOut)>,
+    /// What is to be said of what is wanted, sorted by slot.
+    pub notes: Vec<(Slot, Note)>,
+}
+
+impl Wanted {
+    /// Returns what the import of such certificates has to permit, because they differ from those that they succeed.
+    #[must_use]
+    pub fn permissions(&self) -> BTreeSet<Permission> {
+        let needed = |(_, note): &(Slot, Note)| match note {
+            Note::NamesChanged { .. } => Some(Permission::San),
+            Note::LifetimeShortened { .. } => Some(Permission::Validity),
+            _ => None,
+        };
+        self.notes.iter().filter_map(needed).collect()
+    }
 }
 
 /// Why no certificate is asked for.
@@ -109,6 +116,8 @@ pub enum LeftOut {
     Damaged(String),
     /// Its key is of a kind that is not made here.
     UnsupportedKey(String),
+    /// A renewal would not make it either.
+    Refused(Reason),
 }
 
 impl LeftOut {
@@ -117,6 +126,7 @@ impl LeftOut {
     pub const fn is_failure(&self) -> bool {
         match self {
             Self::Damaged(_) | Self::UnsupportedKey(_) => true,
+            Self::Refused(reason) => reason.is_failure(),
             Self::NotRequestable | Self::Unknown | Self::ExternalEtcd | Self::Referenced => false,
         }
     }
@@ -131,43 +141,66 @@ impl fmt::Display for LeftOut {
             Self::Referenced => f.write_str("the kubeconfig refers to a certificate in another file"),
             Self::Damaged(reason) => write!(f, "cannot be succeeded: {reason}"),
             Self::UnsupportedKey(kind) => write!(f, "a key {kind} is not made here"),
+            Self::Refused(reason) => reason.fmt(f),
         }
     }
 }
 
 /// Decides what to ask the authorities for: the same again where there is a certificate, and what `intent` says where there is
-/// none. `lifetime` comes before both.
+/// none.
+///
+/// Lifetimes and names follow the rules of a renewal for `request`: a lifetime of the site's own stays unless somebody states
+/// less and permits it. Unless the request names slots, everything is asked for that the tree has or the intent says, due or not.
 ///
 /// # Errors
-/// [`PlanError`] when the intent is not usable, or a lifetime is not positive.
+/// [`PlanError`] when the intent is not usable, a lifetime is not positive, or names are asked for a slot that has none.
 pub fn wanted_certificates(
     inventory: &Inventory,
     intent: Option<&ClusterIntent>,
-    extent: &Extent,
-    lifetime: Option<Seconds>,
+    request: &PlanRequest,
     now: Timestamp,
 ) -> Result<Wanted, PlanError> {
+    let request = match intent {
+        Some(intent) => &with_lifetimes_of(intent, request),
+        None => request,
+    };
+    request.check()?;
     // Of a new tree's plan only the profiles are used, never a serial number.
     let profiles = intent.map(|intent| create(intent, now, &mut Unused)).transpose()?;
-    let search = Search { inventory, intent, profiles, lifetime };
+    let search = Search { inventory, intent, profiles, request, now };
     let mut wanted = Wanted::default();
     for slot in Slot::ALL {
-        let is_asked_for = match extent {
-            Extent::All => profile(slot).is_some(),
-            Extent::Named(slots) => slots.contains(&slot),
+        let is_asked_for = match &request.selection {
+            Selection::Due | Selection::All => profile(slot).is_some(),
+            Selection::Named(slots) => slots.contains(&slot),
         };
         if !is_asked_for {
             continue;
         }
         match search.find(slot) {
-            Ok(certificate) if certificate.lifetime.0 <= 0 => {
-                return Err(PlanError::Lifetime(certificate.lifetime));
+            Ok((certificate, notes)) => {
+                wanted.certificates.push(certificate);
+                wanted.notes.extend(notes.into_iter().map(|note| (slot, note)));
             }
-            Ok(certificate) => wanted.certificates.push(certificate),
             Err(reason) => wanted.left_out.push((slot, reason)),
         }
     }
     Ok(wanted)
+}
+
+/// Returns `request` with the lifetimes that `intent` states where the request itself states none.
+fn with_lifetimes_of(intent: &ClusterIntent, request: &PlanRequest) -> PlanRequest {
+    let mut request = request.clone();
+    let is_unstated =
+        request.lifetime == DEFAULT_LIFETIME && request.lifetime_source == LifetimeSource::Default;
+    for slot in Slot::ALL.into_iter().filter(|_| is_unstated) {
+        let lifetime = intent.lifetime_of(slot);
+        if lifetime != DEFAULT_LIFETIME && !request.lifetimes.contains_key(&slot) {
+            request.lifetimes.insert(slot, lifetime);
+            request.lifetime_sources.insert(slot, LifetimeSource::Configuration);
+        }
+    }
+    request
 }
 
 /// Returns what kubeadm puts into the certificate of `slot`, if an authority of the tree signs it for kubeadm.
@@ -183,54 +216,75 @@ struct Search<'a> {
     inventory: &'a Inventory,
     intent: Option<&'a ClusterIntent>,
     profiles: Option<Plan>,
-    lifetime: Option<Seconds>,
+    request: &'a PlanRequest,
+    now: Timestamp,
 }
 
 impl Search<'_> {
-    fn find(&self, slot: Slot) -> Result<WantedCertificate, LeftOut> {
+    fn find(&self, slot: Slot) -> Result<(WantedCertificate, Vec<Note>), LeftOut> {
         let spec = profile(slot).ok_or(LeftOut::NotRequestable)?;
         let credential = self.inventory.credential(slot).ok_or(LeftOut::NotRequestable)?;
         if let Slot::Kubeconfig(_) = slot {
             check_kubeconfig(credential)?;
         }
         match credential.certificate() {
-            Reading::Present(bundle) => self.successor(slot, bundle.first(), spec),
-            Reading::Absent => self.configured(slot, spec).ok_or(match self.is_of_external_etcd(spec) {
-                true => LeftOut::ExternalEtcd,
-                false => LeftOut::Unknown,
-            }),
+            Reading::Present(bundle) => self.successor(slot, credential, bundle.first(), spec),
+            Reading::Absent => {
+                self.configured(slot, spec).map(unnoted).ok_or(match self.is_of_external_etcd(spec) {
+                    true => LeftOut::ExternalEtcd,
+                    false => LeftOut::Unknown,
+                })
+            }
             damaged => self
                 .configured(slot, spec)
+                .map(unnoted)
                 .ok_or_else(|| LeftOut::Damaged(damaged.problem().unwrap_or_default())),
         }
     }
 
-    /// The same certificate again: subject, names, usages and kind of key stay.
+    /// The same certificate again: subject, usages and kind of key stay, names and lifetime unless others are asked for.
     fn successor(
         &self,
         slot: Slot,
+        credential: &Credential,
         old: &Certificate,
         spec: ClientSpec,
-    ) -> Result<WantedCertificate, LeftOut> {
+    ) -> Result<(WantedCertificate, Vec<Note>), LeftOut> {
+        let Self { inventory, request, now, .. } = *self;
+        let mut notes = Vec::new();
+        let (alternative_names, note) =
+            successor_names(inventory, request, slot, old).map_err(LeftOut::Refused)?;
+        notes.extend(note);
+        let question = LifetimeQuestion {
+            slot,
+            old,
+            signer: inventory.authority(spec.issuer).signer(),
+            inventory,
+            now,
+            is_due: is_due(credential, old, request, now),
+        };
+        let (lifetime, note) = decide_lifetime(&question, request).map_err(LeftOut::Refused)?;
+        notes.extend(note);
         let kind = old.public_key().key_type();
         let usages = old.key_usages().map(KeyUsages::without_authority).filter(|usages| !usages.is_empty());
         let purposes = old.extended_key_usages();
-        Ok(WantedCertificate {
+        let certificate = WantedCertificate {
             slot,
             issuer: spec.issuer,
             subject: old.subject().clone(),
-            alternative_names: old.alternative_names().clone(),
+            alternative_names,
             key_usages: usages.unwrap_or(KeyUsages::LEAF),
             extended_key_usages: if purposes.is_empty() {
                 catalogue_purposes(spec)
             } else {
                 purposes.clone()
             },
-            lifetime: self.lifetime_of(slot),
+            lifetime,
             algorithm: kind.issuable().ok_or_else(|| LeftOut::UnsupportedKey(kind.to_string()))?,
             kubeconfig: None,
             source: WantedSource::Certificate,
-        })
+        };
+        Ok((certificate, notes))
     }
 
     fn configured(&self, slot: Slot, spec: ClientSpec) -> Option<WantedCertificate> {
@@ -250,26 +304,29 @@ impl Search<'_> {
             slot,
             issuer: spec.issuer,
             subject: certificate.subject.clone(),
-            alternative_names: certificate.alternative_names.clone(),
+            alternative_names: match slot {
+                Slot::Leaf(leaf) => match self.request.names.get(&leaf) {
+                    Some(change) => change.apply(&certificate.alternative_names),
+                    None => certificate.alternative_names.clone(),
+                },
+                _ => certificate.alternative_names.clone(),
+            },
             key_usages: certificate.key_usages,
             extended_key_usages: certificate.extended_key_usages.clone(),
-            lifetime: self.lifetime_of(slot),
+            lifetime: self.request.lifetime_of(slot),
             algorithm,
             kubeconfig,
             source: WantedSource::Intent,
         })
     }
 
-    fn lifetime_of(&self, slot: Slot) -> Seconds {
-        self.lifetime.unwrap_or_else(|| match self.intent {
-            Some(intent) => intent.lifetime_of(slot),
-            None => PlanRequest::for_node(self.inventory.node()).lifetime_of(slot),
-        })
-    }
-
     fn is_of_external_etcd(&self, spec: ClientSpec) -> bool {
         spec.issuer == CaSlot::Etcd && self.intent.is_some_and(|intent| intent.etcd == EtcdIntent::External)
     }
+}
+
+fn unnoted(certificate: WantedCertificate) -> (WantedCertificate, Vec<Note>) {
+    (certificate, Vec::new())
 }
 
 /// Refuses a kubeconfig into which a new credential could not be put afterwards.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::catalog::{CaSlot, Slot};
+use crate::plan::PlanRequest;
+use crate::time::Seconds;
 
 /// What a certificate is for, which decides what is in it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +35,17 @@ impl SigningProfile {
         match self {
             Self::Slot(slot) => slot.issuer().unwrap_or(CaSlot::Cluster),
             Self::Signer(_) => CaSlot::Cluster,
+        }
+    }
+
+    /// Returns how long `request` states that such certificates are to be valid.
+    #[must_use]
+    pub fn lifetime(self, request: &PlanRequest) -> Seconds {
+        match self {
+            Self::Slot(slot) => request.lifetime_of(slot),
+            Self::Signer(SignerName::ApiServerClientKubelet) => request.lifetime_of(Slot::KubeletClient),
+            Self::Signer(SignerName::KubeletServing) => request.lifetime_of(Slot::KubeletServing),
+            Self::Signer(SignerName::ApiServerClient) => request.lifetime,
         }
     }
 }
