@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::chain::{Candidates, NoPath, Path};
 use super::deviation::{Gravity, ImportDeviation, ImportField};
 use super::requests::RequestRecord;
-use crate::plan::{Permission, rounded, tolerance};
+use crate::plan::{LifetimeQuestion, Permission, rounded, tolerance};
 use crate::time::Timestamp;
 use crate::x509::{AlternativeName, Certificate, DistinguishedName, KeyType, KeyUsages, NameAttribute};
 
@@ -14,6 +14,8 @@ pub(super) struct Comparison<'a> {
     pub(super) record: &'a RequestRecord,
     pub(super) certificate: &'a Certificate,
     pub(super) now: Timestamp,
+    /// The certificate that it is to succeed.
+    pub(super) succession: Option<LifetimeQuestion<'a>>,
     pub(super) deviations: Vec<ImportDeviation>,
 }
 
@@ -205,6 +207,16 @@ impl<'a> Comparison<'a> {
             let is_capped = found < wanted && self.certificate.not_after() == end;
             let gravity = if is_capped { Gravity::Note } else { Gravity::Change(Permission::Validity) };
             self.add(ImportField::Lifetime, rounded(wanted), rounded(found), gravity);
+            if !is_capped {
+                return;
+            }
+        }
+        // Whatever was asked for: what shrinks is held against the certificate that is there.
+        let shortened = |question: &LifetimeQuestion<'_>| question.shortened_by(self.certificate.not_after());
+        if let Some(own) = self.succession.as_ref().and_then(shortened) {
+            let wanted = format!("{}, as the certificate that it succeeds", rounded(own));
+            let gravity = Gravity::Change(Permission::Validity);
+            self.add(ImportField::Lifetime, wanted, rounded(found), gravity);
         }
     }
 

@@ -12,7 +12,7 @@ use super::wanted::profile;
 use crate::catalog::{ClientSpec, NameRule, NodeName, Slot};
 use crate::digest::Digest;
 use crate::inventory::{CertificateBundle, Inventory};
-use crate::plan::{Permission, Replaced};
+use crate::plan::{LifetimeQuestion, Permission, Replaced};
 use crate::time::Timestamp;
 use crate::x509::{Certificate, Damage, DistinguishedName, KeyType, KeyUsages, NameAttribute, Purpose};
 
@@ -172,7 +172,17 @@ impl Judge<'_> {
     ) -> (Accepted, Vec<ImportDeviation>) {
         let Self { record, inventory, now, .. } = *self;
         let slot = record.wanted.slot;
-        let mut comparison = Comparison { record, certificate, now, deviations: Vec::new() };
+        let succession = inventory.credential(slot).and_then(|credential| {
+            Some(LifetimeQuestion {
+                slot,
+                old: credential.leaf()?,
+                signer: inventory.authority(record.wanted.issuer).signer(),
+                inventory,
+                now,
+                is_due: false,
+            })
+        });
+        let mut comparison = Comparison { record, certificate, now, succession, deviations: Vec::new() };
         self.request(&mut comparison);
         self.key(&mut comparison);
         comparison.certificate();
