@@ -54,6 +54,12 @@ pub fn read_if_there(path: &Path) -> Result<Option<SecretBytes>, NodeError> {
     }
 }
 
+/// Returns whether there is anything at `path`, if only a link that leads nowhere.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 /// Returns whether there is a directory at `path`.
 #[must_use]
 pub fn is_directory(path: &Path) -> bool {

@@ -38,7 +38,7 @@ pub use apply::{ApplyError, Report, Written, apply};
 pub use audit::{AuditError, record_issue};
 pub use copies::{Copies, CopyWrite};
 pub use directory::{
-    FoundFile, is_directory, make_parents, new_private_directory, read_directory, read_if_there,
+    FoundFile, is_directory, is_there, make_parents, new_private_directory, read_directory, read_if_there,
 };
 pub use disk::transaction::Event;
 pub use new_tree::{NewTreeError, make_parent, must_be_new, write_new_tree};

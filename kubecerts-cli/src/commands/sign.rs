@@ -1,5 +1,6 @@
 //! `kubecerts sign`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::catalog::CaSlot;
@@ -9,11 +10,11 @@ use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::encode_certificate;
-use kubecerts_host::{SystemEntropy, is_directory};
+use kubecerts_host::{SystemEntropy, is_directory, is_there};
 
 use super::import::read_manifest;
 use super::kubelet::{is_stream, read};
-use super::scan;
+use super::{scan, state_lifetimes};
 use crate::args::{NodeArgs, quoted};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -44,9 +45,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// How long the certificates are valid, never beyond the authority [default: as asked for, else 8760h].
+    /// How long the certificates are valid, never beyond the authority [default: as manifest.json says, else as in the policy file,
+    /// else 365d].
     #[arg(long, value_name = "SPAN")]
     validity: Option<Seconds>,
+
+    /// The policy file, which says how long certificates are valid [default: /etc/kubecerts/policy.toml of the node].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) node: NodeArgs,
@@ -64,24 +70,28 @@ struct Found {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { requests, ca, profile, out, validity, node } = args;
+    let Args { requests, ca, profile, out, validity, policy, node } = args;
     let (found, default_out) = find(requests, *ca, *profile, output)?;
     if found.is_empty() {
         return Err(CommandError::failed(format!("there is no request for {ca}"))
             .with_hint("the manifest says which authority each request is for"));
     }
     let whereabouts = node.whereabouts();
-    let (snapshot, inventory) = scan(&node.open()?)?;
+    let node = node.open()?;
+    let (snapshot, inventory) = scan(&node)?;
     let now = kubecerts_host::now();
     check_clock(&inventory, now)?;
-    let usual = PlanRequest::for_node(inventory.node()).lifetime;
+    let out = out.as_deref().unwrap_or(&default_out);
+    check_room(&found, out)?;
+    let mut usual = PlanRequest::for_node(inventory.node());
+    state_lifetimes(policy.as_deref(), *validity, &node, &mut usual)?;
     let readable = found.iter().filter_map(|found| Some((found, found.content.as_ref().ok()?)));
     let orders: Vec<SigningOrder<'_>> = readable
         .clone()
         .map(|(found, content)| SigningOrder {
             request: content.secret_bytes(),
             profile: found.profile,
-            lifetime: validity.or(found.lifetime).unwrap_or(usual),
+            lifetime: validity.or(found.lifetime).unwrap_or_else(|| found.profile.lifetime(&usual)),
         })
         .collect();
     let provider = RustCrypto::new(SystemEntropy::new());
@@ -95,7 +105,6 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             refused += 1;
         }
     }
-    let out = out.as_deref().unwrap_or(&default_out);
     let mut signed = 0;
     for ((Found { name, certificate: file, .. }, _), answer) in readable.zip(answers) {
         let made = match answer {
@@ -128,6 +137,32 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         output.hint("carry them back, and there run: kubecerts import DIR --certificates ANSWERS");
     }
     Ok(if refused > 0 { Exit::Incomplete } else { Exit::Fine })
+}
+
+/// Refuses to begin when a certificate would have no file of its own.
+fn check_room(found: &[Found], out: &Path) -> Result<(), CommandError> {
+    if is_stream(out) {
+        return Ok(());
+    }
+    let mut taken = BTreeMap::new();
+    for Found { name, certificate, .. } in found {
+        let file = out.join(certificate);
+        if is_there(&file) {
+            return Err(CommandError::refused(format!(
+                "{} exists already, no request was signed",
+                file.display()
+            ))
+            .with_hint("move it away, or name another directory with --out DIR"));
+        }
+        if let Some(other) = taken.insert(file.clone(), name) {
+            let file = file.display();
+            return Err(CommandError::refused(format!(
+                "the certificates for {other} and {name} would both be {file}, no request was signed"
+            ))
+            .with_hint("sign them one by one, each with its own --out DIR"));
+        }
+    }
+    Ok(())
 }
 
 /// Finds the requests, and where their certificates go by default.
