@@ -16,6 +16,8 @@ pub(super) struct Path<'a> {
 pub(super) enum NoPath {
     /// The issuer of this name is neither in the tree nor came along.
     UnknownIssuer(String),
+    /// An issuer that has signed it writes its own name in other bytes.
+    OtherEncoding(String),
     /// An issuer has the right name and another key.
     OtherKey(String),
     /// A signature is of a kind that is not accepted.
@@ -30,8 +32,9 @@ impl NoPath {
         let rank = |problem: &Self| match problem {
             Self::UnknownIssuer(_) => 0,
             Self::OtherKey(_) => 1,
-            Self::Unsupported(_) => 2,
-            Self::TooMany => 3,
+            Self::OtherEncoding(_) => 2,
+            Self::Unsupported(_) => 3,
+            Self::TooMany => 4,
         };
         if rank(&other) >= rank(&self) { other } else { self }
     }
@@ -75,6 +78,15 @@ impl<'a> Candidates<'a> {
                 match signed(certificate, root, budget) {
                     Ok(()) => return Ok(root),
                     Err(worse) => problem = problem.or(worse),
+                }
+            }
+            // Programs compare the bytes of names, so this is no way, but it says what went wrong.
+            let reads_alike = |root: &&Certificate| {
+                root.subject() != issuer && root.subject().attributes() == issuer.attributes()
+            };
+            for root in self.roots.iter().filter(reads_alike) {
+                if signed(certificate, root, budget).is_ok() {
+                    problem = problem.or(NoPath::OtherEncoding(issuer.to_string()));
                 }
             }
             return Err(problem);

@@ -46,6 +46,9 @@ impl<'a> Comparison<'a> {
                     NoPath::UnknownIssuer(name) => {
                         format!("issuer {name}, which is neither in the tree nor among the answers")
                     }
+                    NoPath::OtherEncoding(name) => format!(
+                        "issuer {name} in another encoding of strings than the authority's certificate has it"
+                    ),
                     NoPath::OtherKey(name) => {
                         format!("a signature by another authority that is called {name}")
                     }
