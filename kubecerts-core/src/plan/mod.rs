@@ -47,6 +47,7 @@ pub(crate) use lifetime::{Question as LifetimeQuestion, decide as decide_lifetim
 pub(crate) use names::successor as successor_names;
 use renew::signer;
 pub(crate) use renew::{is_due, signer as usable_signer};
+pub(crate) use review::changed_names;
 
 pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
 pub use create::create;

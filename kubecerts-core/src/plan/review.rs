@@ -25,6 +25,7 @@ use crate::inventory::Inventory;
 use crate::time::Timestamp;
 use crate::x509::Validity;
 
+pub(crate) use deviation::names as changed_names;
 pub use deviation::{Deviation, DeviationKind, Permission, UnknownPermission};
 pub use error::ReviewError;
 

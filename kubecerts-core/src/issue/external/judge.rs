@@ -8,11 +8,11 @@ use super::compare::Comparison;
 use super::deviation::{Gravity, ImportDeviation, ImportField};
 use super::install::RequestKeys;
 use super::requests::{RequestManifest, RequestRecord};
-use super::wanted::profile;
-use crate::catalog::{ClientSpec, NameRule, NodeName, Slot};
+use super::wanted::{NewKubeconfig, profile};
+use crate::catalog::{ClientSpec, KubeconfigSlot, NameRule, NodeName, Slot};
 use crate::digest::Digest;
 use crate::inventory::{CertificateBundle, Inventory};
-use crate::plan::{LifetimeQuestion, Permission, Replaced};
+use crate::plan::{ClusterIntent, LifetimeQuestion, Permission, Replaced, changed_names};
 use crate::time::Timestamp;
 use crate::x509::{Certificate, Damage, DistinguishedName, KeyType, KeyUsages, NameAttribute, Purpose};
 
@@ -184,6 +184,7 @@ impl Judge<'_> {
         });
         let mut comparison = Comparison { record, certificate, now, succession, deviations: Vec::new() };
         self.request(&mut comparison);
+        self.names(&mut comparison);
         self.key(&mut comparison);
         comparison.certificate();
         let authority = inventory.authority(record.wanted.issuer);
@@ -257,6 +258,51 @@ impl Judge<'_> {
         }
     }
 
+    /// The names of a certificate that is there do not change on the word of a manifest alone.
+    fn names(&self, comparison: &mut Comparison<'_>) {
+        let wanted = &self.record.wanted;
+        let old = self.inventory.credential(wanted.slot).and_then(|credential| credential.leaf());
+        let Some(old) = old.map(|old| old.alternative_names().as_slice()) else { return };
+        if let Some(change) = changed_names(wanted.alternative_names.as_slice(), old) {
+            let field = ImportField::AlternativeNames;
+            let as_before = "those of the certificate that it succeeds";
+            comparison.add(field, as_before, change, Gravity::Change(Permission::San));
+        }
+    }
+
+    /// A kubeconfig that is new leads to the API server of this node and to no other.
+    fn new_kubeconfig(&self, new: &NewKubeconfig, comparison: &mut Comparison<'_>) {
+        let inventory = self.inventory;
+        let mut servers = BTreeSet::new();
+        let mut clusters = BTreeSet::new();
+        for slot in KubeconfigSlot::ALL {
+            let facts =
+                inventory.credential(Slot::Kubeconfig(slot)).and_then(|credential| credential.kubeconfig());
+            let current = facts.and_then(|facts| facts.file.as_ref().ok()?.current().ok());
+            let Some(current) = current else { continue };
+            servers.extend(current.cluster.server().map(plain_url));
+            clusters.insert(current.cluster.name().to_owned());
+        }
+        let address = inventory.advertised().map(|(address, _)| address);
+        let intent = inventory
+            .node()
+            .kubeadm()
+            .and_then(|config| ClusterIntent::from_config(config, inventory.known_node_name(), address).ok());
+        if let Some(intent) = intent {
+            servers.extend(KubeconfigSlot::ALL.map(|slot| plain_url(&intent.server(slot))));
+            clusters.insert(intent.cluster_name);
+        }
+        let list = |known: &BTreeSet<String>| known.iter().cloned().collect::<Vec<_>>().join(" or ");
+        if !servers.is_empty() && !servers.contains(&plain_url(&new.server)) {
+            let wanted = format!("the server of this node, {}", list(&servers));
+            comparison.add(ImportField::Kubeconfig, wanted, &new.server, Gravity::Dangerous);
+        }
+        if !clusters.is_empty() && !clusters.contains(&new.cluster) {
+            let wanted = format!("the cluster of this node, {}", list(&clusters));
+            comparison.add(ImportField::Kubeconfig, wanted, new.cluster.escape_debug(), Gravity::Dangerous);
+        }
+    }
+
     fn key(&self, comparison: &mut Comparison<'_>) {
         let name = self.record.key_file();
         let found = match self.keys.get(self.record.wanted.slot) {
@@ -286,7 +332,12 @@ impl Judge<'_> {
             None if wanted.kubeconfig.is_none() => {
                 "none, and the manifest does not say what it is to be".to_owned()
             }
-            None => return,
+            None => {
+                if let Some(new) = &wanted.kubeconfig {
+                    self.new_kubeconfig(new, comparison);
+                }
+                return;
+            }
             Some(facts) if facts.obstacle.is_some() => {
                 facts.obstacle.as_ref().map(ToString::to_string).unwrap_or_default()
             }
@@ -295,6 +346,11 @@ impl Judge<'_> {
         };
         comparison.add(ImportField::Kubeconfig, "one that embeds its credential", found, Gravity::Breaks);
     }
+}
+
+/// Returns `url` without the slashes that mean nothing behind it.
+fn plain_url(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
 }
 
 /// Returns the slot that asks for this user and these groups, however an authority has encoded them.

@@ -169,7 +169,7 @@ pub(super) fn new_identity(certificate: &CertificateSpec) -> Option<DeviationKin
 }
 
 /// Returns the names that `step` adds to those of `old` or takes from them.
-pub(super) fn names(new: &[AlternativeName], old: &[AlternativeName]) -> Option<DeviationKind> {
+pub(crate) fn names(new: &[AlternativeName], old: &[AlternativeName]) -> Option<DeviationKind> {
     let only = |these: &[AlternativeName], those: &[AlternativeName]| -> Vec<AlternativeName> {
         these.iter().filter(|name| !those.contains(name)).cloned().collect()
     };
