@@ -326,6 +326,9 @@ fn item(item: &Inspection) -> Value {
             "subject": request.subject().to_string(),
             "publicKey": public_key(request.public_key()),
             "alternativeNames": request.alternative_names().texts().collect::<Vec<_>>(),
+            "isAuthority": request.basic_constraints().map(|constraints| constraints.is_ca),
+            "keyUsages": request.key_usages().map(|usages| usages.names().collect::<Vec<_>>()),
+            "extendedKeyUsages": request.extended_key_usages().as_slice().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "extensions": request.extensions().iter().map(|extension| extension.name.as_str()).collect::<Vec<_>>(),
             "signatureAlgorithm": request.signature_algorithm(),
             "signatureValid": match request.verdict() {

@@ -369,6 +369,16 @@ impl Text {
         self.line(format!("{indent}Certificate request"));
         self.field(indent, "subject", request.subject());
         self.public_key(request.public_key(), indent);
+        if let Some(constraints) = request.basic_constraints() {
+            self.field(indent, "authority", if constraints.is_ca { "yes" } else { "no" });
+        }
+        if let Some(usages) = request.key_usages() {
+            self.field(indent, "key usage", usages.names().collect::<Vec<_>>().join(", "));
+        }
+        if !request.extended_key_usages().is_empty() {
+            let purposes = request.extended_key_usages().as_slice().iter().map(ToString::to_string);
+            self.field(indent, "extended key usage", purposes.collect::<Vec<_>>().join(", "));
+        }
         for name in request.alternative_names().texts() {
             self.field(indent, "alternative name", name);
         }
