@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use kubecerts_core::catalog::{CaSlot, KubeconfigSlot, LeafSlot, Slot};
 use kubecerts_core::inventory::{ChainFact, Custody, Inventory};
 use kubecerts_core::issue::external::{
-    AnswerFile, Answers, Completeness, Gravity, Import, ImportError, ImportField, RequestKeys,
+    AnswerFile, Answers, Completeness, Gravity, Import, ImportError, ImportField, NewKubeconfig, RequestKeys,
     RequestManifest, RequestSet, import_changes, judge_answers, make_requests, wanted_certificates,
 };
 use kubecerts_core::issue::sign::{SigningOrder, SigningProfile, sign_requests};
 use kubecerts_core::plan::{Permission, PlanRequest, Selection};
 use kubecerts_core::time::{Seconds, Timestamp};
-use kubecerts_core::x509::{Certificate, DistinguishedName, KeyUsages, PrivateKey, encode_certificate};
+use kubecerts_core::x509::{
+    AlternativeNames, Certificate, DistinguishedName, KeyUsages, PrivateKey, encode_certificate,
+};
 use kubecerts_testkit::{Draft, MemoryTree, Seeded, TreeBuilder, at};
 use proptest::prelude::*;
 
@@ -237,6 +239,70 @@ fn what_may_be_permitted_needs_its_permission() {
     });
     let lifetime = import.deviations.iter().find(|deviation| deviation.field == ImportField::Lifetime);
     assert_eq!(lifetime.unwrap().gravity, Gravity::Note);
+}
+
+#[test]
+fn a_manifest_changes_no_name_on_its_own_word() {
+    let mut case = Case::new();
+    let evil = AlternativeNames::new(vec!["DNS:evil.example.com".parse().unwrap()]);
+    let record = case.set.manifest.requests.iter_mut().find(|record| record.wanted.slot == SERVER);
+    record.unwrap().wanted.alternative_names = evil.clone();
+    let import = case.judge_changed(|draft| draft.alternative_names = evil);
+    assert_eq!(import.permissions(), BTreeSet::from([Permission::San]));
+    assert!(shown(&import).contains("added DNS:evil.example.com; removed "), "{}", shown(&import));
+}
+
+#[test]
+fn a_lifetime_of_the_sites_own_does_not_shrink_on_the_word_of_a_manifest() {
+    let tree = TreeBuilder::kubeadm().build();
+    let old = tree.certificate("/etc/kubernetes/pki/apiserver.crt");
+    let mut draft = Draft::of(&old);
+    draft.not_before = at("2026-01-01T00:00:00Z");
+    draft.not_after = tree.certificate(CA).not_after();
+    let own = draft.not_after.since(draft.not_before);
+    let mut long = tree.clone();
+    let signed = draft.signed_by(&tree.private_key(CA_KEY));
+    let content = encode_certificate(&signed).into_bytes();
+    long.edit("/etc/kubernetes/pki/apiserver.crt", |old| *old = content);
+    // It is asked for again as it was, unless somebody permits less.
+    let named = |permissions: &[Permission], lifetime: Option<Seconds>| {
+        let mut request = PlanRequest::with_selection(Selection::Named(BTreeSet::from([SERVER])));
+        request.permissions.extend(permissions);
+        if let Some(lifetime) = lifetime {
+            request.insist_on_lifetime(lifetime);
+        }
+        wanted_certificates(&long.inventory(), None, &request, now()).unwrap()
+    };
+    let kept = named(&[], None).certificates[0].lifetime;
+    assert!((kept.0 - own.0).abs() <= 86_400, "{kept}");
+    let year = Some(Seconds::from_days(365));
+    assert!(named(&[], year).certificates.is_empty());
+    assert_eq!(named(&[Permission::Validity], year).certificates[0].lifetime, Seconds::from_days(365));
+    // The answers of a year were asked for by the manifest.
+    let mut case = Case::new();
+    case.inventory = long.inventory();
+    let import = case.judge(&[case.answers[0].as_der(), case.answers[1].as_der()]);
+    assert_eq!(import.permissions(), BTreeSet::from([Permission::Validity]));
+}
+
+#[test]
+fn a_new_kubeconfig_leads_to_no_other_server() {
+    let mut case = Case::new();
+    let mut tree = case.tree.clone();
+    tree.remove("/etc/kubernetes/scheduler.conf");
+    case.inventory = tree.inventory();
+    let own = case.inventory.credential(Slot::Kubeconfig(KubeconfigSlot::Admin)).unwrap().kubeconfig();
+    let own = own.unwrap().file.as_ref().unwrap().current().unwrap().cluster.clone();
+    for (cluster, server, count) in [
+        (own.name(), own.server().unwrap(), 0),
+        (own.name(), "https://evil.example.com:6443", 1),
+        ("evil", own.server().unwrap(), 1),
+    ] {
+        let record = case.set.manifest.requests.iter_mut().find(|record| record.wanted.slot == SCHEDULER);
+        record.unwrap().wanted.kubeconfig = NewKubeconfig::new(cluster, server);
+        let import = case.judge(&[case.answers[0].as_der(), case.answers[1].as_der()]);
+        assert_eq!(import.refusals().count(), count, "{}", shown(&import));
+    }
 }
 
 #[test]

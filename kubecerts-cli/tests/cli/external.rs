@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use kubecerts_testkit::{MemoryTree, TreeBuilder, at};
 use tempfile::TempDir;
 
-use crate::support::{Outcome, Tree};
+use crate::support::{Outcome, Tree, kubecerts};
 
 use authority::Authority;
 
@@ -100,7 +100,12 @@ fn requests_and_keys_are_private_and_lie_where_kubeadm_puts_them() {
     }
     // Nothing is ever overwritten.
     let key = fs::read(world.request_file("admin.conf.key")).unwrap();
-    world.tree.run(&["csr", "--out", &world.bag("requests")]).exits(1).explains("requests");
+    let refused = world.tree.run(&["csr", "--out", &world.bag("requests")]).exits(9).explains("not empty");
+    assert!(refused.stderr.contains("hint: nothing was made; name a directory"), "{}", refused.stderr);
+    let shown = kubecerts(&["inspect", world.request_file("pki/apiserver.csr").to_str().unwrap()]).exits(0);
+    for line in ["digitalSignature, keyEncipherment", "serverAuth", "authority"] {
+        assert!(shown.stdout.contains(line), "{}", shown.stdout);
+    }
     assert_eq!(fs::read(world.request_file("admin.conf.key")).unwrap(), key);
 }
 

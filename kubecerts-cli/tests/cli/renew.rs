@@ -119,7 +119,7 @@ fn an_external_authority_leaves_the_rest_renewed_and_ends_with_6() {
     let outcome = tree.run(&["renew", "--yes"]).exits(6);
     assert!(outcome.stdout.contains("renewed apiserver "), "{}", outcome.stdout);
     assert!(
-        outcome.stderr.contains("etcd-server: have it signed where the key of etcd-ca is kept"),
+        outcome.stderr.contains("etcd-server: ask for it with: kubecerts csr etcd-server --out DIR"),
         "{}",
         outcome.stderr
     );

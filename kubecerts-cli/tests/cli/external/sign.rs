@@ -179,5 +179,12 @@ fn a_bad_request_does_not_stop_the_others() {
     assert!(signed.stderr.contains("ends with ca, earlier than asked for"), "{}", signed.stderr);
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     // Nothing is overwritten.
-    sign(&keeper, "kube-apiserver-client", &[&good, "--out", &out]).exits(1).explains("good.crt");
+    let other = request(&world, "other", "/CN=joe", &[]);
+    let refused = sign(&keeper, "kube-apiserver-client", &[&other, &good, "--out", &out]).exits(9);
+    refused.explains("good.crt");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+    // Nor do two certificates share a file.
+    let new = world.bag("new");
+    sign(&keeper, "kube-apiserver-client", &[&other, &other, "--out", &new]).exits(9).explains("other.crt");
+    assert!(!fs::exists(&new).unwrap());
 }
