@@ -38,8 +38,11 @@ fn requests_are_signed_elsewhere_and_come_back() {
     world.tree.run(&["import", &world.bag("requests"), "--certificates", directory, "--yes"]).exits(0);
     let check = world.tree.run(&["check"]);
     assert!([0, 3].contains(&check.code), "{}", check.stdout);
+    // What was signed is not signed again over it.
+    keeper.run(&["sign", "--ca", "ca", directory]).exits(9).explains("exists already");
     // The authority does not lie where the requests come from.
-    world.tree.run(&["sign", "--ca", "ca", directory]).exits(6).explains("ca");
+    let other = world.bag("other");
+    world.tree.run(&["sign", "--ca", "ca", directory, "--out", &other]).exits(6).explains("ca");
 }
 
 /// Makes a key and a request with OpenSSL.
