@@ -1,6 +1,6 @@
 //! The URL of an API server, as a kubeconfig states it.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 /// Returns whether `text` is a URL of a host over TLS: `https://host`, with a port and a path if need be. Nothing in it needs
 /// quotes in YAML.
