@@ -54,11 +54,11 @@ impl Lock {
             .custom_flags(flags)
             .open(&path)
             .map_err(failed(Operation::Open))?;
-        let taken = try_lock(&file).map_err(failed(Operation::Inspect))?;
+        let (taken, listed) = lock_or_holder(&file).map_err(failed(Operation::Inspect))?;
         if taken == Taken::No {
             let mut text = String::new();
             let _ = io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text);
-            let holder = Holder::among(Holder::parse(&text), holder_of(&file));
+            let holder = Holder::among(Holder::parse(&text), listed);
             return Err(LockError::Held { path: state.tree(&path), holder });
         }
         let text = format!("{} {command}\n", std::process::id());
@@ -74,9 +74,9 @@ impl Lock {
             };
             let flags = (OFlags::DIRECTORY | OFlags::CLOEXEC).bits().cast_signed();
             let opened = OpenOptions::new().read(true).custom_flags(flags).open(host).map_err(failed)?;
-            match try_lock(&opened).map_err(failed)? {
-                Taken::No => return Err(LockError::Held { path: tree.clone(), holder: holder_of(&opened) }),
-                taken => is_real |= taken == Taken::Yes,
+            match lock_or_holder(&opened).map_err(failed)? {
+                (Taken::No, holder) => return Err(LockError::Held { path: tree.clone(), holder }),
+                (taken, _) => is_real |= taken == Taken::Yes,
             }
             files.push(opened);
         }
@@ -170,6 +170,21 @@ fn try_lock(file: &File) -> io::Result<Taken> {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Taken::Unsupported),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes the lock of `file`, or returns who has it, as far as the kernel lists them.
+fn lock_or_holder(file: &File) -> io::Result<(Taken, Option<Holder>)> {
+    let taken = try_lock(file)?;
+    if taken != Taken::No {
+        return Ok((taken, None));
+    }
+    if let Some(holder) = holder_of(file) {
+        return Ok((taken, Some(holder)));
+    }
+    // Nobody is listed any more: whoever had it may have ended between the two looks.
+    let taken = try_lock(file)?;
+    let holder = if taken == Taken::No { holder_of(file) } else { None };
+    Ok((taken, holder))
 }
 
 /// Looks in the kernel's list of locks for whoever holds the one of `file`.
