@@ -24,7 +24,7 @@
 //! # impl Entropy for Zeros {
 //! #     fn fill(&mut self, out: &mut [u8]) -> Result<(), ProviderError> { out.fill(0); Ok(()) }
 //! # }
-//! # let intent = ClusterIntent::new("cp-1".parse()?, [192, 168, 10, 11].into());
+//! # let intent = ClusterIntent::new("cp-1".parse().unwrap(), [192, 168, 10, 11].into());
 //! # let plan = create(&intent, Timestamp::from_unix(1_767_225_600), &mut Zeros).unwrap();
 //! let text = plan.to_json();
 //! assert_eq!(Plan::from_json(&text), Ok(plan));
