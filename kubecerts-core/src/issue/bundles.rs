@@ -22,7 +22,7 @@ pub fn trust_file_changes(
     snapshot: &Snapshot,
     inventory: &Inventory,
 ) -> Vec<CopyChange> {
-    let mut found: BTreeMap<&TreePath, (&FileContent, Vec<u8>)> = BTreeMap::new();
+    let mut files = Files { snapshot, changed: BTreeMap::new() };
     for ca in plan.extended_authorities() {
         let Some(old) = inventory.authority(ca).signer() else { continue };
         let written = changes.changes().iter().find(|change| change.file() == FileSlot::CaCertificate(ca));
@@ -30,30 +30,44 @@ pub fn trust_file_changes(
         let is_successor = |new: &Certificate| new.public_key() == old.public_key() && new != old;
         let Some(new) = bundle.into_iter().flatten().find(is_successor) else { continue };
         for file in snapshot.node().trust_files() {
-            let Some(FileState::Present(content)) = snapshot.at(&file.path) else { continue };
-            let now = found.get(&file.path).map_or(content.secret_bytes(), |(_, changed)| changed);
-            if let Some(changed) = replace_certificate(now, old, new.as_der()) {
-                found.insert(&file.path, (content, changed));
-            }
+            files.replace(&file.path, old, &new);
         }
     }
-    let changed = found.into_iter();
-    changed.map(|(path, (old, new))| CopyChange::of(path, old, SecretBytes::new(new))).collect()
+    files.changes()
 }
 
 /// Returns what becomes of the files of `snapshot` that lag behind an authority with a later end, as where its certificate was
 /// brought from another node: that one takes the place of the earlier one, every other byte stays. Sorted by path.
 #[must_use]
 pub fn outdated_trust_changes(snapshot: &Snapshot, inventory: &Inventory) -> Vec<CopyChange> {
-    let mut found: BTreeMap<&TreePath, (&FileContent, Vec<u8>)> = BTreeMap::new();
+    let mut files = Files { snapshot, changed: BTreeMap::new() };
     for OutdatedTrust { ca, file, old } in inventory.outdated_trust() {
-        let Some(FileState::Present(content)) = snapshot.at(&file.path) else { continue };
-        let now = found.get(&file.path).map_or(content.secret_bytes(), |(_, changed)| changed);
-        let new = inventory.authority(ca).signer();
-        if let Some(changed) = new.and_then(|new| replace_certificate(now, old, new.as_der())) {
-            found.insert(&file.path, (content, changed));
+        if let Some(new) = inventory.authority(ca).signer() {
+            files.replace(&file.path, old, new);
         }
     }
-    let changed = found.into_iter();
-    changed.map(|(path, (old, new))| CopyChange::of(path, old, SecretBytes::new(new))).collect()
+    files.changes()
+}
+
+/// Files in which certificates take the place of others, of several authorities perhaps.
+struct Files<'a> {
+    snapshot: &'a Snapshot,
+    /// What was found, and what it becomes.
+    changed: BTreeMap<&'a TreePath, (&'a FileContent, Vec<u8>)>,
+}
+
+impl<'a> Files<'a> {
+    /// Puts `new` in the place of `old` in the file at `path`, if that can be read and has it.
+    fn replace(&mut self, path: &'a TreePath, old: &Certificate, new: &Certificate) {
+        let Some(FileState::Present(content)) = self.snapshot.at(path) else { return };
+        let now = self.changed.get(path).map_or(content.secret_bytes(), |(_, changed)| changed);
+        if let Some(changed) = replace_certificate(now, old, new.as_der()) {
+            self.changed.insert(path, (content, changed));
+        }
+    }
+
+    fn changes(self) -> Vec<CopyChange> {
+        let changed = self.changed.into_iter();
+        changed.map(|(path, (old, new))| CopyChange::of(path, old, SecretBytes::new(new))).collect()
+    }
 }

@@ -11,8 +11,8 @@ use der::{Decode, Encode, Sequence};
 use x509_cert::attr::Attribute;
 
 use super::algorithm::oid_name;
-use super::extension::RawExtension;
-use super::raw::{Constraints, Signed};
+use super::extension::{Profile, RawExtension};
+use super::raw::Signed;
 use super::verify::verify_oid;
 use super::{
     AlternativeNames, BasicConstraints, Damage, DistinguishedName, ExtendedKeyUsages, Extension, KeyUsages,
@@ -173,20 +173,16 @@ impl RequestedExtensions<'_> {
     /// Returns the attribute in which a request asks for extensions, those of a leaf in the order of a certificate's.
     fn attribute(&self, subject: &DistinguishedName) -> der::Result<Attribute> {
         let Self { key_usages, extended_key_usages, alternative_names } = *self;
-        let mut extensions = vec![RawExtension::new(ID_CE_KEY_USAGE, true, key_usages.to_der()?)?];
-        if !extended_key_usages.is_empty() {
-            extensions.push(RawExtension::new(ID_CE_EXT_KEY_USAGE, false, extended_key_usages.to_der()?)?);
+        let extensions = Profile {
+            key_usages,
+            extended_key_usages,
+            is_ca: false,
+            subject_key_identifier: None,
+            authority_key_identifier: None,
+            alternative_names,
+            subject,
         }
-        let constraints = Constraints { is_ca: false, path_length: None }.to_der()?;
-        extensions.push(RawExtension::new(ID_CE_BASIC_CONSTRAINTS, true, constraints)?);
-        if !alternative_names.is_empty() {
-            let critical = subject.is_empty();
-            extensions.push(RawExtension::new(
-                ID_CE_SUBJECT_ALT_NAME,
-                critical,
-                alternative_names.to_der()?,
-            )?);
-        }
+        .extensions()?;
         let value = Any::from_der(&extensions.to_der()?)?;
         Ok(Attribute { oid: ID_EXTENSION_REQ, values: SetOfVec::try_from(vec![value])? })
     }

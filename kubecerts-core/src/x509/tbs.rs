@@ -3,16 +3,12 @@
 //! The split follows x509-cert's builder: first the to-be-signed bytes, then, with a signature from wherever it comes,
 //! the certificate. The issuer's name is copied as bytes and never re-encoded.
 
-use const_oid::db::rfc5280::{
-    ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE,
-    ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER,
-};
-use der::asn1::{AnyRef, BitStringRef, OctetStringRef};
-use der::{Decode, Encode, Sequence, Tag};
+use der::asn1::{AnyRef, BitStringRef};
+use der::{Decode, Encode, Tag};
 use spki::AlgorithmIdentifierRef;
 
-use super::extension::RawExtension;
-use super::raw::{Constraints, Period, Signed, TbsCertificate};
+use super::extension::Profile;
+use super::raw::{Period, Signed, TbsCertificate};
 use super::validity::encode_time;
 use super::{
     AlternativeNames, Damage, DistinguishedName, ExtendedKeyUsages, KeyUsages, PublicKey, SerialNumber,
@@ -78,30 +74,16 @@ impl ToBeSigned<'_> {
             alternative_names,
         } = *self;
 
-        let mut extensions = vec![RawExtension::new(ID_CE_KEY_USAGE, true, key_usages.to_der()?)?];
-        if !extended_key_usages.is_empty() {
-            extensions.push(RawExtension::new(ID_CE_EXT_KEY_USAGE, false, extended_key_usages.to_der()?)?);
+        let extensions = Profile {
+            key_usages,
+            extended_key_usages,
+            is_ca,
+            subject_key_identifier,
+            authority_key_identifier,
+            alternative_names,
+            subject,
         }
-        let constraints = Constraints { is_ca, path_length: None }.to_der()?;
-        extensions.push(RawExtension::new(ID_CE_BASIC_CONSTRAINTS, true, constraints)?);
-        if let Some(identifier) = subject_key_identifier {
-            let value = OctetStringRef::new(identifier)?.to_der()?;
-            extensions.push(RawExtension::new(ID_CE_SUBJECT_KEY_IDENTIFIER, false, value)?);
-        }
-        if let Some(identifier) = authority_key_identifier {
-            let value =
-                RawAuthorityKeyIdentifier { key_identifier: OctetStringRef::new(identifier)? }.to_der()?;
-            extensions.push(RawExtension::new(ID_CE_AUTHORITY_KEY_IDENTIFIER, false, value)?);
-        }
-        if !alternative_names.is_empty() {
-            // With an empty subject the names are the only identity (RFC 5280 §4.2.1.6).
-            let critical = subject.is_empty();
-            extensions.push(RawExtension::new(
-                ID_CE_SUBJECT_ALT_NAME,
-                critical,
-                alternative_names.to_der()?,
-            )?);
-        }
+        .extensions()?;
 
         TbsCertificate {
             version: Some(2),
@@ -145,10 +127,4 @@ pub(super) fn algorithm_identifier(algorithm: SignatureAlgorithm) -> AlgorithmId
         SignatureAlgorithm::EcdsaWithSha256 | SignatureAlgorithm::EcdsaWithSha384 => None,
     };
     AlgorithmIdentifierRef { oid: algorithm.oid(), parameters }
-}
-
-#[derive(Sequence)]
-struct RawAuthorityKeyIdentifier<'a> {
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
-    key_identifier: &'a OctetStringRef,
 }

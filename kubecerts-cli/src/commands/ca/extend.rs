@@ -106,11 +106,14 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     {
         live::refresh_copies(session, &node, output)?;
     }
-    let now_there = match &report {
-        Some(_) => scan(&node)?.1,
-        None => inventory.clone(),
+    // The report has the tree as it was before copies were refreshed.
+    let refreshed = (report.is_some() && *refresh_copies).then(|| scan(&node)).transpose()?;
+    let after = match (&refreshed, &report) {
+        (Some((_, inventory)), _) => inventory,
+        (None, Some(report)) => &report.inventory,
+        (None, None) => &inventory,
     };
-    let left = tell_what_is_left(&plan, &inventory, &now_there, &whereabouts, output);
+    let left = tell_what_is_left(&plan, &inventory, after, &whereabouts, output);
     Ok(if plan.is_incomplete() || left { Exit::Incomplete } else { Exit::Fine })
 }
 
