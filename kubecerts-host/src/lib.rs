@@ -10,6 +10,7 @@
 mod apply;
 mod audit;
 mod copies;
+pub mod crypto;
 mod directory;
 pub mod disk;
 #[cfg(feature = "etcd")]

@@ -15,6 +15,8 @@
 //! [`refresh`] for copies of admin.conf, [`trust_tree`] for any other kubeconfig,
 //! [`join_command`] for nodes that are to join.
 //!
+//! [`bulk`] makes many certificates of one authority.
+//!
 //! [`issue_with_shared`] makes the whole tree of another control-plane node.
 //!
 //! Where the authority's key is kept elsewhere, [`external`] makes requests and takes in the answers, and [`sign`] makes these.
@@ -22,6 +24,7 @@
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
 mod bootstrap;
+pub mod bulk;
 mod bundles;
 mod change;
 mod client;
@@ -59,7 +62,9 @@ pub use join::{CertificateKey, InvalidCertificateKey, JoinRole, join_command, jo
 pub use node::{
     NodeCredential, NodeError, NodeRequest, node_certificate, node_credential, node_file, node_request,
 };
-pub use provider::{IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signer, SigningRequest};
+pub use provider::{
+    IssuerKey, KeyReply, KeyRequest, KeySource, Signature, Signatures, Signer, SigningRequest,
+};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
 pub use session::{Issuance, NeedsKeys, NeedsSignatures, begin};

@@ -24,6 +24,29 @@ pub trait Signer {
     /// # Errors
     /// [`ProviderError`] when something cannot be signed; then no signature is used.
     fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError>;
+
+    /// Appends one signature for each request to `out`, in their order.
+    ///
+    /// What is issued in bulk is signed through this. A signer that can do without an allocation for each signature overrides it.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when something cannot be signed; then what `out` has is not used.
+    fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
+        for signature in self.sign(requests)? {
+            out.push(signature.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+impl<S: Signer + ?Sized> Signer for &S {
+    fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
+        (**self).sign(requests)
+    }
+
+    fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
+        (**self).sign_into(requests, out)
+    }
 }
 
 /// A key to make.
@@ -105,5 +128,52 @@ impl Signature {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Many signatures, one behind the other in one piece of memory that is used again for the next batch.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Signatures {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Signatures {
+    /// Returns room for signatures, with none in it.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Appends a signature.
+    pub fn push(&mut self, signature: &[u8]) {
+        self.bytes.extend_from_slice(signature);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Forgets all signatures and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Returns how many signatures there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Returns the signatures in the order in which they came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|index| {
+            let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.bytes[start..self.ends[index]]
+        })
     }
 }

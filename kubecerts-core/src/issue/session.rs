@@ -322,6 +322,14 @@ impl Issuer {
         }
     }
 
+    pub(super) const fn name(&self) -> &DistinguishedName {
+        &self.name
+    }
+
+    pub(super) fn key_identifier(&self) -> Option<&[u8]> {
+        self.key_identifier.as_deref()
+    }
+
     pub(super) const fn key(&self, ca: CaSlot) -> IssuerKey<'_> {
         IssuerKey { ca, public_key: &self.public_key, private_key: self.private_key.as_ref() }
     }

@@ -10,6 +10,7 @@ mod algorithm;
 mod certificate;
 mod container;
 mod extension;
+mod fixed_key;
 mod key;
 mod name;
 mod pem;
@@ -27,6 +28,7 @@ pub use algorithm::{KeyAlgorithm, KeyType, SignatureAlgorithm, UnknownAlgorithm}
 pub use certificate::{BasicConstraints, Certificate};
 pub use container::delivered_certificates;
 pub use extension::Extension;
+pub use fixed_key::{FixedKey, SignedMessage, Verifier};
 pub use key::{KeyEncoding, PrivateKey, PublicKey};
 pub use name::{DistinguishedName, NameAttribute};
 pub use pem::{

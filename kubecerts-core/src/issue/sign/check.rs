@@ -10,17 +10,36 @@ use crate::catalog::{ClientSpec, NodeName, SanRule, Slot};
 use crate::issue::external::{is_kubeadms, profile as catalogue};
 use crate::x509::{
     AlternativeName, AlternativeNames, CertificateRequest, DistinguishedName, ExtendedKeyUsages, KeyType,
-    KeyUsages, Purpose, SignatureVerdict,
+    KeyUsages, PublicKey, Purpose, SignatureVerdict,
 };
 
 /// What is to be signed for a request.
-pub(super) struct Approved {
-    pub(super) request: CertificateRequest,
-    pub(super) subject: DistinguishedName,
-    pub(super) alternative_names: AlternativeNames,
-    pub(super) key_usages: KeyUsages,
-    pub(super) extended_key_usages: ExtendedKeyUsages,
-    pub(super) notes: Vec<SigningNote>,
+pub(in crate::issue) struct Approved {
+    pub(in crate::issue) request: CertificateRequest,
+    pub(in crate::issue) subject: DistinguishedName,
+    pub(in crate::issue) alternative_names: AlternativeNames,
+    pub(in crate::issue) key_usages: KeyUsages,
+    pub(in crate::issue) extended_key_usages: ExtendedKeyUsages,
+    pub(in crate::issue) notes: Vec<SigningNote>,
+}
+
+/// Parses a request, in PEM or DER, and holds it against `profile`.
+pub(in crate::issue) fn parse_and_approve(
+    request: &[u8],
+    profile: SigningProfile,
+) -> Result<Approved, SigningRefusal> {
+    approve(CertificateRequest::parse(request).map_err(SigningRefusal::Request)?, profile)
+}
+
+/// Holds a key with `subject` and `names` against `profile`, and returns the usages of its certificate.
+pub(in crate::issue) fn approve_key(
+    subject: &DistinguishedName,
+    names: &AlternativeNames,
+    key: &PublicKey,
+    profile: SigningProfile,
+) -> Result<(KeyUsages, ExtendedKeyUsages), SigningRefusal> {
+    let approved = approve(CertificateRequest::of_known_key(subject, names, key), profile)?;
+    Ok((approved.key_usages, approved.extended_key_usages))
 }
 
 /// Holds `request` against `profile`.

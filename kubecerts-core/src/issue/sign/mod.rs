@@ -4,7 +4,7 @@
 //! validity. Of what a request asks for only what the profile allows is copied; whatever else it asks for is refused or named in a
 //! [`SigningNote`], never signed.
 
-mod check;
+pub(super) mod check;
 mod profile;
 
 use std::collections::BTreeSet;
@@ -18,9 +18,7 @@ use crate::plan::{BACKDATE, CertificateSpec, IssuerRef, Reason, usable_signer};
 use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::Snapshot;
 use crate::time::{Seconds, Timestamp};
-use crate::x509::{
-    Certificate, CertificateRequest, Damage, SerialNumber, SignatureVerdict, Validity, assemble, verify,
-};
+use crate::x509::{Certificate, Damage, SerialNumber, SignatureVerdict, Validity, assemble, verify};
 
 pub use profile::{SignerName, SigningProfile, UnknownProfile};
 
@@ -170,8 +168,7 @@ fn check(order: &SigningOrder<'_>, ca: CaSlot) -> Result<check::Approved, Signin
     if issuer != ca {
         return Err(SigningRefusal::OtherAuthority { profile: order.profile, issuer });
     }
-    let request = CertificateRequest::parse(order.request).map_err(SigningRefusal::Request)?;
-    check::approve(request, order.profile)
+    check::parse_and_approve(order.request, order.profile)
 }
 
 /// Why nothing can be signed.
@@ -252,7 +249,7 @@ pub enum SigningRefusal {
 
 impl SigningProfile {
     /// Returns the slot that stands for such certificates.
-    const fn slot(self) -> Slot {
+    pub(super) const fn slot(self) -> Slot {
         match self {
             Self::Slot(slot) => slot,
             Self::Signer(SignerName::KubeletServing) => Slot::KubeletServing,
