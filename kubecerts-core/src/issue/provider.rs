@@ -59,6 +59,14 @@ pub struct KeyRequest {
     pub algorithm: KeyAlgorithm,
 }
 
+impl KeyRequest {
+    /// Returns the request for a key of `algorithm` that is for `slot`.
+    #[must_use]
+    pub const fn new(slot: Slot, algorithm: KeyAlgorithm) -> Self {
+        Self { slot, algorithm }
+    }
+}
+
 /// A new private key. It is wiped on drop and never shown.
 #[derive(Debug)]
 pub struct KeyReply(pub(super) PrivateKey);
@@ -70,6 +78,12 @@ impl KeyReply {
     /// [`Damage`] when the bytes are not a private key that kubeadm could use.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, Damage> {
         PrivateKey::parse_pkcs8(der).map(Self)
+    }
+
+    /// Returns the key.
+    #[must_use]
+    pub fn into_private_key(self) -> PrivateKey {
+        self.0
     }
 }
 
