@@ -1,7 +1,13 @@
 //! Keys, signatures and their verification, as fast as this machine has them.
 
-use std::num::NonZeroUsize;
-use std::thread;
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+mod pool;
+#[cfg(feature = "aws-lc")]
+mod rsa_keys;
+#[cfg(test)]
+mod stub;
+mod threads;
 
 use kubecerts_core::issue::{
     KeyReply, KeyRequest, KeySource, RustCrypto, Signature, Signatures, Signer, SigningRequest,
@@ -11,70 +17,84 @@ use kubecerts_core::x509::{FixedKey, PublicKey, SignatureAlgorithm, Verifier};
 
 use crate::SystemEntropy;
 
-/// How many threads work at the same time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Threads(NonZeroUsize);
+#[cfg(feature = "aws-lc")]
+pub use aws_lc::AwsLc;
+pub use pool::{KeyCounts, KeyPool};
+pub use threads::{Threaded, Threads};
 
-impl Threads {
-    /// Returns that many.
-    #[must_use]
-    pub const fn new(count: NonZeroUsize) -> Self {
-        Self(count)
-    }
+/// A source of keys that any number of threads may ask at the same time.
+///
+/// [`KeySource`] is what the core asks, one batch at a time. This is what [`Threaded`] and [`KeyPool`] make such a source of.
+pub trait KeyMaker {
+    /// Returns a new key for `request`.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when it cannot be made.
+    fn make(&self, request: &KeyRequest) -> Result<KeyReply, ProviderError>;
+}
 
-    /// Returns as many as may run at the same time here: the number of processors, or what a limit on the process leaves of it.
-    #[must_use]
-    pub fn available() -> Self {
-        Self(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
-    }
-
-    /// Returns how many there are.
-    #[must_use]
-    pub const fn count(self) -> NonZeroUsize {
-        self.0
+impl KeyMaker for RustCrypto<SystemEntropy> {
+    fn make(&self, request: &KeyRequest) -> Result<KeyReply, ProviderError> {
+        // The system's random source has no state here, so another of it is as good.
+        let keys = Self::new(SystemEntropy::new()).generate(&[*request])?;
+        keys.into_iter().next().ok_or_else(|| ProviderError::new(format!("{}: no key came", request.slot)))
     }
 }
 
-impl Default for Threads {
-    fn default() -> Self {
-        Self::available()
-    }
-}
-
-/// The provider of this machine.
+/// The provider of this machine: the fastest that was built in, on up to so many threads.
+///
+/// With the feature `aws-lc` that is [`AwsLc`], without it the core's [`RustCrypto`] on the system's random source.
 #[derive(Debug)]
-pub struct Provider {
-    threads: Threads,
-    inner: RustCrypto<SystemEntropy>,
-}
+pub struct Provider(Threaded<Inner>);
+
+#[cfg(feature = "aws-lc")]
+type Inner = AwsLc;
+#[cfg(not(feature = "aws-lc"))]
+type Inner = RustCrypto<SystemEntropy>;
 
 impl Provider {
-    /// Returns a provider that works on up to `threads` threads.
+    /// Returns a provider that works on up to `threads` threads. None is started before there is work for it.
     #[must_use]
     pub fn new(threads: Threads) -> Self {
-        Self { threads, inner: RustCrypto::new(SystemEntropy::new()) }
+        #[cfg(feature = "aws-lc")]
+        let inner = AwsLc::new();
+        #[cfg(not(feature = "aws-lc"))]
+        let inner = RustCrypto::new(SystemEntropy::new());
+        Self(Threaded::new(inner, threads))
     }
 
     /// Returns how many threads it works on.
     #[must_use]
     pub const fn threads(&self) -> Threads {
-        self.threads
+        self.0.threads()
+    }
+}
+
+impl Default for Provider {
+    fn default() -> Self {
+        Self::new(Threads::available())
+    }
+}
+
+impl KeyMaker for Provider {
+    fn make(&self, request: &KeyRequest) -> Result<KeyReply, ProviderError> {
+        self.0.make(request)
     }
 }
 
 impl KeySource for Provider {
     fn generate(&mut self, requests: &[KeyRequest]) -> Result<Vec<KeyReply>, ProviderError> {
-        self.inner.generate(requests)
+        self.0.generate(requests)
     }
 }
 
 impl Signer for Provider {
     fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
-        self.inner.sign(requests)
+        self.0.sign(requests)
     }
 
     fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
-        self.inner.sign_into(requests, out)
+        self.0.sign_into(requests, out)
     }
 }
 
