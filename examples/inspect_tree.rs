@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::{ExpirationRow, Inventory, RowState};
-use kubecerts_core::issue::{RustCrypto, issue};
+use kubecerts_core::issue::issue;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{ClusterIntent, create};
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_core::x509::KeyAlgorithm;
+use kubecerts_host::crypto::Provider;
 use kubecerts_host::{Node, NodeOptions, SystemEntropy, apply, make_directories, new_scratch_directory};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -84,7 +85,7 @@ fn make_tree(directory: &Path, made: Timestamp) -> Result<(), Box<dyn Error>> {
 
     // Decide, then issue, then write: the same three steps as for a renewal.
     let plan = create(&intent, made, &mut entropy)?;
-    let changes = issue(&plan, &node.scan()?, &mut RustCrypto::new(SystemEntropy::new()))?;
+    let changes = issue(&plan, &node.scan()?, &mut Provider::default())?;
     make_directories(&changes, directory)?;
     let report = apply(&changes, &node, &mut entropy, &mut |_| {})?;
     println!("made {} files below {}\n", report.written.len(), directory.display());

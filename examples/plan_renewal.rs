@@ -17,13 +17,14 @@ use std::path::PathBuf;
 
 use kubecerts_core::catalog::{CaSlot, FileSlot};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{RustCrypto, issue};
+use kubecerts_core::issue::issue;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{ClusterIntent, Plan, PlanRequest, Selection, create, plan};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileMeta, FileState, ScanRequest, TreeReader, collect};
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_core::x509::KeyAlgorithm;
+use kubecerts_host::crypto::Provider;
 use kubecerts_host::{Node, NodeOptions, SystemEntropy};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -90,7 +91,7 @@ impl Files {
         let mut files = Self::default();
         let nothing = collect(&mut files, ScanRequest::default());
         let plan = create(&intent, made, &mut SystemEntropy::new())?;
-        let changes = issue(&plan, &nothing, &mut RustCrypto::new(SystemEntropy::new()))?;
+        let changes = issue(&plan, &nothing, &mut Provider::default())?;
         for change in changes.changes() {
             if change.file() != FileSlot::CaKey(CaSlot::FrontProxy) {
                 let content = SecretBytes::new(change.secret_bytes().to_vec());

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::RustCrypto;
 use kubecerts_core::issue::external::{LeftOut, Wanted, make_requests, manifest, wanted_certificates};
 use kubecerts_core::plan::{ClusterIntent, Overrides, Permission, PlanRequest, Selection, check_clock};
 use kubecerts_core::time::Seconds;
-use kubecerts_host::SystemEntropy;
+use kubecerts_host::crypto::Provider;
 
 use super::{grouped, known_names, scan, selection, state_lifetimes, state_names};
 use crate::args::{NodeArgs, SanArgs, Whereabouts, quoted};
@@ -82,7 +81,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let permissions = mention_notes(&wanted, output);
 
     kubecerts_host::new_private_directory(out).map_err(|error| CommandError::of_new_directory(error, out))?;
-    let mut provider = RustCrypto::new(SystemEntropy::new());
+    let mut provider = Provider::default();
     let made = make_requests(&wanted.certificates, &inventory, now, &mut provider)?;
     for file in &made.files {
         let path = kubecerts_host::make_parents(out, &file.name)?;

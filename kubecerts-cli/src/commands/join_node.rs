@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use kubecerts_core::issue::{AuthorityKeys, ChangeSet, RustCrypto, SharedFiles, issue_with_shared};
+use kubecerts_core::issue::{AuthorityKeys, ChangeSet, SharedFiles, issue_with_shared};
 use kubecerts_core::manifest::KubeadmConfig;
 use kubecerts_core::plan::{
     InitRequest, JoiningNode, Overrides, Plan, PlanError, check_clock, initialise, parse_nodes,
 };
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
+use kubecerts_host::crypto::Provider;
 use kubecerts_host::{Node, SystemEntropy, make_parent, must_be_new, write_new_tree};
 
 use super::init::follow_policy;
@@ -166,7 +167,7 @@ impl Args {
 
     fn carry_out(&self, join: &Join, directory: &Path) -> Result<ChangeSet, CommandError> {
         let keys = if self.without_ca_keys { AuthorityKeys::LeftOut } else { AuthorityKeys::Copied };
-        let mut provider = RustCrypto::new(SystemEntropy::new());
+        let mut provider = Provider::default();
         let changes = issue_with_shared(&join.plan, &join.shared, keys, &mut provider)?;
         if !self.dry_run {
             write_new_tree(&changes, directory, &mut SystemEntropy::new())?;

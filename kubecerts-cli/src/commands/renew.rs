@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::diagnosis::{Diagnosis, Impact, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{ChangeSet, RustCrypto, issue, trust_file_changes};
+use kubecerts_core::issue::{ChangeSet, issue, trust_file_changes};
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{Plan, check_clock};
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
+use kubecerts_host::crypto::Provider;
 use kubecerts_host::disk::backup::Scope;
 use kubecerts_host::disk::transaction::Purpose;
 use kubecerts_host::disk::{RealDisk, recovery};
@@ -284,7 +285,7 @@ pub(super) fn sign(plan: &Plan, snapshot: &Snapshot) -> Result<ChangeSet, Comman
         .with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is well-formed"))
         .with_message(format!("making {}", text::counted(plan.steps().len(), "certificate")));
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
-    let changes = issue(plan, snapshot, &mut RustCrypto::new(SystemEntropy::new()));
+    let changes = issue(plan, snapshot, &mut Provider::default());
     spinner.finish_and_clear();
     Ok(changes?)
 }

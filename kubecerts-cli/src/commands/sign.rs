@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::catalog::CaSlot;
-use kubecerts_core::issue::RustCrypto;
 use kubecerts_core::issue::sign::{SigningOrder, SigningProfile, sign_requests};
 use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::encode_certificate;
+use kubecerts_host::crypto::Provider;
 use kubecerts_host::{SystemEntropy, is_directory, is_there};
 
 use super::import::read_manifest;
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             lifetime: validity.or(found.lifetime).unwrap_or_else(|| found.profile.lifetime(&usual)),
         })
         .collect();
-    let provider = RustCrypto::new(SystemEntropy::new());
+    let provider = Provider::default();
     let answers = sign_requests(&orders, *ca, &snapshot, now, &mut SystemEntropy::new(), &provider)
         .map_err(|error| CommandError::of_signing(error, *ca).at(&whereabouts))?;
 

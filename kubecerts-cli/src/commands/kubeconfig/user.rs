@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{RustCrypto, Term, User, UserCredential, user_credential, user_with_token};
+use kubecerts_core::issue::{Term, User, UserCredential, user_credential, user_with_token};
 use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Seconds;
+use kubecerts_host::crypto::Provider;
 use kubecerts_host::{NewSecretFile, SystemEntropy, read_policy};
 
 use super::break_glass::MASTERS;
@@ -124,7 +125,7 @@ pub(super) fn certify(
     inventory: &Inventory,
 ) -> Result<UserCredential, CommandError> {
     check_clock(inventory, term.now)?;
-    let mut provider = RustCrypto::new(SystemEntropy::new());
+    let mut provider = Provider::default();
     Ok(user_credential(user, snapshot, term, &mut SystemEntropy::new(), &mut provider)?)
 }
 

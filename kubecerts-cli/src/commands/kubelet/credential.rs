@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use kubecerts_core::catalog::FileSlot;
 use kubecerts_core::catalog::NodeName;
-use kubecerts_core::issue::{RustCrypto, Term, node_certificate, node_credential};
+use kubecerts_core::issue::{Term, node_certificate, node_credential};
 use kubecerts_core::plan::{Placement, PlanRequest, check_clock};
 use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_core::x509::encode_certificate;
 use kubecerts_host::SystemEntropy;
+use kubecerts_host::crypto::Provider;
 
 use super::{describe, is_stream, read, refuse_terminal, write_secret};
 use crate::args::{NodeArgs, quoted};
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let lifetime = validity.unwrap_or_else(|| PlanRequest::for_node(inventory.node()).lifetime);
     let term = Term { now, lifetime };
     let mut entropy = SystemEntropy::new();
-    let mut provider = RustCrypto::new(SystemEntropy::new());
+    let mut provider = Provider::default();
     if let Some(request) = request {
         let request = request.secret_bytes();
         let certificate = node_certificate(request, name, &snapshot, term, &mut entropy, &provider)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use kubecerts_core::catalog::NodeName;
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::issue::{RustCrypto, node_request};
-use kubecerts_host::SystemEntropy;
+use kubecerts_core::issue::node_request;
+use kubecerts_host::crypto::Provider;
 
 use super::{is_stream, name_of_node};
 use crate::args::{NodeArgs, quoted};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     // What had to be said here has to be said again when the certificate is back.
     let again = name.as_ref().map(|name| format!(" --node {name}")).unwrap_or_default();
     let name = name_of_node(name.as_ref(), &inventory)?;
-    let made = node_request(&name, &mut RustCrypto::new(SystemEntropy::new()))?;
+    let made = node_request(&name, &mut Provider::default())?;
     let key = quoted(&key_out.display().to_string());
     // The key comes first: a request without its key would only come to light when its certificate is back.
     kubecerts_host::write_new_secret_file(key_out, &made.key)?;
