@@ -15,8 +15,8 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, ca, certs, check, completion, csr, demo, import, init, inspect, join_node, kubeconfig,
-    kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign, verify,
+    apply, backup, bulk, ca, certs, check, completion, csr, demo, import, init, inspect, join_node,
+    kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign, verify,
 };
 use crate::error::CommandError;
 use crate::output::Output;
@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Csr(Box<csr::Args>),
     Import(import::Args),
     Sign(sign::Args),
+    Bulk(bulk::Args),
     Apply(apply::Args),
     Backup(backup::Args),
     Rollback(rollback::Args),
@@ -113,6 +114,7 @@ impl Command {
             Self::Csr(args) => &args.node,
             Self::Import(args) => &args.node,
             Self::Sign(args) => &args.node,
+            Self::Bulk(args) => return args.node(),
             Self::Apply(args) => &args.node,
             Self::Backup(args) => args.node(),
             Self::Rollback(args) => &args.node,

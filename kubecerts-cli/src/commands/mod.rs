@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod backup;
+pub(crate) mod bulk;
 pub(crate) mod ca;
 pub(crate) mod certs;
 pub(crate) mod check;
@@ -68,6 +69,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Csr(args) => csr::run(args, output),
         Command::Import(args) => import::run(args, output),
         Command::Sign(args) => sign::run(args, output),
+        Command::Bulk(args) => bulk::run(args, output),
         Command::Inspect(args) => inspect::run(args, output),
         Command::JoinNode(args) => join_node::run(args, output),
         Command::Certs(args) => certs::run(args, output),
