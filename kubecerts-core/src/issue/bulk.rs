@@ -70,6 +70,12 @@ impl BulkAuthority {
         self.issuer.key(self.ca)
     }
 
+    /// Returns its name, which is the issuer of what it signs.
+    #[must_use]
+    pub const fn subject(&self) -> &DistinguishedName {
+        self.issuer.name()
+    }
+
     /// Returns the algorithm of its signatures.
     #[must_use]
     pub const fn algorithm(&self) -> SignatureAlgorithm {

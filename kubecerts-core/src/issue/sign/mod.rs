@@ -5,6 +5,7 @@
 //! [`SigningNote`], never signed.
 
 pub(super) mod check;
+mod issued;
 mod profile;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{Certificate, Damage, SerialNumber, SignatureVerdict, Validity, assemble, verify};
 
+pub use issued::{NotIssued, is_for_request, prove_issued};
 pub use profile::{SignerName, SigningProfile, UnknownProfile};
 
 /// A request to be signed.
@@ -249,7 +251,8 @@ pub enum SigningRefusal {
 
 impl SigningProfile {
     /// Returns the slot that stands for such certificates.
-    pub(super) const fn slot(self) -> Slot {
+    #[must_use]
+    pub const fn slot(self) -> Slot {
         match self {
             Self::Slot(slot) => slot,
             Self::Signer(SignerName::KubeletServing) => Slot::KubeletServing,
