@@ -6,6 +6,7 @@
 
 mod component;
 mod file;
+mod label;
 mod layout;
 mod node;
 mod service;
@@ -15,6 +16,7 @@ mod version;
 
 pub use component::{Component, Reload};
 pub use file::{FileKind, FileSlot};
+pub use label::{DnsLabel, InvalidLabel};
 pub use layout::{Directories, Layout, Located, PathSource};
 pub use node::{InvalidNodeName, NodeName};
 pub use service::Service;
