@@ -5,12 +5,14 @@
 //! certificates' business are ignored, unknown ones too. Nothing is decided here: which source wins is the
 //! caller's question.
 
+mod cluster_line;
 mod kubeadm;
 mod kubelet;
 mod kubelet_edit;
 mod kubelet_flags;
 mod pod;
 
+pub use cluster_line::{ClusterLine, ClusterLineError, ClusterLineProblem};
 pub use kubeadm::{ConfigRemark, Contradiction, ExternalEtcd, KubeadmConfig, Place, Statement};
 pub use kubelet::KubeletConfig;
 pub use kubelet_edit::{RotationEditError, rotate_certificates};

@@ -11,7 +11,7 @@ use super::DamagedConfig;
 use crate::catalog::KubernetesVersion;
 use crate::path::TreePath;
 use crate::time::Seconds;
-use crate::yaml::{self, Stream, YamlError};
+use crate::yaml::{self, Node, Stream, YamlError};
 use read::{GROUP, Reader};
 
 pub use remark::{ConfigRemark, Contradiction, Place, Statement};
@@ -79,11 +79,15 @@ impl KubeadmConfig {
 
     /// Reads the documents of `stream` that are `wanted`.
     fn assemble(stream: &Stream, wanted: impl Fn(usize) -> bool) -> Result<Self, DamagedConfig> {
+        let documents = stream.documents().enumerate();
+        Self::of_documents(documents.filter(|(index, _)| wanted(*index)).map(|(_, root)| root))
+    }
+
+    /// Reads documents that may be part of something else.
+    pub(super) fn of_documents<'a>(documents: impl Iterator<Item = Node<'a>>) -> Result<Self, DamagedConfig> {
         let mut reader = Reader::default();
         let mut found = false;
-        let documents =
-            stream.documents().enumerate().filter(|(index, root)| wanted(*index) && !root.is_null());
-        for (_, root) in documents {
+        for root in documents.filter(|root| !root.is_null()) {
             if !root.is_mapping() {
                 return Err(root.error("not a mapping").into());
             }
