@@ -15,7 +15,7 @@
 //! [`refresh`] for copies of admin.conf, [`trust_tree`] for any other kubeconfig,
 //! [`join_command`] for nodes that are to join.
 //!
-//! [`bulk`] makes many certificates of one authority.
+//! [`bulk`] makes many certificates of one authority, [`issue_trees`] many control planes.
 //!
 //! [`issue_with_shared`] makes the whole tree of another control-plane node.
 //!
@@ -41,6 +41,7 @@ mod server;
 mod session;
 mod shared;
 pub mod sign;
+mod tree;
 mod user;
 
 use crate::catalog::{CaSlot, Slot};
@@ -69,6 +70,7 @@ pub use provider::{
 pub use rustcrypto::RustCrypto;
 pub use session::{Issuance, NeedsKeys, NeedsSignatures, begin};
 pub use shared::{AuthorityKeys, SharedFileError, SharedFiles, issue_with_shared};
+pub use tree::{NewTree, TreeError, TreeProblem, TreeShortfall, issue_tree, issue_trees};
 pub use user::{User, UserCredential, UserError, user_credential, user_with_token};
 
 /// Issues everything that `plan` says, with the keys and signatures of `provider`.
