@@ -37,6 +37,7 @@ mod node;
 mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
+mod secrets;
 mod server;
 mod session;
 mod shared;
@@ -68,6 +69,7 @@ pub use provider::{
 };
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::RustCrypto;
+pub use secrets::{SecretManifest, cluster_api_secrets, kubeadm_secret};
 pub use session::{Issuance, NeedsKeys, NeedsSignatures, begin};
 pub use shared::{AuthorityKeys, SharedFileError, SharedFiles, issue_with_shared};
 pub use tree::{NewTree, TreeError, TreeProblem, TreeShortfall, issue_tree, issue_trees};
