@@ -1,6 +1,8 @@
 //! Serial numbers.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use crate::digest::{hex, parse_hex};
@@ -9,8 +11,15 @@ use crate::digest::{hex, parse_hex};
 ///
 /// Negative and over-long numbers are kept as they are: they occur, and a certificate that carries one is still
 /// to be shown and renewed.
-#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct SerialNumber(Vec<u8>);
+#[derive(Clone)]
+pub struct SerialNumber(Content);
+
+/// A million certificates need a million numbers: those of the length that RFC 5280 allows are not on the heap.
+#[derive(Clone)]
+enum Content {
+    Short { bytes: [u8; SHORT], length: u8 },
+    Long(Vec<u8>),
+}
 
 impl SerialNumber {
     /// Makes a positive serial number of 16 bytes from random bytes.
@@ -22,23 +31,34 @@ impl SerialNumber {
     #[must_use]
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[0] = bytes[0] & 0x7f | 0x40;
-        Self(bytes.to_vec())
+        Self::from_der_content(&bytes)
     }
 
-    pub(crate) fn from_der_content(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+    pub(crate) fn from_der_content(content: &[u8]) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..content.len()), u8::try_from(content.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(content);
+                Self(Content::Short { bytes, length })
+            }
+            _ => Self(Content::Long(content.to_vec())),
+        }
     }
 
     /// Returns the content bytes of the DER INTEGER, in two's complement.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Content::Short { bytes, length } => &bytes[..usize::from(*length)],
+            Content::Long(bytes) => bytes,
+        }
     }
 
     /// Returns whether the number is greater than zero, as RFC 5280 requires; kubeadm 1.20 gave its CAs zero.
     #[must_use]
     pub fn is_positive(&self) -> bool {
-        self.0.first().is_some_and(|byte| *byte < 0x80) && self.0.iter().any(|byte| *byte != 0)
+        self.as_bytes().first().is_some_and(|byte| *byte < 0x80)
+            && self.as_bytes().iter().any(|byte| *byte != 0)
     }
 
     /// Returns the number in decimal digits, as Go and Kubernetes' logs write it.
@@ -47,8 +67,8 @@ impl SerialNumber {
     /// Never: each division keeps its digits in range.
     #[must_use]
     pub fn to_decimal(&self) -> String {
-        let negative = self.0.first().is_some_and(|byte| *byte >= 0x80);
-        let mut magnitude = self.0.clone();
+        let negative = self.as_bytes().first().is_some_and(|byte| *byte >= 0x80);
+        let mut magnitude = self.as_bytes().to_vec();
         if negative {
             negate(&mut magnitude);
         }
@@ -72,6 +92,11 @@ impl SerialNumber {
     }
 }
 
+/// The most bytes that a serial number may have ([RFC 5280 §4.1.2.2]).
+///
+/// [RFC 5280 §4.1.2.2]: https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.2
+const SHORT: usize = 20;
+
 /// Replaces a number in two's complement by its negative.
 fn negate(bytes: &mut [u8]) {
     let mut carry = true;
@@ -82,10 +107,36 @@ fn negate(bytes: &mut [u8]) {
     }
 }
 
+impl PartialEq for SerialNumber {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for SerialNumber {}
+
+impl PartialOrd for SerialNumber {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SerialNumber {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for SerialNumber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
 impl fmt::Display for SerialNumber {
     /// Writes hexadecimal digits without a leading zero byte, as `openssl x509 -serial` does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = match self.0.as_slice() {
+        let digits = match self.as_bytes() {
             [0, rest @ ..] if !rest.is_empty() => rest,
             all => all,
         };
@@ -110,7 +161,7 @@ impl FromStr for SerialNumber {
         if bytes.first().is_none_or(|byte| *byte >= 0x80) {
             bytes.insert(0, 0);
         }
-        if bytes.len() > 20 { Err(InvalidSerial) } else { Ok(Self(bytes)) }
+        if bytes.len() > SHORT { Err(InvalidSerial) } else { Ok(Self::from_der_content(&bytes)) }
     }
 }
 
@@ -140,6 +191,18 @@ mod tests {
         assert_eq!(serial.to_decimal(), "8599525725034223369");
         assert_eq!(SerialNumber::from_der_content(&[0xff]).to_decimal(), "-1");
         assert_eq!(SerialNumber::from_der_content(&[0]).to_decimal(), "0");
+    }
+
+    #[test]
+    fn serials_of_every_length_keep_their_bytes_and_their_order() {
+        for length in 0..64_u8 {
+            let bytes: Vec<u8> = (0..length).collect();
+            let serial = SerialNumber::from_der_content(&bytes);
+            assert_eq!(serial.as_bytes(), bytes);
+            assert_eq!(serial.clone(), serial);
+            let next: Vec<u8> = (0..=length).collect();
+            assert!(serial < SerialNumber::from_der_content(&next));
+        }
     }
 
     #[test]
