@@ -19,7 +19,7 @@ impl NodeName {
     /// [`InvalidNodeName`] when `text` is not a DNS subdomain.
     pub fn parse(text: &str) -> Result<Self, InvalidNodeName> {
         let name = text.to_ascii_lowercase();
-        if is_subdomain(&name) { Ok(Self(name)) } else { Err(InvalidNodeName(text.to_owned())) }
+        if Self::is_name(&name) { Ok(Self(name)) } else { Err(InvalidNodeName(text.to_owned())) }
     }
 
     /// Returns the node whose kubelet is the user `user`, such as `system:node:cp-1`.
@@ -27,7 +27,22 @@ impl NodeName {
     pub fn of_user(user: &str) -> Option<Self> {
         // The Node authorizer compares names exactly, so capitals make another user.
         let name = user.strip_prefix(PREFIX)?;
-        is_subdomain(name).then(|| Self(name.to_owned()))
+        Self::is_name(name).then(|| Self(name.to_owned()))
+    }
+
+    /// Returns whether `text` is a name, or would be one in lower case.
+    pub(crate) fn is_name_in_any_case(text: &str) -> bool {
+        is_subdomain(text, u8::is_ascii_alphanumeric)
+    }
+
+    /// Returns whether `text` is a name as it stands.
+    pub(crate) fn is_name(text: &str) -> bool {
+        is_subdomain(text, is_plain)
+    }
+
+    /// Returns whether `user` is the kubelet of a node.
+    pub(crate) fn is_user(user: &str) -> bool {
+        user.strip_prefix(PREFIX).is_some_and(Self::is_name)
     }
 
     /// Returns the name.
@@ -65,10 +80,13 @@ pub struct InvalidNodeName(String);
 /// What comes before the name of a node in the user of its kubelet.
 const PREFIX: &str = "system:node:";
 
-fn is_subdomain(name: &str) -> bool {
+const fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+fn is_subdomain(name: &str, plain: fn(&u8) -> bool) -> bool {
     let is_label = |label: &str| {
         let bytes = label.as_bytes();
-        let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         bytes.first().is_some_and(plain)
             && bytes.last().is_some_and(plain)
             && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
@@ -83,8 +101,10 @@ mod tests {
     #[test]
     fn hosts_in_capitals_are_nodes_in_lower_case() {
         assert_eq!(NodeName::parse("CP-1.Example.com").unwrap().user(), "system:node:cp-1.example.com");
+        assert!(NodeName::is_name_in_any_case("CP-1.Example.com") && !NodeName::is_name("CP-1.Example.com"));
         for text in ["", "-a", "a-", "a..b", "a_b", "ü", "a\nb", "a/b", &"a".repeat(254)] {
             assert!(NodeName::parse(text).is_err(), "{text:?}");
+            assert!(!NodeName::is_name_in_any_case(text), "{text:?}");
         }
     }
 
@@ -93,6 +113,7 @@ mod tests {
         assert_eq!(NodeName::of_user("system:node:cp-1"), NodeName::parse("cp-1").ok());
         for user in ["system:node:", "system:node:CP-1", "system:nodes:a", "cp-1"] {
             assert_eq!(NodeName::of_user(user), None, "{user:?}");
+            assert!(!NodeName::is_user(user), "{user:?}");
         }
     }
 }
