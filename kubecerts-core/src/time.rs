@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::{Date, OffsetDateTime, UtcOffset};
 
 /// A point in time, in whole seconds since 1970-01-01T00:00:00Z.
 ///
@@ -69,6 +69,14 @@ impl Timestamp {
             minute: moment.minute(),
             second: moment.second(),
         }
+    }
+
+    /// Returns the point in time at this date and time of day in UTC; `None` when the calendar has none.
+    pub(crate) fn from_civil(civil: CivilTime) -> Option<Self> {
+        let CivilTime { year, month, day, hour, minute, second } = civil;
+        let date = Date::from_calendar_date(year, month.try_into().ok()?, day).ok()?;
+        let moment = date.with_hms(hour, minute, second).ok()?.assume_utc();
+        Some(Self::from_unix(moment.unix_timestamp()))
     }
 
     /// Returns this point moved `span` later, clamped to year 9999.

@@ -1,8 +1,7 @@
 //! From when to when a certificate is valid.
 
-use der::Tag;
-use der::Tagged;
 use der::asn1::{Any, AnyRef};
+use der::{Decode, Tag, Tagged};
 
 use super::Damage;
 use crate::time::{CivilTime, Timestamp};
@@ -61,29 +60,62 @@ pub(super) fn parse_time(time: AnyRef<'_>) -> Result<Timestamp, Damage> {
     let invalid = || Damage::der("date", format!("{text:?}"));
     let digits = text.strip_suffix('Z').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     let digits = digits.ok_or_else(invalid)?;
+    let pair = |at: usize| (digits.as_bytes()[at] - b'0') * 10 + (digits.as_bytes()[at + 1] - b'0');
     let (year, rest) = match (time.tag(), digits.len()) {
-        (Tag::UtcTime, 12) => {
-            let year: u16 = digits[..2].parse().map_err(|_| invalid())?;
-            (if year >= 50 { 1900 + year } else { 2000 + year }, &digits[2..])
-        }
-        (Tag::GeneralizedTime, 14) => (digits[..4].parse().map_err(|_| invalid())?, &digits[4..]),
+        (Tag::UtcTime, 12) => (if pair(0) >= 50 { 1900 } else { 2000 } + i32::from(pair(0)), 2),
+        (Tag::GeneralizedTime, 14) => (i32::from(pair(0)) * 100 + i32::from(pair(2)), 4),
         _ => return Err(invalid()),
     };
-    let part = |at: usize| &rest[at * 2..at * 2 + 2];
-    let rfc3339 = format!("{year:04}-{}-{}T{}:{}:{}Z", part(0), part(1), part(2), part(3), part(4));
-    Timestamp::parse_rfc3339(&rfc3339).map_err(|_| invalid())
+    let [month, day, hour, minute, second] = std::array::from_fn(|part| pair(rest + part * 2));
+    if second == LEAP {
+        let rfc3339 = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+        return Timestamp::parse_rfc3339(&rfc3339).map_err(|_| invalid());
+    }
+    let civil = CivilTime { year, month, day, hour, minute, second };
+    Timestamp::from_civil(civil).ok_or_else(invalid)
 }
+
+/// A leap second's number. It is none of ours, and read as RFC 3339 has it.
+const LEAP: u8 = 60;
 
 /// Returns `time` as a `Time`: UTCTime until 2049, GeneralizedTime from 2050 on.
 pub(super) fn encode_time(time: Timestamp) -> Any {
-    let CivilTime { year, month, day, hour, minute, second } = time.civil();
-    let rest = format!("{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
-    let (tag, text) = if (1950..2050).contains(&year) {
-        (Tag::UtcTime, format!("{:02}{rest}", year % 100))
-    } else {
-        (Tag::GeneralizedTime, format!("{year:04}{rest}"))
-    };
-    Any::new(tag, text.into_bytes()).expect("a date is short")
+    Any::from_der(EncodedTime::new(time).as_der()).expect("a date that was just encoded is DER")
+}
+
+/// A `Time` in DER, on the stack.
+pub(super) struct EncodedTime {
+    der: [u8; 17],
+    length: usize,
+}
+
+impl EncodedTime {
+    /// Encodes `time`: UTCTime until 2049, GeneralizedTime from 2050 on (RFC 5280 §4.1.2.5).
+    pub(super) fn new(time: Timestamp) -> Self {
+        let CivilTime { year, month, day, hour, minute, second } = time.civil();
+        let pair = |number: u8| [b'0' + number / 10, b'0' + number % 10];
+        let of_year = |number: i32| pair(u8::try_from(number % 100).expect("years are 0 to 9999"));
+        let mut der = [0; 17];
+        let is_utc_time = (1950..2050).contains(&year);
+        let start = if is_utc_time {
+            der[..2].copy_from_slice(&[0x17, 13]);
+            2
+        } else {
+            der[..2].copy_from_slice(&[0x18, 15]);
+            der[2..4].copy_from_slice(&of_year(year / 100));
+            4
+        };
+        let fields =
+            [of_year(year), pair(month), pair(day), pair(hour), pair(minute), pair(second), [b'Z', 0]];
+        for (place, field) in der[start..].chunks_mut(2).zip(fields) {
+            place.copy_from_slice(&field[..place.len()]);
+        }
+        Self { der, length: start + 13 }
+    }
+
+    pub(super) fn as_der(&self) -> &[u8] {
+        &self.der[..self.length]
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +135,31 @@ mod tests {
             let encoded = encode_time(time);
             assert_eq!(encoded.tag(), tag, "{text}");
             assert_eq!(parse_time(AnyRef::from(&encoded)), Ok(time));
+        }
+    }
+
+    #[test]
+    fn dates_are_read_as_rfc_3339_reads_them() {
+        for text in [
+            "240229000000Z",
+            "250229000000Z",
+            "261332000000Z",
+            "260100000000Z",
+            "260101240000Z",
+            "260101236000Z",
+            "161231235960Z",
+            "161231235961Z",
+            "160101115960Z",
+            "500101000000Z",
+            "491231235959Z",
+        ] {
+            let any = Any::new(Tag::UtcTime, text.as_bytes()).unwrap();
+            let part = |at: usize| &text[at..at + 2];
+            let century = if text[..2] >= *"50" { 19 } else { 20 };
+            let date = format!("{century}{}-{}-{}", part(0), part(2), part(4));
+            let rfc3339 = format!("{date}T{}:{}:{}Z", part(6), part(8), part(10));
+            let expected = Timestamp::parse_rfc3339(&rfc3339).ok();
+            assert_eq!(parse_time(AnyRef::from(&any)).ok(), expected, "{text}");
         }
     }
 
