@@ -65,7 +65,7 @@ impl PublicKey {
         if bytes.is_empty() {
             return Err(Damage::Empty);
         }
-        for block in pem::decode_blocks(bytes) {
+        for block in pem::blocks(bytes) {
             let block = block?;
             match block.label() {
                 "PUBLIC KEY" => return Self::parse_der(block.secret_bytes()),
@@ -148,7 +148,7 @@ impl PrivateKey {
         if bytes.is_empty() {
             return Err(Damage::Empty);
         }
-        for block in pem::decode_blocks(bytes) {
+        for block in pem::blocks(bytes) {
             let block = match block {
                 Ok(block) => block,
                 Err(Damage::Pem { label, reason }) if label.ends_with("PRIVATE KEY") => {

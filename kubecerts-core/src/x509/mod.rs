@@ -7,6 +7,7 @@
 //! [RFC 5280 §7.1]: https://www.rfc-editor.org/rfc/rfc5280#section-7.1
 
 mod algorithm;
+mod base64;
 mod certificate;
 mod container;
 mod extension;
@@ -32,8 +33,8 @@ pub use fixed_key::{FixedKey, SignedMessage, Verifier};
 pub use key::{KeyEncoding, PrivateKey, PublicKey};
 pub use name::{DistinguishedName, NameAttribute};
 pub use pem::{
-    Block, certificates, decode_blocks, encode_certificate, encode_public_key, encode_request,
-    replace_certificate,
+    Block, certificates, decode_blocks, encode_certificate, encode_certificate_into, encode_public_key,
+    encode_request, replace_certificate,
 };
 pub use reissue::reissue_to_be_signed;
 pub use request::{CertificateRequest, RequestedExtensions, request_to_be_signed};

@@ -6,10 +6,9 @@
 //! [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
 
 use base64ct::{Base64, Encoding};
-use pem::{EncodeConfig, LineEnding, Pem};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Certificate, Damage};
+use super::{Certificate, Damage, base64};
 use crate::secret::SecretBytes;
 
 /// One PEM block; its content may be a secret.
@@ -43,18 +42,22 @@ impl Block {
 /// Returns every PEM block in `bytes`, in order, each decoded or with its own damage.
 #[must_use]
 pub fn decode_blocks(bytes: &[u8]) -> Vec<Result<Block, Damage>> {
-    let mut blocks = Vec::new();
+    blocks(bytes).collect()
+}
+
+/// Returns the blocks of `bytes` one after the other; who needs the first only does not wait for the others.
+pub(super) fn blocks(bytes: &[u8]) -> impl Iterator<Item = Result<Block, Damage>> {
     let mut rest = bytes;
-    while let Some((label, body)) = next_begin(rest) {
+    std::iter::from_fn(move || {
+        let (label, body) = next_begin(rest)?;
         let label_text = String::from_utf8_lossy(label).into_owned();
         let (content, after) = split_at_end(body, label);
         rest = after;
-        blocks.push(match content {
+        Some(match content {
             Some(content) => decode_body(label_text, content),
             None => Err(Damage::Pem { label: label_text, reason: "is cut off: it has no END line" }),
-        });
-    }
-    blocks
+        })
+    })
 }
 
 /// Returns every certificate in `bytes`, which are PEM as all programs of Kubernetes demand it.
@@ -66,8 +69,7 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<Result<Certificate, Damage>>, Da
     if bytes.is_empty() {
         return Err(Damage::Empty);
     }
-    let found: Vec<_> = decode_blocks(bytes)
-        .into_iter()
+    let found: Vec<_> = blocks(bytes)
         .filter_map(|block| match block {
             Ok(block) => is_certificate(&block.label).then(|| Certificate::parse_der(block.secret_bytes())),
             Err(Damage::Pem { label, reason }) if is_certificate(&label) => {
@@ -119,6 +121,11 @@ pub fn encode_certificate(der: &[u8]) -> String {
     encode_public("CERTIFICATE", der)
 }
 
+/// Appends `der` to `out` as [`encode_certificate`] writes it, without an allocation where there is room.
+pub fn encode_certificate_into(der: &[u8], out: &mut Vec<u8>) {
+    push_public("CERTIFICATE", der, out);
+}
+
 /// Returns `der` as a `CERTIFICATE REQUEST` block.
 #[must_use]
 pub fn encode_request(der: &[u8]) -> String {
@@ -140,8 +147,22 @@ pub(super) fn encode_secret(label: &'static str, der: &[u8]) -> SecretBytes {
     bytes
 }
 
-fn encode_public(label: &'static str, der: &[u8]) -> String {
-    pem::encode_config(&Pem::new(label, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
+fn encode_public(label: &str, der: &[u8]) -> String {
+    let mut text = Vec::new();
+    push_public(label, der, &mut text);
+    String::from_utf8(text).expect("labels and base64 are ASCII")
+}
+
+fn push_public(label: &str, der: &[u8], out: &mut Vec<u8>) {
+    let frame = 2 * (BEGIN.len() + label.len() + DASHES.len() + 1);
+    out.reserve(frame + der.len() / 48 * 65 + 65);
+    for part in [BEGIN, label.as_bytes(), DASHES, b"\n"] {
+        out.extend_from_slice(part);
+    }
+    base64::encode_lines(der, out);
+    for part in [END, label.as_bytes(), DASHES, b"\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
 pub(super) fn is_certificate(label: &str) -> bool {
@@ -190,21 +211,62 @@ fn decode_body(label: String, content: &[u8]) -> Result<Block, Damage> {
             encrypted |= find(line, b"ENCRYPTED").is_some();
             continue;
         }
-        digits.extend(line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()));
+        if line.iter().any(u8::is_ascii_whitespace) {
+            digits.extend(line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()));
+        } else {
+            digits.extend_from_slice(line);
+        }
     }
-    let mut decoded = Zeroizing::new(vec![0; digits.len() / 4 * 3 + 3]);
-    match Base64::decode(digits.as_slice(), &mut decoded) {
-        Ok(bytes) => Ok(Block { label, encrypted, contents: SecretBytes::new(bytes.to_vec()) }),
-        Err(_) => Err(Damage::Pem { label, reason: "is not base64" }),
+    let decoded = if is_public(&label) {
+        // What is no secret need be neither wiped nor decoded in constant time.
+        let digits = std::mem::take(&mut *digits);
+        base64::decode(&digits)
+    } else {
+        let mut decoded = Zeroizing::new(vec![0; digits.len() / 4 * 3 + 3]);
+        Base64::decode(digits.as_slice(), &mut decoded).ok().map(<[u8]>::to_vec)
+    };
+    match decoded {
+        Some(bytes) => Ok(Block { label, encrypted, contents: SecretBytes::new(bytes) }),
+        None => Err(Damage::Pem { label, reason: "is not base64" }),
     }
 }
 
+/// Returns whether a block with this label holds nothing secret, as its writer says.
+fn is_public(label: &str) -> bool {
+    matches!(
+        label,
+        "CERTIFICATE"
+            | "X509 CERTIFICATE"
+            | "TRUSTED CERTIFICATE"
+            | "CERTIFICATE REQUEST"
+            | "NEW CERTIFICATE REQUEST"
+            | "PUBLIC KEY"
+    )
+}
+
+/// Returns where `needle`, which is not empty, is for the first time.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    // Bodies of base64 have no dash, so most of a file is passed over in whole pieces.
+    let mut start = 0;
+    for piece in haystack.chunks(64) {
+        if piece.contains(&needle[0]) {
+            let places = piece.iter().enumerate().filter(|(_, byte)| **byte == needle[0]);
+            for (place, _) in places {
+                if haystack[start + place..].starts_with(needle) {
+                    return Some(start + place);
+                }
+            }
+        }
+        start += piece.len();
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use pem::{EncodeConfig, LineEnding, Pem};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -227,6 +289,48 @@ mod tests {
     fn headers_of_encrypted_keys_are_seen() {
         let text = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAEC\n-----END RSA PRIVATE KEY-----\n";
         assert!(decode_blocks(text.as_bytes())[0].as_ref().unwrap().is_encrypted());
+    }
+
+    #[test]
+    fn a_text_is_found_where_it_is_for_the_first_time() {
+        for (haystack, place) in [
+            ("", None),
+            ("-----BEGIN", None),
+            ("-----BEGIN ", Some(0)),
+            ("------BEGIN -----BEGIN ", Some(1)),
+            (&format!("{}-----BEGIN A-----BEGIN ", "x-".repeat(60)), Some(119)),
+            (&format!("{}-----BEGIN ", "x".repeat(64)), Some(64)),
+        ] {
+            assert_eq!(find(haystack.as_bytes(), BEGIN), place, "{haystack}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn public_blocks_are_those_of_the_pem_crate(der in prop::collection::vec(any::<u8>(), 0..400)) {
+            let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+            let text = encode_certificate(&der);
+            prop_assert_eq!(&text, &pem::encode_config(&Pem::new("CERTIFICATE", &*der), config));
+            prop_assert_eq!(encode_request(&der), text.replace("CERTIFICATE", "CERTIFICATE REQUEST"));
+            let mut out = b"before".to_vec();
+            encode_certificate_into(&der, &mut out);
+            prop_assert_eq!(out, [b"before", text.as_bytes()].concat());
+            let blocks = decode_blocks(text.as_bytes());
+            prop_assert_eq!(blocks[0].as_ref().unwrap().secret_bytes(), &der);
+        }
+
+        /// The two decoders agree on what is a block, whatever is in it.
+        #[test]
+        fn a_label_makes_no_difference_to_what_is_base64(body in "([A-Za-z0-9+/]{4}){0,40}[A=\n\r \t:-]{0,6}") {
+            let block = |label: &str| {
+                let text = format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+                decode_blocks(text.as_bytes())
+                    .into_iter()
+                    .map(|block| block.map(|block| block.secret_bytes().to_vec()).map_err(drop))
+                    .collect::<Vec<_>>()
+            };
+            prop_assert_eq!(block("CERTIFICATE"), block("RSA PRIVATE KEY"));
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl CertificateRequest {
     /// # Errors
     /// [`Damage`] when there is none or it is malformed. A wrong signature is not damage but a [`SignatureVerdict`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        for block in pem::decode_blocks(bytes) {
+        for block in pem::blocks(bytes) {
             match block {
                 Ok(block) if is_request(block.label()) => return Self::parse_der(block.secret_bytes()),
                 Err(Damage::Pem { label, reason }) if is_request(&label) => {
