@@ -21,9 +21,11 @@ mod request;
 mod san;
 mod serial;
 mod tbs;
+mod template;
 mod usage;
 mod validity;
 mod verify;
+mod writer;
 
 pub use algorithm::{KeyAlgorithm, KeyType, SignatureAlgorithm, UnknownAlgorithm};
 pub use certificate::{BasicConstraints, Certificate};
@@ -41,6 +43,7 @@ pub use request::{CertificateRequest, RequestedExtensions, request_to_be_signed}
 pub use san::{AlternativeName, AlternativeNames, InvalidHost};
 pub use serial::SerialNumber;
 pub use tbs::{ToBeSigned, assemble};
+pub use template::{Common, Template, Variable};
 pub use usage::{ExtendedKeyUsages, KeyUsages, Purpose};
 pub use validity::{InvalidValidity, Validity};
 pub use verify::{SignatureVerdict, verify};

@@ -10,6 +10,7 @@ use der::asn1::{Any, AnyRef};
 use der::{Class, Decode, Encode, Tag, TagNumber, Tagged};
 
 use super::Damage;
+use super::writer::{push_value, sum, value_length};
 use crate::catalog::NodeName;
 use crate::digest::{hex, parse_hex};
 
@@ -112,6 +113,31 @@ impl AlternativeName {
         }
     }
 
+    /// Returns how many bytes the name is long in DER.
+    fn der_length(&self) -> der::Result<usize> {
+        Ok(match self {
+            Self::Email(text) | Self::Dns(text) | Self::Uri(text) => value_length(text.len()),
+            Self::Ip(IpAddr::V4(_)) => value_length(4),
+            Self::Ip(IpAddr::V6(_)) => value_length(16),
+            Self::Other(der) => {
+                AnyRef::from_der(der)?;
+                der.len()
+            }
+        })
+    }
+
+    /// Appends the name in DER, which has a length.
+    fn push_der(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Email(text) => push_value(CONTEXT | 1, text.as_bytes(), out),
+            Self::Dns(text) => push_value(CONTEXT | 2, text.as_bytes(), out),
+            Self::Uri(text) => push_value(CONTEXT | 6, text.as_bytes(), out),
+            Self::Ip(IpAddr::V4(address)) => push_value(CONTEXT | 7, &address.octets(), out),
+            Self::Ip(IpAddr::V6(address)) => push_value(CONTEXT | 7, &address.octets(), out),
+            Self::Other(der) => out.extend_from_slice(der),
+        }
+    }
+
     fn to_any(&self) -> der::Result<Any> {
         match self {
             Self::Email(text) => Any::new(context_tag(1), text.as_bytes()),
@@ -210,6 +236,18 @@ impl AlternativeNames {
         Ok(Self(names.into_iter().map(AlternativeName::from_any).collect()))
     }
 
+    /// Returns how many bytes the names are long in DER, without the header of their sequence.
+    pub(super) fn content_length(&self) -> der::Result<usize> {
+        self.0.iter().try_fold(0, |all, name| Ok(sum([all, name.der_length()?])))
+    }
+
+    /// Appends the names in DER, without the header of their sequence. They have a length.
+    pub(super) fn push_content(&self, out: &mut Vec<u8>) {
+        for name in &self.0 {
+            name.push_der(out);
+        }
+    }
+
     /// Returns the content of the extension.
     pub(super) fn to_der(&self) -> der::Result<Vec<u8>> {
         let names: Vec<Any> = self.0.iter().map(AlternativeName::to_any).collect::<Result<_, _>>()?;
@@ -225,6 +263,9 @@ fn is_plain(text: &str) -> bool {
 fn context_number(tag: Tag) -> Option<u32> {
     (tag.class() == Class::ContextSpecific && !tag.is_constructed()).then(|| tag.number().value())
 }
+
+/// The first byte of a tag of the context-specific class, not constructed.
+const CONTEXT: u8 = 0x80;
 
 const fn context_tag(number: u32) -> Tag {
     Tag::ContextSpecific { constructed: false, number: TagNumber(number) }
