@@ -34,6 +34,7 @@ pub mod external;
 mod installation;
 mod join;
 mod node;
+mod pieces;
 mod provider;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::pieces::Pieces;
 use crate::catalog::{CaSlot, Slot};
 use crate::provider::ProviderError;
 use crate::x509::{Damage, KeyAlgorithm, PrivateKey, PublicKey, SignatureAlgorithm};
@@ -147,47 +148,39 @@ impl Signature {
 
 /// Many signatures, one behind the other in one piece of memory that is used again for the next batch.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Signatures {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
+pub struct Signatures(Pieces);
 
 impl Signatures {
     /// Returns room for signatures, with none in it.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new() }
+        Self(Pieces::new())
     }
 
     /// Appends a signature.
     pub fn push(&mut self, signature: &[u8]) {
-        self.bytes.extend_from_slice(signature);
-        self.ends.push(self.bytes.len());
+        self.0.push(signature);
     }
 
     /// Forgets all signatures and keeps the room.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
+        self.0.clear();
     }
 
     /// Returns how many signatures there are.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.ends.len()
+        self.0.len()
     }
 
     /// Returns whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.0.len() == 0
     }
 
     /// Returns the signatures in the order in which they came.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|index| {
-            let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-            &self.bytes[start..self.ends[index]]
-        })
+        self.0.iter()
     }
 }

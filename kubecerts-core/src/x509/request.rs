@@ -93,26 +93,6 @@ impl CertificateRequest {
         })
     }
 
-    /// Returns a request as the holder of `key` would make it who asks for these names only. The caller knows that holder.
-    pub(crate) fn of_known_key(
-        subject: &DistinguishedName,
-        alternative_names: &AlternativeNames,
-        key: &PublicKey,
-    ) -> Self {
-        Self {
-            version: 1,
-            subject: subject.clone(),
-            public_key: key.clone(),
-            alternative_names: alternative_names.clone(),
-            key_usages: None,
-            extended_key_usages: ExtendedKeyUsages::default(),
-            basic_constraints: None,
-            extensions: Vec::new(),
-            signature_algorithm: String::new(),
-            verdict: SignatureVerdict::Valid,
-        }
-    }
-
     /// Returns the version, which is 1 for every request there is.
     #[must_use]
     pub const fn version(&self) -> u8 {

@@ -1,17 +1,80 @@
 //! The rules of the profiles.
 //!
 //! Those of the signers are Kubernetes' ("Certificates and Certificate Signing Requests", Kubernetes signers), those of the slots
-//! kubeadm's catalogue.
+//! kubeadm's catalogue. They look at what is asked for where it lies and allocate nothing unless they refuse: what is signed in bulk
+//! goes through them too.
 
 use std::collections::BTreeSet;
 
 use super::{SignerName, SigningNote, SigningProfile, SigningRefusal};
-use crate::catalog::{ClientSpec, NodeName, SanRule, Slot};
+use crate::catalog::{ClientSpec, ExtendedUsage, NodeName, SanRule, Slot};
 use crate::issue::external::{is_kubeadms, profile as catalogue};
 use crate::x509::{
-    AlternativeName, AlternativeNames, CertificateRequest, DistinguishedName, ExtendedKeyUsages, KeyType,
-    KeyUsages, PublicKey, Purpose, SignatureVerdict,
+    AlternativeName, AlternativeNames, BasicConstraints, CertificateRequest, DistinguishedName,
+    ExtendedKeyUsages, Extension, KeyType, KeyUsages, PublicKey, Purpose, SignatureVerdict,
 };
+
+/// What somebody asks for.
+#[derive(Clone, Copy)]
+pub(in crate::issue) struct Asked<'a> {
+    pub(in crate::issue) subject: &'a DistinguishedName,
+    pub(in crate::issue) public_key: &'a PublicKey,
+    alternative_names: &'a AlternativeNames,
+    key_usages: Option<KeyUsages>,
+    extended_key_usages: &'a ExtendedKeyUsages,
+    basic_constraints: Option<BasicConstraints>,
+    extensions: &'a [Extension],
+    /// Whether who asks has the private key.
+    verdict: &'a SignatureVerdict,
+}
+
+impl<'a> Asked<'a> {
+    pub(in crate::issue) fn by_request(request: &'a CertificateRequest) -> Self {
+        Self {
+            subject: request.subject(),
+            public_key: request.public_key(),
+            alternative_names: request.alternative_names(),
+            key_usages: request.key_usages(),
+            extended_key_usages: request.extended_key_usages(),
+            basic_constraints: request.basic_constraints(),
+            extensions: request.extensions(),
+            verdict: request.verdict(),
+        }
+    }
+
+    /// Returns what the holder of `key`, whom the caller knows, would ask for who wants these names only.
+    const fn by_holder(
+        subject: &'a DistinguishedName,
+        alternative_names: &'a AlternativeNames,
+        public_key: &'a PublicKey,
+    ) -> Self {
+        Self {
+            subject,
+            public_key,
+            alternative_names,
+            key_usages: None,
+            extended_key_usages: NO_PURPOSES,
+            basic_constraints: None,
+            extensions: &[],
+            verdict: &SignatureVerdict::Valid,
+        }
+    }
+}
+
+/// What of it is signed.
+#[derive(Clone, Copy)]
+pub(in crate::issue) struct Granted<'a> {
+    /// All names that are asked for, or none.
+    pub(in crate::issue) alternative_names: &'a AlternativeNames,
+    pub(in crate::issue) key_usages: KeyUsages,
+    pub(in crate::issue) purposes: &'static [ExtendedUsage],
+}
+
+impl Granted<'_> {
+    pub(in crate::issue) fn extended_key_usages(&self) -> ExtendedKeyUsages {
+        ExtendedKeyUsages::new(self.purposes.iter().copied().map(Purpose::from).collect())
+    }
+}
 
 /// What is to be signed for a request.
 pub(in crate::issue) struct Approved {
@@ -24,95 +87,123 @@ pub(in crate::issue) struct Approved {
 }
 
 /// Parses a request, in PEM or DER, and holds it against `profile`.
-pub(in crate::issue) fn parse_and_approve(
-    request: &[u8],
-    profile: SigningProfile,
-) -> Result<Approved, SigningRefusal> {
-    approve(CertificateRequest::parse(request).map_err(SigningRefusal::Request)?, profile)
+pub(super) fn parse_and_approve(request: &[u8], profile: SigningProfile) -> Result<Approved, SigningRefusal> {
+    let request = CertificateRequest::parse(request).map_err(SigningRefusal::Request)?;
+    let asked = Asked::by_request(&request);
+    let granted = approve(asked, profile)?;
+    Ok(Approved {
+        subject: asked.subject.clone(),
+        alternative_names: granted.alternative_names.clone(),
+        key_usages: granted.key_usages,
+        extended_key_usages: granted.extended_key_usages(),
+        notes: notes(asked, granted, profile),
+        request,
+    })
 }
 
-/// Holds a key with `subject` and `names` against `profile`, and returns the usages of its certificate.
-pub(in crate::issue) fn approve_key(
-    subject: &DistinguishedName,
-    names: &AlternativeNames,
-    key: &PublicKey,
+/// Holds a key with `subject` and `names` against `profile`. Whoever passes names means them, so a profile that has no place for
+/// them refuses, where it would leave out those of a request.
+pub(in crate::issue) fn approve_key<'a>(
+    subject: &'a DistinguishedName,
+    names: &'a AlternativeNames,
+    key: &'a PublicKey,
     profile: SigningProfile,
-) -> Result<(KeyUsages, ExtendedKeyUsages), SigningRefusal> {
-    let approved = approve(CertificateRequest::of_known_key(subject, names, key), profile)?;
-    Ok((approved.key_usages, approved.extended_key_usages))
+) -> Result<Granted<'a>, SigningRefusal> {
+    let granted = approve(Asked::by_holder(subject, names, key), profile)?;
+    match names.as_slice().first() {
+        Some(name) if granted.alternative_names.is_empty() => {
+            Err(SigningRefusal::AlternativeName(name.to_string()))
+        }
+        _ => Ok(granted),
+    }
 }
 
-/// Holds `request` against `profile`.
-pub(super) fn approve(
-    request: CertificateRequest,
+/// Holds what is asked for against `profile`.
+pub(in crate::issue) fn approve(
+    asked: Asked<'_>,
     profile: SigningProfile,
-) -> Result<Approved, SigningRefusal> {
-    let key_type = request.public_key().key_type();
+) -> Result<Granted<'_>, SigningRefusal> {
+    let key_type = asked.public_key.key_type();
     if !matches!(key_type, KeyType::Rsa { bits: 2048..=8192 } | KeyType::EcdsaP256 | KeyType::EcdsaP384) {
         return Err(SigningRefusal::Key(key_type.to_string()));
     }
-    match request.verdict() {
+    match asked.verdict {
         SignatureVerdict::Valid => {}
         SignatureVerdict::Invalid => return Err(SigningRefusal::NotSignedByItself),
         SignatureVerdict::Unsupported(kind) => return Err(SigningRefusal::SignatureAlgorithm(kind.clone())),
     }
     let mut names = BTreeSet::new();
-    for extension in request.extensions() {
+    for extension in asked.extensions {
         if !names.insert(extension.name.as_str()) {
             return Err(SigningRefusal::RepeatedExtension(extension.name.clone()));
         }
     }
-    if request.basic_constraints().is_some_and(|constraints| constraints.is_ca) {
+    if asked.basic_constraints.is_some_and(|constraints| constraints.is_ca) {
         return Err(SigningRefusal::Authority);
     }
     match profile {
         SigningProfile::Slot(slot) => match catalogue(slot) {
-            Some(spec) => of_slot(request, slot, spec),
+            Some(spec) => of_slot(asked, slot, spec),
             None => Err(SigningRefusal::OtherAuthority { profile, issuer: profile.issuer() }),
         },
-        SigningProfile::Signer(signer) => of_signer(request, signer),
+        SigningProfile::Signer(signer) => of_signer(asked, signer),
     }
 }
 
-fn of_slot(request: CertificateRequest, slot: Slot, spec: ClientSpec) -> Result<Approved, SigningRefusal> {
-    let profile = SigningProfile::Slot(slot);
-    let subject = request.subject().clone();
-    if !is_kubeadms(&subject, spec) {
-        let reason = "kubeadm gives another one";
-        return Err(SigningRefusal::Subject { profile, subject: subject.to_string(), reason });
-    }
-    let extended_key_usages =
-        ExtendedKeyUsages::new(spec.usages.iter().copied().map(Purpose::from).collect());
-    let mut not_copied = further(&request);
-    if request.key_usages().is_some_and(|asked| asked != KeyUsages::LEAF) {
-        not_copied.push("keyUsage".to_owned());
-    }
-    let asked: BTreeSet<_> = request.extended_key_usages().as_slice().iter().collect();
-    if !asked.is_empty() && asked != extended_key_usages.as_slice().iter().collect() {
-        not_copied.push("extKeyUsage".to_owned());
-    }
-    let alternative_names = match spec.sans {
-        SanRule::None => {
-            if !request.alternative_names().is_empty() {
+/// Returns what the certificate will not have as it is asked for, and what somebody should look at.
+pub(in crate::issue) fn notes(
+    asked: Asked<'_>,
+    granted: Granted<'_>,
+    profile: SigningProfile,
+) -> Vec<SigningNote> {
+    let mut not_copied = further(asked);
+    let mut privileged = Vec::new();
+    match profile {
+        SigningProfile::Slot(_) => {
+            let given = granted.extended_key_usages();
+            let purposes =
+                |usages: &ExtendedKeyUsages| -> BTreeSet<_> { usages.as_slice().iter().copied().collect() };
+            if asked.key_usages.is_some_and(|usages| usages != granted.key_usages) {
+                not_copied.push("keyUsage".to_owned());
+            }
+            if !asked.extended_key_usages.is_empty()
+                && purposes(asked.extended_key_usages) != purposes(&given)
+            {
+                not_copied.push("extKeyUsage".to_owned());
+            }
+            if granted.alternative_names != asked.alternative_names {
                 not_copied.push("subjectAltName".to_owned());
             }
-            AlternativeNames::default()
         }
-        SanRule::ApiServer | SanRule::Etcd => serving_names(&request)?,
-    };
-    let notes = if not_copied.is_empty() { Vec::new() } else { vec![SigningNote::NotCopied(not_copied)] };
-    let key_usages = KeyUsages::LEAF;
-    Ok(Approved { subject, alternative_names, key_usages, extended_key_usages, notes, request })
+        SigningProfile::Signer(SignerName::ApiServerClient) => {
+            let identities = asked.subject.organisations().chain(asked.subject.common_name());
+            let found = identities.filter(|name| name.starts_with("system:") || name.starts_with("kubeadm:"));
+            privileged.extend(found.map(|name| SigningNote::Privileged(name.to_owned())));
+        }
+        SigningProfile::Signer(SignerName::ApiServerClientKubelet | SignerName::KubeletServing) => {}
+    }
+    let not_copied = (!not_copied.is_empty()).then_some(SigningNote::NotCopied(not_copied));
+    not_copied.into_iter().chain(privileged).collect()
 }
 
-fn of_signer(request: CertificateRequest, signer: SignerName) -> Result<Approved, SigningRefusal> {
-    let profile = SigningProfile::Signer(signer);
-    let subject = request.subject().clone();
+fn of_slot(asked: Asked<'_>, slot: Slot, spec: ClientSpec) -> Result<Granted<'_>, SigningRefusal> {
+    if !is_kubeadms(asked.subject, spec) {
+        let (profile, subject) = (SigningProfile::Slot(slot), asked.subject.to_string());
+        return Err(SigningRefusal::Subject { profile, subject, reason: "kubeadm gives another one" });
+    }
+    let alternative_names = match spec.sans {
+        SanRule::None => NO_NAMES,
+        SanRule::ApiServer | SanRule::Etcd => serving_names(asked.alternative_names)?,
+    };
+    Ok(Granted { alternative_names, key_usages: KeyUsages::LEAF, purposes: spec.usages })
+}
+
+fn of_signer(asked: Asked<'_>, signer: SignerName) -> Result<Granted<'_>, SigningRefusal> {
+    let (profile, subject) = (SigningProfile::Signer(signer), asked.subject);
     let refuse = |reason| {
         let subject = subject.to_string();
         Err(SigningRefusal::Subject { profile, subject, reason })
     };
-    let organisations: Vec<&str> = subject.organisations().collect();
     let common_names = subject.attributes().iter().filter(|attribute| attribute.kind == "CN").count();
     if common_names != 1 || subject.common_name().is_none_or(str::is_empty) {
         return refuse("it needs exactly one common name, which is the user");
@@ -120,97 +211,87 @@ fn of_signer(request: CertificateRequest, signer: SignerName) -> Result<Approved
     let purpose = match signer {
         SignerName::ApiServerClient => {
             // The admission plugin CertificateSubjectRestriction refuses it where requests come in.
-            if organisations.contains(&"system:masters") {
+            if subject.organisations().any(|group| group == "system:masters") {
                 return refuse("nobody gets the group system:masters, which bypasses every permission");
             }
-            Purpose::CLIENT_AUTH
+            ExtendedUsage::ClientAuth
         }
         SignerName::ApiServerClientKubelet | SignerName::KubeletServing => {
-            if organisations != [NodeName::GROUP] {
+            if !subject.organisations().eq([NodeName::GROUP]) {
                 return refuse("the organisation has to be exactly system:nodes");
             }
-            if subject.common_name().and_then(NodeName::of_user).is_none() {
+            if !subject.common_name().is_some_and(NodeName::is_user) {
                 return refuse("the common name has to be system:node: and the name of a node");
             }
-            if signer == SignerName::KubeletServing { Purpose::SERVER_AUTH } else { Purpose::CLIENT_AUTH }
+            match signer {
+                SignerName::KubeletServing => ExtendedUsage::ServerAuth,
+                SignerName::ApiServerClient | SignerName::ApiServerClientKubelet => ExtendedUsage::ClientAuth,
+            }
         }
     };
-    let (key_usages, extended_key_usages) = usages(&request, profile, purpose)?;
+    let (key_usages, purposes) = usages(asked, profile, purpose)?;
     let alternative_names = match signer {
-        SignerName::ApiServerClient => client_names(&request)?,
-        SignerName::ApiServerClientKubelet => match request.alternative_names().texts().next() {
+        SignerName::ApiServerClient => client_names(asked.alternative_names)?,
+        SignerName::ApiServerClientKubelet => match asked.alternative_names.texts().next() {
             Some(name) => return Err(SigningRefusal::AlternativeName(name)),
-            None => AlternativeNames::default(),
+            None => NO_NAMES,
         },
-        SignerName::KubeletServing => serving_names(&request)?,
+        SignerName::KubeletServing => serving_names(asked.alternative_names)?,
     };
-    let mut notes = Vec::new();
-    let not_copied = further(&request);
-    if !not_copied.is_empty() {
-        notes.push(SigningNote::NotCopied(not_copied));
-    }
-    if signer == SignerName::ApiServerClient {
-        let identities = organisations.iter().copied().chain(subject.common_name());
-        let privileged =
-            identities.filter(|name| name.starts_with("system:") || name.starts_with("kubeadm:"));
-        notes.extend(privileged.map(|name| SigningNote::Privileged(name.to_owned())));
-    }
-    Ok(Approved {
-        subject: subject.clone(),
-        alternative_names,
-        key_usages,
-        extended_key_usages,
-        notes,
-        request,
-    })
+    Ok(Granted { alternative_names, key_usages, purposes })
 }
 
 /// Usages may be asked for, but none besides the signer's; those that nobody asks for are given as kubelets ask for them.
 fn usages(
-    request: &CertificateRequest,
+    asked: Asked<'_>,
     profile: SigningProfile,
-    purpose: Purpose,
-) -> Result<(KeyUsages, ExtendedKeyUsages), SigningRefusal> {
-    let allowed = if purpose == Purpose::SERVER_AUTH {
-        "digitalSignature, serverAuth, and keyEncipherment or not"
-    } else {
-        "digitalSignature, clientAuth, and keyEncipherment or not"
+    purpose: ExtendedUsage,
+) -> Result<(KeyUsages, &'static [ExtendedUsage]), SigningRefusal> {
+    let (granted, allowed): (&'static [ExtendedUsage], _) = match purpose {
+        ExtendedUsage::ServerAuth => {
+            (&[ExtendedUsage::ServerAuth], "digitalSignature, serverAuth, and keyEncipherment or not")
+        }
+        ExtendedUsage::ClientAuth => {
+            (&[ExtendedUsage::ClientAuth], "digitalSignature, clientAuth, and keyEncipherment or not")
+        }
     };
     let refuse = |asked: String| Err(SigningRefusal::Usages { profile, asked, allowed });
-    let purposes = request.extended_key_usages().as_slice();
-    if !purposes.is_empty() && purposes != [purpose] {
+    let purposes = asked.extended_key_usages.as_slice();
+    if !purposes.is_empty() && purposes != [Purpose::from(purpose)] {
         let asked: Vec<String> = purposes.iter().map(ToString::to_string).collect();
         return refuse(asked.join(", "));
     }
-    let key_usages = match request.key_usages() {
+    let key_usages = match asked.key_usages {
         Some(asked) if asked == KeyUsages::LEAF || asked == KeyUsages::SIGNATURE => asked,
         Some(asked) => return refuse(asked.to_string()),
         // A key of ECDSA cannot encipher (`k8s.io/client-go/util/certificate/certificate_manager.go`).
-        None if matches!(request.public_key().key_type(), KeyType::Rsa { .. }) => KeyUsages::LEAF,
+        None if matches!(asked.public_key.key_type(), KeyType::Rsa { .. }) => KeyUsages::LEAF,
         None => KeyUsages::SIGNATURE,
     };
-    Ok((key_usages, ExtendedKeyUsages::new(vec![purpose])))
+    Ok((key_usages, granted))
 }
 
 /// The names of a server: at least one, DNS names and addresses only.
-fn serving_names(request: &CertificateRequest) -> Result<AlternativeNames, SigningRefusal> {
-    let names = request.alternative_names();
+fn serving_names(names: &AlternativeNames) -> Result<&AlternativeNames, SigningRefusal> {
     if names.is_empty() {
         return Err(SigningRefusal::NoAlternativeName);
     }
-    let is_allowed = |name: &AlternativeName| match name {
+    all(names, |name| match name {
         AlternativeName::Dns(name) => is_host(name),
         AlternativeName::Ip(_) => true,
         _ => false,
-    };
-    all(names, is_allowed)
+    })
 }
 
 /// The names of a client mean nothing to Kubernetes; its signer copies them.
-fn client_names(request: &CertificateRequest) -> Result<AlternativeNames, SigningRefusal> {
-    all(request.alternative_names(), |name| match name {
+fn client_names(names: &AlternativeNames) -> Result<&AlternativeNames, SigningRefusal> {
+    all(names, |name| match name {
         AlternativeName::Dns(name) => is_host(name),
-        AlternativeName::Ip(_) | AlternativeName::Email(_) | AlternativeName::Uri(_) => true,
+        // Both are of IA5String, and those that a request has were found plain when it was parsed.
+        AlternativeName::Email(text) | AlternativeName::Uri(text) => {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+        }
+        AlternativeName::Ip(_) => true,
         AlternativeName::Other(_) => false,
     })
 }
@@ -218,21 +299,24 @@ fn client_names(request: &CertificateRequest) -> Result<AlternativeNames, Signin
 fn all(
     names: &AlternativeNames,
     is_allowed: impl Fn(&AlternativeName) -> bool,
-) -> Result<AlternativeNames, SigningRefusal> {
+) -> Result<&AlternativeNames, SigningRefusal> {
     match names.as_slice().iter().find(|name| !is_allowed(name)) {
         Some(name) => Err(SigningRefusal::AlternativeName(name.to_string())),
-        None => Ok(names.clone()),
+        None => Ok(names),
     }
 }
 
 /// A DNS name, or one for everything below it.
 fn is_host(name: &str) -> bool {
-    NodeName::parse(name.strip_prefix("*.").unwrap_or(name)).is_ok()
+    NodeName::is_name_in_any_case(name.strip_prefix("*.").unwrap_or(name))
 }
 
 /// Returns the extensions that no profile has a place for.
-fn further(request: &CertificateRequest) -> Vec<String> {
+fn further(asked: Asked<'_>) -> Vec<String> {
     let is_known =
         |name: &str| matches!(name, "keyUsage" | "extKeyUsage" | "basicConstraints" | "subjectAltName");
-    request.extensions().iter().map(|e| e.name.clone()).filter(|name| !is_known(name)).collect()
+    asked.extensions.iter().map(|e| e.name.clone()).filter(|name| !is_known(name)).collect()
 }
+
+const NO_NAMES: &AlternativeNames = &AlternativeNames::new(Vec::new());
+const NO_PURPOSES: &ExtendedKeyUsages = &ExtendedKeyUsages::new(Vec::new());
