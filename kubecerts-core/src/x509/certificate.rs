@@ -7,8 +7,8 @@ use const_oid::db::rfc5280::{
     ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE,
     ID_CE_SUBJECT_ALT_NAME, ID_CE_SUBJECT_KEY_IDENTIFIER,
 };
-use der::asn1::{AnyRef, OctetStringRef};
-use der::{Decode, Encode};
+use der::Decode;
+use der::asn1::OctetStringRef;
 use x509_cert::ext::pkix::AuthorityKeyIdentifier;
 
 use super::extension::RawExtension;
@@ -72,29 +72,29 @@ impl Certificate {
     /// [`Damage::Der`] when the bytes are not a certificate, or one of the extensions that Kubernetes reads is
     /// malformed; Go refuses such certificates too.
     pub fn parse_der(der: &[u8]) -> Result<Self, Damage> {
-        let outer = Signed::from_der(der).map_err(|error| Damage::der("certificate", error))?;
-        let tbs = outer.content.to_der().map_err(|error| Damage::der("certificate", error))?;
-        let inner = TbsCertificate::from_der(&tbs).map_err(|error| Damage::der("certificate", error))?;
+        let malformed = |error: der::Error| Damage::der("certificate", error);
+        let outer = Signed::from_der(der).map_err(malformed)?;
+        let tbs = outer.content.as_der();
+        let inner = TbsCertificate::from_der(tbs).map_err(malformed)?;
         // The outer algorithm is not signed, so it says nothing but what the inner one says (RFC 5280 §4.1.1.2).
         if outer.algorithm != inner.signature {
             return Err(Damage::der("certificate", "its two signature algorithms differ"));
         }
-        let raw_der = |any: AnyRef<'_>| any.to_der().map_err(|error| Damage::der("certificate", error));
         let raw_extensions = inner.extensions.unwrap_or_default();
         Ok(Self {
             der: der.to_vec(),
+            tbs: tbs.to_vec(),
             signature_oid: outer.algorithm.oid,
             signature: outer.signature.as_bytes().map(<[u8]>::to_vec).unwrap_or_default(),
             version: inner.version.unwrap_or(0).saturating_add(1),
             serial: SerialNumber::from_der_content(inner.serial.value()),
-            issuer: DistinguishedName::parse_der(&raw_der(inner.issuer)?)?,
+            issuer: DistinguishedName::parse_der(inner.issuer.as_der())?,
             not_before: parse_time(inner.validity.not_before)?,
             not_after: parse_time(inner.validity.not_after)?,
-            subject: DistinguishedName::parse_der(&raw_der(inner.subject)?)?,
-            public_key: PublicKey::parse_der(&raw_der(inner.public_key)?)?,
-            extensions: raw_extensions.iter().map(Extension::from).collect(),
+            subject: DistinguishedName::parse_der(inner.subject.as_der())?,
+            public_key: PublicKey::parse_der(inner.public_key.as_der())?,
             known: KnownExtensions::parse(&raw_extensions)?,
-            tbs,
+            extensions: raw_extensions.into_iter().map(Extension::from).collect(),
         })
     }
 

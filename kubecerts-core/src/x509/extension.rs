@@ -109,10 +109,10 @@ impl Profile<'_> {
     }
 }
 
-impl From<&RawExtension> for Extension {
-    fn from(raw: &RawExtension) -> Self {
+impl From<RawExtension> for Extension {
+    fn from(raw: RawExtension) -> Self {
         let RawExtension { id, critical, value } = raw;
-        Self { name: extension_name(*id), critical: *critical, value: value.as_bytes().to_vec() }
+        Self { name: extension_name(id), critical, value: value.into_bytes().into_vec() }
     }
 }
 

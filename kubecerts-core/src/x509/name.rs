@@ -1,7 +1,7 @@
 //! Distinguished names, kept as the bytes that they came in.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc4519::{
@@ -44,8 +44,7 @@ impl DistinguishedName {
     /// [`Damage::Der`] when `der` is not a name.
     pub fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         let name = Name::from_der(der).map_err(|error| Damage::der("name", error))?;
-        let attributes: Vec<NameAttribute> = name.iter().map(NameAttribute::from_der).collect();
-        let text = show(&name);
+        let (attributes, text) = show(&name);
         Ok(Self { der: der.to_vec(), attributes, text })
     }
 
@@ -155,10 +154,23 @@ const SHORT_NAMES: [(ObjectIdentifier, &str); 7] = [
     (ST, "ST"),
 ];
 
-fn show(name: &Name) -> String {
-    let attribute = |attribute: &AttributeTypeAndValue| NameAttribute::from_der(attribute).to_string();
-    let set = |set: &RelativeDistinguishedName| set.iter().map(attribute).collect::<Vec<_>>().join(" + ");
-    name.iter_rdn().map(set).collect::<Vec<_>>().join(", ")
+/// Returns the attributes, and the text that shows them.
+fn show(name: &Name) -> (Vec<NameAttribute>, String) {
+    let (mut attributes, mut text) = (Vec::new(), String::new());
+    for (rdn, set) in name.iter_rdn().enumerate() {
+        if rdn > 0 {
+            text.push_str(", ");
+        }
+        for (place, attribute) in set.iter().enumerate() {
+            if place > 0 {
+                text.push_str(" + ");
+            }
+            let attribute = NameAttribute::from_der(attribute);
+            write!(text, "{attribute}").expect("a string takes whatever is written");
+            attributes.push(attribute);
+        }
+    }
+    (attributes, text)
 }
 
 fn set(values: Vec<AttributeTypeAndValue>) -> RelativeDistinguishedName {

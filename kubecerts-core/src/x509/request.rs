@@ -6,13 +6,13 @@ use const_oid::db::rfc5280::{
     ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE, ID_CE_SUBJECT_ALT_NAME,
 };
 use const_oid::db::rfc5912::ID_EXTENSION_REQ;
-use der::asn1::{Any, AnyRef, SetOfVec};
+use der::asn1::{Any, SetOfVec};
 use der::{Decode, Encode, Sequence};
 use x509_cert::attr::Attribute;
 
 use super::algorithm::oid_name;
 use super::extension::{Profile, RawExtension};
-use super::raw::Signed;
+use super::raw::{Signed, Verbatim};
 use super::verify::verify_oid;
 use super::{
     AlternativeNames, BasicConstraints, Damage, DistinguishedName, ExtendedKeyUsages, Extension, KeyUsages,
@@ -58,8 +58,8 @@ impl CertificateRequest {
     fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         let malformed = |error: der::Error| Damage::der("certificate request", error);
         let outer = Signed::from_der(der).map_err(malformed)?;
-        let info_der = outer.content.to_der().map_err(malformed)?;
-        let info = RawInfo::from_der(&info_der).map_err(malformed)?;
+        let info_der = outer.content.as_der();
+        let info = RawInfo::from_der(info_der).map_err(malformed)?;
         let raw_extensions = requested_extensions(&info).map_err(malformed)?;
         let mut alternative_names = AlternativeNames::default();
         let mut key_usages = None;
@@ -77,11 +77,11 @@ impl CertificateRequest {
                 _ => {}
             }
         }
-        let public_key = PublicKey::parse_der(&info.public_key.to_der().map_err(malformed)?)?;
+        let public_key = PublicKey::parse_der(info.public_key.as_der())?;
         let signature = outer.signature.as_bytes().unwrap_or_default();
         Ok(Self {
-            subject: DistinguishedName::parse_der(&info.subject.to_der().map_err(malformed)?)?,
-            verdict: verify_oid(&public_key, outer.algorithm.oid, &info_der, signature),
+            subject: DistinguishedName::parse_der(info.subject.as_der())?,
+            verdict: verify_oid(&public_key, outer.algorithm.oid, info_der, signature),
             signature_algorithm: oid_name(outer.algorithm.oid),
             version: info.version.saturating_add(1),
             public_key,
@@ -89,7 +89,7 @@ impl CertificateRequest {
             key_usages,
             extended_key_usages,
             basic_constraints,
-            extensions: raw_extensions.iter().map(Extension::from).collect(),
+            extensions: raw_extensions.into_iter().map(Extension::from).collect(),
         })
     }
 
@@ -202,8 +202,8 @@ pub fn request_to_be_signed(
         let attributes = extensions.map(|extensions| extensions.attribute(subject)).transpose()?;
         RawInfo {
             version: 0,
-            subject: AnyRef::from_der(subject.as_der())?,
-            public_key: AnyRef::from_der(public_key.as_der())?,
+            subject: Verbatim::from_der(subject.as_der())?,
+            public_key: Verbatim::from_der(public_key.as_der())?,
             // The set may be empty but not absent (RFC 2986 §4.1).
             attributes: Some(SetOfVec::try_from(Vec::from_iter(attributes))?),
         }
@@ -232,8 +232,8 @@ fn requested_extensions(info: &RawInfo<'_>) -> der::Result<Vec<RawExtension>> {
 #[derive(Sequence)]
 struct RawInfo<'a> {
     version: u8,
-    subject: AnyRef<'a>,
-    public_key: AnyRef<'a>,
+    subject: Verbatim<'a>,
+    public_key: Verbatim<'a>,
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     attributes: Option<SetOfVec<Attribute>>,
 }

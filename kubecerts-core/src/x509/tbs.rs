@@ -8,7 +8,7 @@ use der::{Decode, Encode, Tag};
 use spki::AlgorithmIdentifierRef;
 
 use super::extension::Profile;
-use super::raw::{Period, Signed, TbsCertificate};
+use super::raw::{Period, Signed, TbsCertificate, Verbatim};
 use super::validity::encode_time;
 use super::{
     AlternativeNames, Damage, DistinguishedName, ExtendedKeyUsages, KeyUsages, PublicKey, SerialNumber,
@@ -89,13 +89,13 @@ impl ToBeSigned<'_> {
             version: Some(2),
             serial: AnyRef::new(Tag::Integer, serial.as_bytes())?,
             signature: algorithm_identifier(signature),
-            issuer: AnyRef::from_der(issuer.as_der())?,
+            issuer: Verbatim::from_der(issuer.as_der())?,
             validity: Period {
                 not_before: AnyRef::from(&encode_time(validity.not_before())),
                 not_after: AnyRef::from(&encode_time(validity.not_after())),
             },
-            subject: AnyRef::from_der(subject.as_der())?,
-            public_key: AnyRef::from_der(public_key.as_der())?,
+            subject: Verbatim::from_der(subject.as_der())?,
+            public_key: Verbatim::from_der(public_key.as_der())?,
             issuer_id: None,
             subject_id: None,
             extensions: Some(extensions),
@@ -111,7 +111,7 @@ impl ToBeSigned<'_> {
 pub fn assemble(tbs: &[u8], algorithm: SignatureAlgorithm, signature: &[u8]) -> Result<Vec<u8>, Damage> {
     let assembled = || {
         Signed {
-            content: AnyRef::from_der(tbs)?,
+            content: Verbatim::from_der(tbs)?,
             algorithm: algorithm_identifier(algorithm),
             signature: BitStringRef::from_bytes(signature)?,
         }
