@@ -22,6 +22,7 @@ use kubecerts_host::{ApplyError, NodeError, PlantError, PolicyFileError, Scratch
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
+mod bulk;
 mod external;
 mod init;
 mod kubelet;

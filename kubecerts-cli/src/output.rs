@@ -44,6 +44,11 @@ impl Output {
         self.remember(stdout.write_all(bytes).and_then(|()| stdout.flush()));
     }
 
+    /// Returns standard output for data that come bit by bit. Who writes to it is told when it is gone.
+    pub(crate) fn stream(&self) -> Box<dyn Write + Send> {
+        Box::new(io::stdout())
+    }
+
     /// Returns whether somebody looks at standard output.
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()

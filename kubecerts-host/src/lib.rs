@@ -9,6 +9,7 @@
 
 mod apply;
 mod audit;
+pub mod bulk;
 mod copies;
 pub mod crypto;
 mod directory;

@@ -232,7 +232,7 @@ fn file_name(path: &Path) -> String {
     if is_stream(path) { "request.crt".to_owned() } else { format!("{stem}.crt") }
 }
 
-fn authority(text: &str) -> Result<CaSlot, String> {
+pub(super) fn authority(text: &str) -> Result<CaSlot, String> {
     let found = CaSlot::ALL.into_iter().find(|ca| ca.name() == text);
     found.ok_or_else(|| "it is one of ca, etcd-ca, front-proxy-ca".to_owned())
 }

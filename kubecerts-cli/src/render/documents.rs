@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::args::Whereabouts;
 use crate::error::remedy as remedy_text;
 
-const API_VERSION: &str = "kubecerts.dev/v1";
+pub(super) const API_VERSION: &str = "kubecerts.dev/v1";
 
 /// A document with a kind.
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 //! Results into words: tables, texts, documents.
 
 pub(crate) mod authorities;
+pub(crate) mod bulk;
 pub(crate) mod creation;
 pub(crate) mod documents;
 pub(crate) mod external;

@@ -24,6 +24,8 @@ pub(crate) enum Document {
     Verification,
     /// `manifest.json` of `kubecerts csr`
     CertificateRequests,
+    /// `kubecerts bulk sign --summary FILE`
+    BulkSummary,
     /// The record of `kubecerts kubeconfig break-glass`
     IssueRecord,
 }
@@ -41,6 +43,7 @@ impl Document {
             Self::Rollback => include_str!("rollback.json"),
             Self::Verification => include_str!("verification.json"),
             Self::CertificateRequests => include_str!("certificate-requests.json"),
+            Self::BulkSummary => include_str!("bulk-summary.json"),
             Self::IssueRecord => include_str!("issue-record.json"),
         }
     }

@@ -1,0 +1,64 @@
+//! Errors of runs over many requests.
+
+use std::io;
+use std::path::Path;
+
+use kubecerts_host::bulk::{InputError, InvalidShard, Stopped};
+
+use super::CommandError;
+use crate::args::quoted;
+use crate::exit::Exit;
+
+impl CommandError {
+    /// Returns why a shard cannot be done.
+    pub(crate) fn of_shard(error: &InvalidShard) -> Self {
+        let usage = Self::usage(error.to_string());
+        match error {
+            InvalidShard::NoIndex | InvalidShard::MalformedIndex(_) => usage.with_hint(
+                "`--shard /N` takes I from JOB_COMPLETION_INDEX, which an Indexed Job sets; by hand say --shard I/N",
+            ),
+            _ => usage.with_hint("say --shard 0/4 for the first of four shards, and --shard 3/4 for the last"),
+        }
+    }
+
+    /// Returns why there are no requests.
+    pub(crate) fn of_input(error: &InputError) -> Self {
+        let plain = Self::chain(error);
+        match error {
+            InputError::Leftover(_) => Self { exit: Exit::Refused, ..plain }
+                .with_hint("nothing was changed; resume with the requests and the options of the first run")
+                .with_hint("or begin anew with another --out FILE"),
+            _ => plain.with_hint("what was written until then is complete; go on with --resume"),
+        }
+    }
+
+    /// Returns why a file cannot be written to.
+    pub(crate) fn of_bulk_file(path: &Path, error: &io::Error) -> Self {
+        let shown = quoted(&path.display().to_string());
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Self::refused(format!("{} exists already, no request was signed", path.display()))
+                    .with_hint("go on where a run was interrupted with --resume")
+                    .with_hint("or name a new file with --out FILE")
+            }
+            io::ErrorKind::WouldBlock => {
+                Self::refused(format!("another run writes to {}, no request was signed", path.display()))
+                    .with_hint(format!("wait for it, or see who it is with: fuser -v {shown}"))
+            }
+            _ => Self::failed(format!("cannot write {}: {error}", path.display()))
+                .with_hint(format!("look at it with: ls -ld {shown}")),
+        }
+    }
+
+    /// Returns why a run stopped before its end.
+    pub(crate) fn of_stopped(stopped: &Stopped) -> Self {
+        let plain = Self::chain(stopped);
+        match stopped {
+            Stopped::Input(error) => Self::of_input(error),
+            Stopped::Foreign { .. } => Self { exit: Exit::Refused, ..plain }
+                .with_hint("nothing was changed; resume with the requests and the options of the first run")
+                .with_hint("or begin anew with another --out FILE"),
+            _ => plain.with_hint("what was written until then is complete; go on with --resume"),
+        }
+    }
+}
