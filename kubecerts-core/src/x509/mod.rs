@@ -14,6 +14,7 @@ mod extension;
 mod fixed_key;
 mod key;
 mod name;
+mod p256;
 mod pem;
 mod raw;
 mod reissue;

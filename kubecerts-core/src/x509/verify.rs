@@ -5,14 +5,14 @@ use const_oid::db::rfc5912::{
     ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, SHA_256_WITH_RSA_ENCRYPTION,
     SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
 };
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p384::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::pkcs1v15;
 use rsa::signature::Verifier;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use spki::DecodePublicKey;
 
 use super::algorithm::oid_name;
-use super::{Certificate, KeyType, PublicKey, SignatureAlgorithm};
+use super::{Certificate, KeyType, PublicKey, SignatureAlgorithm, p256};
 
 /// What a verification found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,9 +88,7 @@ where
 fn verify_ecdsa(key: &PublicKey, prehash: &[u8], signature: &[u8]) -> bool {
     match key.key_type() {
         KeyType::EcdsaP256 => {
-            let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(key.as_der()) else { return false };
-            p256::ecdsa::Signature::from_der(signature)
-                .is_ok_and(|signature| key.verify_prehash(prehash, &signature).is_ok())
+            p256::Key::from_der(key.as_der()).is_some_and(|key| key.verify(prehash, signature))
         }
         KeyType::EcdsaP384 => {
             let Ok(key) = p384::ecdsa::VerifyingKey::from_public_key_der(key.as_der()) else { return false };
