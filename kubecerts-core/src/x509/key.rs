@@ -1,6 +1,7 @@
 //! Keys: the public half, which may be shown, and the private half, which may not.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1};
@@ -131,6 +132,8 @@ pub enum KeyEncoding {
 pub struct PrivateKey {
     secret: Secret,
     encoding: KeyEncoding,
+    /// Known from the first question on: for ECDSA it takes a multiplication of the curve's generator.
+    public: OnceLock<PublicKey>,
 }
 
 enum Secret {
@@ -187,7 +190,7 @@ impl PrivateKey {
     fn parse_pkcs1(der: &[u8]) -> Result<Self, Damage> {
         let key =
             rsa::RsaPrivateKey::from_pkcs1_der(der).map_err(|error| Damage::der("RSA private key", error))?;
-        Ok(Self { secret: Secret::Rsa(Box::new(key)), encoding: KeyEncoding::Pkcs1 })
+        Ok(Self::new(Secret::Rsa(Box::new(key)), KeyEncoding::Pkcs1))
     }
 
     fn parse_sec1(der: &[u8]) -> Result<Self, Damage> {
@@ -203,7 +206,7 @@ impl PrivateKey {
             Some(curve) => return Err(Damage::UnsupportedKey(oid_name(curve))),
             None => return Err(malformed(&"it names no curve")),
         };
-        Ok(Self { secret, encoding: KeyEncoding::Sec1 })
+        Ok(Self::new(secret, KeyEncoding::Sec1).with_stated(info.public_key))
     }
 
     /// Parses a private key in the DER of PKCS#8 ([RFC 5958]).
@@ -232,7 +235,28 @@ impl PrivateKey {
             },
             other => return Err(Damage::UnsupportedKey(oid_name(other))),
         };
-        Ok(Self { secret, encoding: KeyEncoding::Pkcs8 })
+        let key = Self::new(secret, KeyEncoding::Pkcs8);
+        Ok(match (&key.secret, sec1::EcPrivateKey::from_der(info.private_key.as_bytes())) {
+            (Secret::P256(_) | Secret::P384(_), Ok(inner)) => key.with_stated(inner.public_key),
+            _ => key,
+        })
+    }
+
+    const fn new(secret: Secret, encoding: KeyEncoding) -> Self {
+        Self { secret, encoding, public: OnceLock::new() }
+    }
+
+    /// Takes over the public half that the file of an ECDSA key states: who parsed the file has multiplied to check it.
+    fn with_stated(self, point: Option<&[u8]>) -> Self {
+        let der = point.and_then(|point| match &self.secret {
+            Secret::Rsa(_) => None,
+            Secret::P256(_) => p256::PublicKey::from_sec1_bytes(point).ok()?.to_public_key_der().ok(),
+            Secret::P384(_) => p384::PublicKey::from_sec1_bytes(point).ok()?.to_public_key_der().ok(),
+        });
+        match der.and_then(|der| PublicKey::parse_der(der.as_bytes()).ok()) {
+            Some(public) => Self { public: OnceLock::from(public), ..self },
+            None => self,
+        }
     }
 
     /// Returns the form in which the key was written.
@@ -267,6 +291,10 @@ impl PrivateKey {
     /// Never: a key that was parsed or generated can be encoded.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
+        self.public.get_or_init(|| self.compute_public_key()).clone()
+    }
+
+    fn compute_public_key(&self) -> PublicKey {
         let der = match &self.secret {
             Secret::Rsa(key) => key.to_public_key().to_public_key_der(),
             Secret::P256(key) => key.public_key().to_public_key_der(),
@@ -335,7 +363,7 @@ impl PrivateKey {
                 (Secret::P384(scalar.into()), KeyEncoding::Sec1)
             }
         };
-        Ok(Self { secret, encoding })
+        Ok(Self::new(secret, encoding))
     }
 
     /// Signs `message`; RSA is blinded with `rng`, ECDSA takes its nonce from RFC 6979.
