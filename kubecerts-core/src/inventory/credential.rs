@@ -164,7 +164,8 @@ impl Credential {
                             && !matches!(current.user.client_key(), KeySource::File(_));
                     obstacle =
                         if is_embedded { find_obstacle(bytes, current, embeds_authority) } else { None };
-                    if embeds_authority {
+                    // Where all three values can be replaced, each of them can.
+                    if embeds_authority && (obstacle.is_some() || !is_embedded) {
                         let edit = Edit::new().authority(b"stand-in", current.cluster.name());
                         authority_obstacle = kubeconfig::edit(bytes, &edit).err();
                     }

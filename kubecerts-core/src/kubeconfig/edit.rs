@@ -24,8 +24,8 @@ use crate::yaml::{self, Node, Stream};
 /// [`EditError`] when the file is damaged, a value is not there to be replaced, or replacing it in place
 /// might change more than it.
 pub fn edit(bytes: &[u8], edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
-    Kubeconfig::parse(bytes)?;
     let stream = yaml::parse_first(bytes).map_err(DamagedKubeconfig::from)?;
+    Kubeconfig::of(&stream)?;
     let mut scalars = Vec::new();
     for value in edit.values() {
         let (key, node) = find(&stream, &value)?;

@@ -55,7 +55,10 @@ impl Kubeconfig {
     /// [`DamagedKubeconfig`] when the file is not UTF-8, empty, not YAML, not a mapping, of another kind than
     /// `Config`, or has a field of the wrong type.
     pub fn parse(bytes: &[u8]) -> Result<Self, DamagedKubeconfig> {
-        let stream = yaml::parse_first(bytes)?;
+        Self::of(&yaml::parse_first(bytes)?)
+    }
+
+    fn of(stream: &yaml::Stream) -> Result<Self, DamagedKubeconfig> {
         let root = stream.first_mapping()?;
         if root.text("kind")?.is_some_and(|kind| kind != "Config") {
             return Err(root.error("the kind is not Config").into());
