@@ -6,22 +6,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "OpenSSL reads files")]
-#![expect(clippy::disallowed_types, reason = "OpenSSL is a program")]
 
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
-use std::{fs, io};
 
-use kubecerts_core::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, Slot};
-use kubecerts_core::kubeconfig::{Kubeconfig, user_key};
+use kubecerts_core::catalog::{CaSlot, KubeconfigSlot, LeafSlot, Slot};
 use kubecerts_core::plan::{PlanRequest, Selection};
-use kubecerts_core::time::Timestamp;
-use kubecerts_core::x509::{Certificate, DistinguishedName, KeyAlgorithm, Purpose, encode_certificate};
+use kubecerts_core::x509::{DistinguishedName, KeyAlgorithm, Purpose, encode_certificate};
+use kubecerts_testkit::judge::{Pair, openssl, openssl_is_missing};
 use kubecerts_testkit::{BorrowedKeys, FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at};
-use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use rustls_pki_types::CertificateDer;
+use webpki::{EndEntityCert, KeyUsage};
 
 /// A moment at which every authority of the fixtures and of the builder is valid, and every renewal too.
 const NOW: &str = "2026-11-22T00:06:00Z";
@@ -43,19 +39,11 @@ static RENEWED: LazyLock<Vec<(String, MemoryTree)>> = LazyLock::new(|| {
     of_kubeadm.chain(of_ours).collect()
 });
 
-/// A certificate of a tree, its private key in PEM, and its authority.
-struct Pair {
-    slot: Slot,
-    certificate: Certificate,
-    key: Vec<u8>,
-    authority: Certificate,
-}
-
 #[test]
 fn webpki_accepts_what_kubeadm_issued() {
     for name in FIXTURES.into_iter().filter(|name| Fixture::named(name).renewed().is_some()) {
-        for pair in pairs(&Fixture::named(name).tree()) {
-            assert_eq!(ask_webpki(&pair), Ok(()), "{name} {}", pair.slot);
+        for pair in Pair::all_of(&Fixture::named(name).tree()) {
+            assert_eq!(pair.ask_webpki(at(NOW)), Ok(()), "{name} {}", pair.slot);
         }
     }
 }
@@ -63,8 +51,8 @@ fn webpki_accepts_what_kubeadm_issued() {
 #[test]
 fn webpki_accepts_every_renewed_certificate_for_every_purpose_it_names() {
     for (name, tree) in RENEWED.iter() {
-        for pair in pairs(tree) {
-            assert_eq!(ask_webpki(&pair), Ok(()), "{name} {}", pair.slot);
+        for pair in Pair::all_of(tree) {
+            assert_eq!(pair.ask_webpki(at(NOW)), Ok(()), "{name} {}", pair.slot);
         }
     }
 }
@@ -72,16 +60,17 @@ fn webpki_accepts_every_renewed_certificate_for_every_purpose_it_names() {
 #[test]
 fn webpki_refuses_a_renewed_client_as_a_server() {
     let (_, tree) = RENEWED.last().unwrap();
-    let client = pairs(tree).into_iter().find(|pair| pair.slot == ADMIN).unwrap();
+    let client = Pair::all_of(tree).into_iter().find(|pair| pair.slot == ADMIN).unwrap();
     let usage = KeyUsage::server_auth();
-    let verdict = verify_with_webpki(&client, usage);
+    let verdict = client.verify_with_webpki(usage, at(NOW));
     assert!(matches!(verdict, Err(webpki::Error::RequiredEkuNotFoundContext(_))), "{verdict:?}");
 }
 
 #[test]
 fn webpki_accepts_the_api_server_under_each_of_its_names() {
     for (name, tree) in RENEWED.iter() {
-        let pair = pairs(tree).into_iter().find(|pair| pair.slot == Slot::Leaf(LeafSlot::ApiServer)).unwrap();
+        let pair =
+            Pair::all_of(tree).into_iter().find(|pair| pair.slot == Slot::Leaf(LeafSlot::ApiServer)).unwrap();
         let der = CertificateDer::from(pair.certificate.as_der());
         let certificate = EndEntityCert::try_from(&der).unwrap();
         for server in ["kubernetes.default.svc.cluster.local", "cp-1", "192.168.10.11", "10.96.0.1"] {
@@ -94,7 +83,7 @@ fn webpki_accepts_the_api_server_under_each_of_its_names() {
 #[test]
 fn webpki_refuses_a_leaf_whose_issuer_is_spelled_in_another_string_type() {
     let tree = tree_with_utf8_authority();
-    let verdict = ask_webpki(&pairs(&tree)[0]);
+    let verdict = Pair::all_of(&tree)[0].ask_webpki(at(NOW));
     assert!(matches!(verdict, Err(webpki::Error::UnknownIssuer)), "{verdict:?}");
 }
 
@@ -102,8 +91,8 @@ fn webpki_refuses_a_leaf_whose_issuer_is_spelled_in_another_string_type() {
 fn webpki_accepts_what_an_authority_in_utf8_issues() {
     let mut tree = tree_with_utf8_authority();
     tree.renew(&PlanRequest::with_selection(Selection::All), at(NOW), &mut Seeded::provider(2));
-    for pair in pairs(&tree).iter().filter(|pair| pair.slot != KUBELET) {
-        assert_eq!(ask_webpki(pair), Ok(()), "{}", pair.slot);
+    for pair in Pair::all_of(&tree).iter().filter(|pair| pair.slot != KUBELET) {
+        assert_eq!(pair.ask_webpki(at(NOW)), Ok(()), "{}", pair.slot);
     }
 }
 
@@ -132,7 +121,8 @@ fn openssl_verifies_every_renewed_certificate_for_every_purpose_it_names() {
                 let purposes = pair.certificate.extended_key_usages();
                 pair.slot.issuer() == Some(ca) && purposes.as_slice().contains(&purpose)
             };
-            let files: Vec<String> = pairs(tree).iter().filter(|pair| named(pair)).map(file_name).collect();
+            let files: Vec<String> =
+                Pair::all_of(tree).iter().filter(|pair| named(pair)).map(file_name).collect();
             if files.is_empty() {
                 continue;
             }
@@ -154,7 +144,7 @@ fn openssl_shows_every_renewed_certificate_with_its_names() {
     let kinds = ["kubeadm-v120-rsa", "kubeadm-v136-rsa2048", "builder-ECDSA-P384"];
     for (name, tree) in RENEWED.iter().filter(|(name, _)| kinds.contains(&name.as_str())) {
         let directory = written("show", name, tree);
-        for pair in pairs(tree) {
+        for pair in Pair::all_of(tree) {
             let text = openssl(&directory, &["x509", "-in", &file_name(&pair), "-noout", "-text"]);
             let common_name = pair.certificate.subject().common_name().unwrap();
             assert!(text.contains(&format!("CN = {common_name}")), "{name} {}: {text}", pair.slot);
@@ -176,7 +166,7 @@ fn openssl_finds_every_new_key_sound_and_belonging_to_its_certificate() {
     // In the other trees the keys are kubeadm's.
     for (name, tree) in RENEWED.iter().filter(|(name, _)| name.starts_with("builder")) {
         let directory = written("keys", name, tree);
-        for pair in pairs(tree) {
+        for pair in Pair::all_of(tree) {
             let of_certificate =
                 openssl(&directory, &["x509", "-in", &file_name(&pair), "-noout", "-pubkey"]);
             let key = format!("{}.key", pair.slot);
@@ -217,57 +207,12 @@ fn tree_with_utf8_authority() -> MemoryTree {
     tree
 }
 
-/// Returns every leaf and client certificate of `tree` with its key and its authority.
-fn pairs(tree: &MemoryTree) -> Vec<Pair> {
-    let snapshot = tree.snapshot();
-    let inventory = tree.inventory();
-    let slots = LeafSlot::ALL.map(Slot::Leaf).into_iter().chain(KubeconfigSlot::ALL.map(Slot::Kubeconfig));
-    let pair = |slot: Slot| {
-        let certificate = inventory.credential(slot)?.leaf()?.clone();
-        let key = match slot {
-            Slot::Leaf(leaf) => snapshot.file(FileSlot::LeafKey(leaf)).content()?.secret_bytes().to_vec(),
-            Slot::Kubeconfig(kubeconfig) => {
-                let bytes = snapshot.file(FileSlot::Kubeconfig(kubeconfig)).content()?.secret_bytes();
-                let parsed = Kubeconfig::parse(bytes).ok()?;
-                user_key(bytes, parsed.current().ok()?.user.name())?.secret_bytes().to_vec()
-            }
-            _ => return None,
-        };
-        let authority = inventory.authority(slot.issuer()?).signer()?.clone();
-        Some(Pair { slot, certificate, key, authority })
-    };
-    slots.filter_map(pair).collect()
-}
-
-/// Verifies for each purpose that the certificate names.
-fn ask_webpki(pair: &Pair) -> Result<(), webpki::Error> {
-    let purposes = pair.certificate.extended_key_usages().as_slice();
-    assert!(!purposes.is_empty(), "{} names no purpose", pair.slot);
-    purposes.iter().try_for_each(|purpose| {
-        let server = *purpose == Purpose::SERVER_AUTH;
-        verify_with_webpki(pair, if server { KeyUsage::server_auth() } else { KeyUsage::client_auth() })
-    })
-}
-
-fn verify_with_webpki(pair: &Pair, usage: KeyUsage) -> Result<(), webpki::Error> {
-    let authority = CertificateDer::from(pair.authority.as_der());
-    let anchor = anchor_from_trusted_cert(&authority)?;
-    let der = CertificateDer::from(pair.certificate.as_der());
-    let certificate = EndEntityCert::try_from(&der)?;
-    let algorithms = webpki::ALL_VERIFICATION_ALGS;
-    certificate.verify_for_usage(algorithms, &[anchor], &[], moment(at(NOW)), usage, None, None).map(|_| ())
-}
-
-fn moment(now: Timestamp) -> UnixTime {
-    UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(now.unix()).unwrap()))
-}
-
 /// Writes every certificate, key and authority of `tree` into a directory of its own, and returns it.
 fn written(test: &str, name: &str, tree: &MemoryTree) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judges").join(test).join(name);
     fs::create_dir_all(&directory).unwrap();
     let write = |file: String, content: &[u8]| fs::write(directory.join(file), content).unwrap();
-    for pair in pairs(tree) {
+    for pair in Pair::all_of(tree) {
         let issuer = pair.slot.issuer().unwrap();
         write(format!("{issuer}.pem"), encode_certificate(pair.authority.as_der()).as_bytes());
         write(file_name(&pair), encode_certificate(pair.certificate.as_der()).as_bytes());
@@ -278,20 +223,4 @@ fn written(test: &str, name: &str, tree: &MemoryTree) -> PathBuf {
 
 fn file_name(pair: &Pair) -> String {
     format!("{}.pem", pair.slot)
-}
-
-/// Returns what OpenSSL says in `directory`, with its complaints when it fails.
-fn openssl(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("openssl").args(arguments).current_dir(directory).output().unwrap();
-    let complaints = if output.status.success() { &[][..] } else { &output.stderr };
-    [&output.stdout[..], complaints].map(String::from_utf8_lossy).concat()
-}
-
-/// Says so on stderr, past the capture of the test harness, when there is no OpenSSL.
-fn openssl_is_missing() -> bool {
-    let missing = Command::new("openssl").arg("version").output().is_err();
-    if missing {
-        io::stderr().write_all(b"SKIPPED openssl: not installed\n").unwrap();
-    }
-    missing
 }

@@ -8,7 +8,9 @@ mod borrowed;
 mod builder;
 mod draft;
 mod fixture;
+pub mod judge;
 mod memory;
+mod scenarios;
 mod seeded;
 
 pub use borrowed::BorrowedKeys;
@@ -16,6 +18,7 @@ pub use builder::TreeBuilder;
 pub use draft::Draft;
 pub use fixture::{FIXTURES, Fixture};
 pub use memory::MemoryTree;
+pub use scenarios::{AnyProvider, judge_provider};
 pub use seeded::Seeded;
 
 use kubecerts_core::path::TreePath;

@@ -80,7 +80,7 @@ impl MemoryTree {
     }
 
     /// Renews what `request` asks for at `now` with the keys and signatures of `provider`, and returns the slots.
-    pub fn renew<P: KeySource + Signer>(
+    pub fn renew<P: KeySource + Signer + ?Sized>(
         &mut self,
         request: &PlanRequest,
         now: Timestamp,
