@@ -1,5 +1,7 @@
 //! Everything that can be issued, with each provider of the host. The one of the core goes through the same there.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::num::NonZeroUsize;
 

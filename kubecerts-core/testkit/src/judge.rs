@@ -1,9 +1,6 @@
 //! Other people's code about what was issued: webpki, which compares names byte for byte as Go does, and OpenSSL, which reads
 //! what it is given in more forms.
 
-#![expect(clippy::disallowed_methods, reason = "OpenSSL reads files")]
-#![expect(clippy::disallowed_types, reason = "OpenSSL is a program")]
-
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
