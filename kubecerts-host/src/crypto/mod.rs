@@ -1,5 +1,7 @@
 //! Keys, signatures and their verification, as fast as this machine has them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 mod pool;
@@ -13,7 +15,7 @@ use kubecerts_core::issue::{
     KeyReply, KeyRequest, KeySource, RustCrypto, Signature, Signatures, Signer, SigningRequest,
 };
 use kubecerts_core::provider::ProviderError;
-use kubecerts_core::x509::{FixedKey, PublicKey, SignatureAlgorithm, Verifier};
+use kubecerts_core::x509::{FixedKey, KeyAlgorithm, PublicKey, SignatureAlgorithm, Verifier};
 
 use crate::SystemEntropy;
 
@@ -43,9 +45,15 @@ impl KeyMaker for RustCrypto<SystemEntropy> {
 
 /// The provider of this machine: the fastest that was built in, on up to so many threads.
 ///
-/// With the feature `aws-lc` that is [`AwsLc`], without it the core's [`RustCrypto`] on the system's random source.
+/// With the feature `aws-lc` that is [`AwsLc`], without it the core's [`RustCrypto`] on the system's random source. The first 64
+/// ECDSA keys and signatures are the core's in any case: AWS-LC gathers entropy for some 20 ms before its first one, in which the
+/// core has made them all.
 #[derive(Debug)]
-pub struct Provider(Threaded<Inner>);
+pub struct Provider {
+    inner: Threaded<Inner>,
+    /// ECDSA keys and signatures that were asked for so far.
+    asked: AtomicUsize,
+}
 
 #[cfg(feature = "aws-lc")]
 type Inner = AwsLc;
@@ -60,13 +68,20 @@ impl Provider {
         let inner = AwsLc::new();
         #[cfg(not(feature = "aws-lc"))]
         let inner = RustCrypto::new(SystemEntropy::new());
-        Self(Threaded::new(inner, threads))
+        Self { inner: Threaded::new(inner, threads), asked: AtomicUsize::new(0) }
     }
 
     /// Returns how many threads it works on.
     #[must_use]
     pub const fn threads(&self) -> Threads {
-        self.0.threads()
+        self.inner.threads()
+    }
+
+    /// Returns whether AWS-LC is not worth its start for what `is_ecdsa` says of each request.
+    fn are_few(&self, is_ecdsa: impl ExactSizeIterator<Item = bool>) -> bool {
+        let count = is_ecdsa.len();
+        is_ecdsa.into_iter().all(|is_ecdsa| is_ecdsa)
+            && self.asked.fetch_add(count, Ordering::Relaxed).saturating_add(count) <= FEW
     }
 }
 
@@ -78,25 +93,48 @@ impl Default for Provider {
 
 impl KeyMaker for Provider {
     fn make(&self, request: &KeyRequest) -> Result<KeyReply, ProviderError> {
-        self.0.make(request)
+        match self.are_few([is_ecdsa(request)].into_iter()) {
+            true => RustCrypto::new(SystemEntropy::new()).make(request),
+            false => self.inner.make(request),
+        }
     }
 }
 
 impl KeySource for Provider {
     fn generate(&mut self, requests: &[KeyRequest]) -> Result<Vec<KeyReply>, ProviderError> {
-        self.0.generate(requests)
+        match self.are_few(requests.iter().map(is_ecdsa)) {
+            true => RustCrypto::new(SystemEntropy::new()).generate(requests),
+            false => self.inner.generate(requests),
+        }
     }
 }
 
 impl Signer for Provider {
     fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
-        self.0.sign(requests)
+        match self.are_few(requests.iter().map(is_signed_by_ecdsa)) {
+            true => RustCrypto::new(SystemEntropy::new()).sign(requests),
+            false => self.inner.sign(requests),
+        }
     }
 
     fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
-        self.0.sign_into(requests, out)
+        match self.are_few(requests.iter().map(is_signed_by_ecdsa)) {
+            true => RustCrypto::new(SystemEntropy::new()).sign_into(requests, out),
+            false => self.inner.sign_into(requests, out),
+        }
     }
 }
+
+fn is_ecdsa(request: &KeyRequest) -> bool {
+    matches!(request.algorithm, KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384)
+}
+
+fn is_signed_by_ecdsa(request: &SigningRequest<'_>) -> bool {
+    request.algorithm != SignatureAlgorithm::Sha256WithRsa
+}
+
+/// What a control plane has of keys and signatures together, more than twice.
+const FEW: usize = 64;
 
 /// Returns who verifies signatures that `key` is to have made with `algorithm`, many of them and on one thread.
 #[must_use]
