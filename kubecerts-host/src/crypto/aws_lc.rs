@@ -230,3 +230,49 @@ const CACHED: usize = 64;
 
 /// Bytes of a signature by the largest RSA key that AWS-LC takes, 8192 bits.
 const LONGEST_RSA_SIGNATURE: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use kubecerts_core::catalog::{LeafSlot, NodeName, Slot};
+    use kubecerts_core::issue::{Term, node_credential};
+    use kubecerts_core::time::Seconds;
+    use kubecerts_testkit::{Seeded, TreeBuilder, at};
+
+    use super::*;
+
+    fn new_key(algorithm: KeyAlgorithm) -> PrivateKey {
+        let request = KeyRequest::new(Slot::Leaf(LeafSlot::ApiServer), algorithm);
+        AwsLc::new().make(&request).unwrap().into_private_key()
+    }
+
+    #[test]
+    fn a_key_of_every_algorithm_is_taken() {
+        for algorithm in KeyAlgorithm::ALL {
+            let key = new_key(algorithm);
+            assert!(!matches!(Key::parse(&key, &key.public_key()), Key::Refused), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_kept_under_the_public_half_of_another() {
+        for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::Rsa2048] {
+            let (one, other) = (new_key(algorithm), new_key(algorithm));
+            assert!(matches!(Key::parse(&one, &other.public_key()), Key::Refused), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn no_more_keys_of_issuers_are_kept_than_the_bound() {
+        let mut provider = AwsLc::new();
+        let node: NodeName = "worker-1".parse().unwrap();
+        let term = Term { now: at("2026-06-01T00:00:00Z"), lifetime: Seconds::from_days(1) };
+        for seed in 0..=CACHED as u64 {
+            let snapshot = TreeBuilder::kubeadm().seed(seed).build().snapshot();
+            for _ in 0..2 {
+                node_credential(&node, &snapshot, term, &mut Seeded::new(1), &mut provider).unwrap();
+            }
+        }
+        assert_eq!(provider.keys.lock().unwrap().len(), CACHED);
+        assert_eq!(format!("{provider:?}"), "AwsLc([secret])");
+    }
+}
