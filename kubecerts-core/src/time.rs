@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use time::format_description::well_known::Rfc3339;
-use time::{Date, OffsetDateTime, UtcOffset};
+use time::{Date, OffsetDateTime};
 
 /// A point in time, in whole seconds since 1970-01-01T00:00:00Z.
 ///
@@ -59,16 +59,9 @@ impl Timestamp {
     #[must_use]
     pub fn civil(self) -> CivilTime {
         let moment = OffsetDateTime::from_unix_timestamp(self.0)
-            .expect("a Timestamp lies within the years 0 to 9999")
-            .to_offset(UtcOffset::UTC);
-        CivilTime {
-            year: moment.year(),
-            month: moment.month().into(),
-            day: moment.day(),
-            hour: moment.hour(),
-            minute: moment.minute(),
-            second: moment.second(),
-        }
+            .expect("a Timestamp lies within the years 0 to 9999 of UTC");
+        let ((year, month, day), (hour, minute, second)) = (moment.to_calendar_date(), moment.to_hms());
+        CivilTime { year, month: month.into(), day, hour, minute, second }
     }
 
     /// Returns the point in time at this date and time of day in UTC; `None` when the calendar has none.

@@ -189,10 +189,13 @@ impl fmt::Display for SignatureAlgorithm {
 
 /// Returns the name of an object identifier, or its dotted number when the name is not known.
 pub(super) fn oid_name(oid: ObjectIdentifier) -> String {
-    match FREQUENT.iter().find(|(frequent, _)| *frequent == oid) {
-        Some((_, name)) => (*name).to_owned(),
-        None => const_oid::db::DB.by_oid(&oid).map_or_else(|| oid.to_string(), str::to_owned),
-    }
+    known_name(oid).map_or_else(|| oid.to_string(), str::to_owned)
+}
+
+/// Returns the name of an object identifier.
+pub(super) fn known_name(oid: ObjectIdentifier) -> Option<&'static str> {
+    let frequent = FREQUENT.iter().find(|(frequent, _)| *frequent == oid);
+    frequent.map(|(_, name)| *name).or_else(|| const_oid::db::DB.by_oid(&oid))
 }
 
 /// What every certificate names. The whole list has more than a thousand entries, and looking one up costs microseconds.

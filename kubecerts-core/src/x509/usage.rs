@@ -8,7 +8,7 @@ use der::asn1::BitStringRef;
 use der::{Decode, Encode};
 
 use super::Damage;
-use super::algorithm::oid_name;
+use super::algorithm::known_name;
 use crate::catalog::ExtendedUsage;
 
 /// The bits of the key usage extension ([RFC 5280 §4.2.1.3]); bit 0 is `digitalSignature`.
@@ -203,10 +203,9 @@ impl ExtendedKeyUsages {
 
 /// Returns the name of an extension, or its dotted number.
 pub(super) fn extension_name(oid: ObjectIdentifier) -> String {
-    let name = oid_name(oid);
-    match name.strip_prefix("id-ce-") {
-        Some(short) => short.to_owned(),
-        None => name,
+    match known_name(oid) {
+        Some(name) => name.strip_prefix("id-ce-").unwrap_or(name).to_owned(),
+        None => oid.to_string(),
     }
 }
 
