@@ -1,7 +1,7 @@
 //! Base64 ([RFC 4648 §4]) of what anybody may see.
 //!
 //! Eight digits go through one 64-bit word, and letters come from comparisons that a compiler does for many bytes at once; there is
-//! no table. Secrets are left to `base64ct`, which promises more and wipes nothing less.
+//! no table. Secrets are left to `base64ct`, which promises to take the same time for all of them.
 //!
 //! [RFC 4648 §4]: https://www.rfc-editor.org/rfc/rfc4648#section-4
 

@@ -35,16 +35,13 @@ fn other(der: &[u8]) -> AlternativeNames {
 }
 
 fn any_item() -> impl Strategy<Value = Item> {
-    let request = Fixture::named("kubeadm-v136-ecdsa-p256").request("scheduler.conf.csr");
+    let request = Fixture::named("kubeadm-v136-ecdsa-p256").request("scheduler.conf.csr").unwrap();
     // Damage to a request shows in its structure or in its signature, by which it proves that it has the key.
-    let requests = request.into_iter().flat_map(|request| {
-        let cut = request[..request.len() / 2].to_vec();
-        let mut spoiled = request.clone();
-        spoiled[request.len() / 3] ^= 1;
-        [request, cut, spoiled]
-    });
+    let cut = request[..request.len() / 2].to_vec();
+    let mut spoiled = request.clone();
+    spoiled[request.len() / 3] ^= 1;
     let of_clients = |user: &str| DistinguishedName::kubeadm(user, &["developers"]);
-    let mut items: Vec<Item> = requests.map(Item::Request).collect();
+    let mut items = [request, cut, spoiled].map(Item::Request).to_vec();
     items.extend([
         Item::Request(Vec::new()),
         Item::Request(b"\x30\x03\x02\x01\x00".to_vec()),

@@ -7,10 +7,6 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
-mod batch;
-
-pub use batch::Batch;
-
 use super::IssuerKey;
 use super::session::Issuer;
 use super::sign::{SigningError, SigningProfile, SigningRefusal};
@@ -20,6 +16,10 @@ use crate::plan::{Reason, usable_signer};
 use crate::snapshot::Snapshot;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{DistinguishedName, SignatureAlgorithm};
+
+mod batch;
+
+pub use batch::Batch;
 
 /// How many of the signatures of a batch are verified before anybody gets a certificate.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
