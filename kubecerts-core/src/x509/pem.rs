@@ -298,7 +298,7 @@ mod tests {
             ("-----BEGIN", None),
             ("-----BEGIN ", Some(0)),
             ("------BEGIN -----BEGIN ", Some(1)),
-            (&format!("{}-----BEGIN A-----BEGIN ", "x-".repeat(60)), Some(119)),
+            (&format!("{}-----BEGIN A-----BEGIN ", "x-".repeat(60)), Some(120)),
             (&format!("{}-----BEGIN ", "x".repeat(64)), Some(64)),
         ] {
             assert_eq!(find(haystack.as_bytes(), BEGIN), place, "{haystack}");
