@@ -4,18 +4,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
+#[cfg(all(feature = "aws-lc", target_arch = "x86_64"))]
+mod ifma;
 mod pool;
 #[cfg(feature = "aws-lc")]
 mod rsa_keys;
 #[cfg(test)]
 mod stub;
 mod threads;
+#[cfg(feature = "aws-lc")]
+mod verifier;
 
 use kubecerts_core::issue::{
     KeyReply, KeyRequest, KeySource, RustCrypto, Signature, Signatures, Signer, SigningRequest,
 };
 use kubecerts_core::provider::ProviderError;
-use kubecerts_core::x509::{FixedKey, KeyAlgorithm, PublicKey, SignatureAlgorithm, Verifier};
+#[cfg(not(feature = "aws-lc"))]
+use kubecerts_core::x509::{FixedKey, PublicKey, Verifier};
+use kubecerts_core::x509::{KeyAlgorithm, SignatureAlgorithm};
 
 use crate::SystemEntropy;
 
@@ -23,6 +29,8 @@ use crate::SystemEntropy;
 pub use aws_lc::AwsLc;
 pub use pool::{KeyCounts, KeyPool};
 pub use threads::{Threaded, Threads};
+#[cfg(feature = "aws-lc")]
+pub use verifier::verifier;
 
 /// A source of keys that any number of threads may ask at the same time.
 ///
@@ -137,6 +145,7 @@ fn is_signed_by_ecdsa(request: &SigningRequest<'_>) -> bool {
 const FEW: usize = 64;
 
 /// Returns who verifies signatures that `key` is to have made with `algorithm`, many of them and on one thread.
+#[cfg(not(feature = "aws-lc"))]
 #[must_use]
 pub fn verifier(key: &PublicKey, algorithm: SignatureAlgorithm) -> Box<dyn Verifier + Send + Sync> {
     Box::new(FixedKey::new(key, algorithm))
