@@ -11,6 +11,7 @@ mod fixture;
 pub mod judge;
 mod memory;
 mod scenarios;
+mod requests;
 mod seeded;
 
 pub use borrowed::BorrowedKeys;
@@ -19,6 +20,7 @@ pub use draft::Draft;
 pub use fixture::{FIXTURES, Fixture};
 pub use memory::MemoryTree;
 pub use scenarios::{AnyProvider, judge_provider};
+pub use requests::RequestMaker;
 pub use seeded::Seeded;
 
 use kubecerts_core::path::TreePath;
