@@ -1,5 +1,6 @@
 //! One thread's work on one piece of the input.
 
+use std::io::ErrorKind;
 use std::mem;
 
 use kubecerts_core::issue::bulk::{Batch, BulkError};
@@ -14,7 +15,7 @@ use super::issuer::PIECE;
 use super::{
     BulkIssuer, BulkRequest, Content, Issued, Made, OnError, Outcome, Prior, Refusal, Sink, Stopped,
 };
-use crate::SystemEntropy;
+use crate::{SystemEntropy, is_there};
 
 /// What a thread has of its own.
 pub(super) struct Worker<'a, S: ?Sized, K> {
@@ -198,7 +199,8 @@ impl<'a, S: Signer + Sync + ?Sized, K: Sink> Worker<'a, S, K> {
                         }
                     });
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                // A link that leads nowhere is in the way all the same.
+                Err(error) if error.kind() == ErrorKind::NotFound && !is_there(&file) => {}
                 Err(_) => return Ok(Fate::Refused(Refusal::Occupied { file, reason: None })),
             },
         }
