@@ -119,8 +119,8 @@ impl<'a> BulkIssuer<'a> {
         let key = self.authority.key().public_key;
         let verifier = crate::crypto::verifier(key, self.authority.algorithm());
         let worker = || Worker::new(self, signer, &*verifier, sink);
-        // Whether the terms hold is known before anything is read.
-        let first = worker()?;
+        // Whether the terms hold is known before anything is read; a new file goes away again.
+        let first = worker().inspect_err(|_| drop(sink.finish(false)))?;
         let run = Run {
             source: Mutex::new(Source { requests, next: 0, failure: None, is_over: false }),
             delivery: Mutex::new(Delivery {
