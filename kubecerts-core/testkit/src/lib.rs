@@ -10,8 +10,8 @@ mod draft;
 mod fixture;
 pub mod judge;
 mod memory;
-mod scenarios;
 mod requests;
+mod scenarios;
 mod seeded;
 
 pub use borrowed::BorrowedKeys;
@@ -19,8 +19,8 @@ pub use builder::TreeBuilder;
 pub use draft::Draft;
 pub use fixture::{FIXTURES, Fixture};
 pub use memory::MemoryTree;
-pub use scenarios::{AnyProvider, judge_provider};
 pub use requests::RequestMaker;
+pub use scenarios::{AnyProvider, judge_provider};
 pub use seeded::Seeded;
 
 use kubecerts_core::path::TreePath;
