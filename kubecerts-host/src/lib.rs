@@ -35,6 +35,7 @@ mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod system;
+pub mod trees;
 
 pub use apply::{ApplyError, Report, Written, apply};
 pub use audit::{AuditError, record_issue};

@@ -1,0 +1,133 @@
+//! A new file that comes to light when it is whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use kubecerts_core::provider::Entropy;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// A file for secrets under a hidden name, which only its owner can read. Nothing of it is left when it is dropped.
+pub(super) struct NewFile {
+    file: File,
+    hidden: PathBuf,
+    path: PathBuf,
+    is_done: bool,
+}
+
+impl NewFile {
+    /// Makes the empty file for `path`, where there may be nothing yet.
+    pub(super) fn create(path: &Path, entropy: &mut dyn Entropy) -> io::Result<Self> {
+        must_be_free(path)?;
+        let mut token = [0; 8];
+        entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut name = hidden_prefix(path).ok_or(io::ErrorKind::InvalidInput)?;
+        name.push(format!("{:016x}", u64::from_le_bytes(token)));
+        let hidden = path.with_file_name(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&hidden)?;
+        Ok(Self { file, hidden, path: path.to_owned(), is_done: false })
+    }
+
+    /// Gives the file its name, once everything is on the disk.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        match renameat_with(CWD, &self.hidden, CWD, &self.path, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            // Not every file system can do that, but all can link, which replaces nothing either.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                fs::hard_link(&self.hidden, &self.path)?;
+                fs::remove_file(&self.hidden)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.is_done = true;
+        let above = self.path.parent().filter(|above| !above.as_os_str().is_empty());
+        // It is there, whatever the flush says.
+        let _ = File::open(above.unwrap_or_else(|| Path::new("."))).and_then(|above| above.sync_all());
+        Ok(())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let _ = fs::remove_file(&self.hidden);
+        }
+    }
+}
+
+/// Refuses a path at which there is anything, if only a link that leads nowhere.
+pub(super) fn must_be_free(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+    }
+}
+
+/// Returns how the hidden names of a path begin, which [`write_new_tree`](crate::write_new_tree) uses too.
+fn hidden_prefix(path: &Path) -> Option<OsString> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name()?);
+    name.push(MARK);
+    Some(name)
+}
+
+/// Returns of whom the hidden name `name` is.
+pub(super) fn owner_of_hidden(name: &str) -> Option<&str> {
+    let (owner, token) = name.strip_prefix('.')?.rsplit_once(MARK)?;
+    (token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
+}
+
+const MARK: &str = ".kubecerts-";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::SystemEntropy;
+
+    #[test]
+    fn a_file_comes_to_light_whole_and_closed_to_others() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("trees.tar");
+        let mut file = NewFile::create(&path, &mut SystemEntropy::new()).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!path.exists());
+        assert_eq!(fs::metadata(&file.hidden).unwrap().permissions().mode() & 0o7777, 0o600);
+        let name = file.hidden.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(owner_of_hidden(&name), Some("trees.tar"));
+        drop(file);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+        let mut file = NewFile::create(&path, &mut SystemEntropy::new()).unwrap();
+        file.write_all(b"whole").unwrap();
+        file.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        let again = NewFile::create(&path, &mut SystemEntropy::new()).map(|_| ()).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn what_came_there_meanwhile_is_not_replaced() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("trees.tar");
+        let file = NewFile::create(&path, &mut SystemEntropy::new()).unwrap();
+        fs::write(&path, "other").unwrap();
+        assert_eq!(file.finish().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"other");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
+}
