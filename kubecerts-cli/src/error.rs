@@ -26,6 +26,7 @@ mod bulk;
 mod external;
 mod init;
 mod kubelet;
+mod trees;
 
 /// Why a command could not do its work.
 #[derive(Debug)]

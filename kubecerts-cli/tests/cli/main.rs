@@ -29,6 +29,7 @@ mod renew;
 mod safety;
 mod san;
 mod support;
+mod trees;
 mod user;
 mod validity;
 mod words;

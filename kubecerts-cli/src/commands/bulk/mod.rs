@@ -1,6 +1,7 @@
 //! `kubecerts bulk`
 
 mod sign;
+mod trees;
 
 use clap::Subcommand;
 
@@ -21,6 +22,7 @@ impl Args {
     pub(crate) const fn node(&self) -> Option<&NodeArgs> {
         match &self.command {
             BulkCommand::Sign(args) => Some(&args.node),
+            BulkCommand::Trees(_) => None,
         }
     }
 }
@@ -28,10 +30,12 @@ impl Args {
 #[derive(Debug, Subcommand)]
 enum BulkCommand {
     Sign(Box<sign::Args>),
+    Trees(trees::Args),
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     match &args.command {
         BulkCommand::Sign(args) => sign::run(args, output),
+        BulkCommand::Trees(args) => trees::run(args, output),
     }
 }
