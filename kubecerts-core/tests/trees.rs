@@ -143,10 +143,10 @@ fn one_tree_that_cannot_be_made_leaves_the_others() {
     let mut made = issue_trees(&trees, at(NOW), &mut Seeded::new(9), &mut provider);
     let refused = made.remove(3).unwrap_err();
     assert_eq!((refused.index, refused.node.as_str()), (3, "cp-3"));
-    assert_eq!(refused.cause, TreeProblem::Issue(IssueError::Keys(ProviderError::new("no"))));
+    assert_eq!(*refused.cause, TreeProblem::Issue(IssueError::Keys(ProviderError::new("no"))));
     let planless = made.remove(1).unwrap_err();
     assert_eq!((planless.index, planless.node.as_str()), (1, "cp-1"));
-    assert_eq!(planless.cause, TreeProblem::Plan(PlanError::Lifetime(Seconds(0))));
+    assert_eq!(*planless.cause, TreeProblem::Plan(PlanError::Lifetime(Seconds(0))));
     for (tree, files) in [&trees[0], &trees[2], &trees[4]].into_iter().zip(made) {
         assert_eq!(shortfall(tree, &on_disk(&files.unwrap()), NOW), None);
     }

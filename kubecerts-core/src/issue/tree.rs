@@ -95,9 +95,7 @@ impl NewTree {
     }
 
     fn facts(&self) -> NodeFacts {
-        let mut sources = Sources::default();
-        sources.arguments = self.arguments();
-        locate(&sources)
+        locate(&Sources { arguments: self.arguments(), ..Sources::default() })
     }
 
     /// Decides on every file, over a disk with nothing on it.
@@ -150,7 +148,7 @@ pub fn issue_tree<P: KeySource + Signer + ?Sized>(
     entropy: &mut dyn Entropy,
     provider: &mut P,
 ) -> Result<ChangeSet, TreeError> {
-    let failed = |cause| TreeError { index: 0, node: tree.intent.node_name.clone(), cause };
+    let failed = |cause| TreeError { index: 0, node: tree.intent.node_name.clone(), cause: Box::new(cause) };
     let Planned { plan, nothing } = tree.plan(now, entropy).map_err(|error| failed(error.into()))?;
     issue(&plan, &nothing, provider).map_err(|error| failed(error.into()))
 }
@@ -161,6 +159,9 @@ pub fn issue_tree<P: KeySource + Signer + ?Sized>(
 /// are. Only when it refuses is every tree asked for by itself, so that one that cannot be made does not take the others with it.
 ///
 /// All trees are in memory at the end. Whoever makes thousands does it in pieces.
+///
+/// # Panics
+/// Never: every tree is either made or has failed.
 pub fn issue_trees<P: KeySource + Signer + ?Sized>(
     trees: &[NewTree],
     now: Timestamp,
@@ -194,7 +195,7 @@ pub fn issue_trees<P: KeySource + Signer + ?Sized>(
             return Ok(changes);
         }
         let cause = failures.remove(&index).expect("a tree is either made or has failed");
-        Err(TreeError { index, node: tree.intent.node_name.clone(), cause })
+        Err(TreeError { index, node: tree.intent.node_name.clone(), cause: Box::new(cause) })
     };
     trees.iter().enumerate().map(outcome).collect()
 }
@@ -285,7 +286,7 @@ pub struct TreeError {
     pub node: NodeName,
     /// Why not.
     #[source]
-    pub cause: TreeProblem,
+    pub cause: Box<TreeProblem>,
 }
 
 /// Why a tree could not be made.
