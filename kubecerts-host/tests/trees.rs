@@ -1,5 +1,7 @@
 //! The trees of many clusters: directories, archives and Secrets on a real disk.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -362,9 +364,14 @@ fn a_damaged_line_stops_a_run_that_is_to_stop() {
         ["clusters.jsonl"].map(str::to_owned).into(),
         "nothing is left of the archive"
     );
-    let run = world.make(&text, "out", TreeForm::Files, &request(1));
-    assert!(run.result.unwrap().stopped);
-    assert!(!world.path("out/i").exists());
+    let bad = format!("{}{}", "{}\n".repeat(3), list(&["a", "b"]));
+    let run = world.make(&bad, "out", TreeForm::Files, &request(2));
+    assert_eq!(run.result.unwrap().failed, 1, "it stopped at the first one");
+    let run = world.make(&text, "more", TreeForm::Files, &request(2));
+    let summary = run.result.unwrap();
+    assert!(summary.stopped);
+    assert_eq!(summary.made, world.names("more").len() as u64, "what is there is counted");
+    assert!(!world.path("more/i").exists());
 }
 
 #[test]

@@ -182,7 +182,8 @@ impl Master<'_, '_, '_> {
                 taken += 1;
                 for outcome in outcomes {
                     // What has a place of its own was written meanwhile, whatever came before it.
-                    if !summary.stopped || self.collection.is_none() {
+                    let is_there = self.collection.is_none() && outcome.result.is_ok();
+                    if !summary.stopped || is_there {
                         self.take(outcome, &mut summary)?;
                     }
                 }
@@ -425,10 +426,12 @@ fn has_place_for_all(cluster: &DnsLabel, files: &ChangeSet) -> bool {
 /// Refuses what is in the directory `place` unless it is `tree`.
 fn judge(tree: &NewTree, place: &Path) -> Result<(), ClusterProblem> {
     let unreadable = |reason| ClusterProblem::Unreadable { path: place.to_owned(), reason };
-    let mut options = NodeOptions::default();
-    options.root = Some(place.to_owned());
-    options.arguments = tree.arguments();
-    options.is_new = true;
+    let options = NodeOptions {
+        root: Some(place.to_owned()),
+        arguments: tree.arguments(),
+        is_new: true,
+        ..NodeOptions::default()
+    };
     let snapshot = Node::open(options).and_then(|node| node.scan());
     let snapshot = snapshot.map_err(|error| unreadable(error.to_string()))?;
     match tree.shortfall(&snapshot, now()) {
