@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let request = args.request()?;
     let is_stream = args.out == Path::new("-");
     args.refuse_what_does_not_go_together(is_stream, output)?;
-    let mut stdout = Output::stream();
+    let mut stdout = output.stream();
     let destination = match is_stream {
         true => Destination::stream(&mut stdout, args.format.into()),
         false => Destination::at(&args.out, args.format.into())?,
