@@ -15,7 +15,7 @@ use kubecerts_core::time::{Seconds, Timestamp};
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, bulk, ca, certs, check, completion, csr, demo, import, init, inspect, join_node,
+    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, import, init, inspect, join_node,
     kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign, verify,
 };
 use crate::error::CommandError;
@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     JoinNode(Box<join_node::Args>),
     Certs(certs::Args),
+    Bench(bench::Args),
     Demo(demo::Args),
     Schema(schema::Args),
     Completion(completion::Args),
@@ -122,7 +123,12 @@ impl Command {
             Self::Certs(args) => args.node(),
             Self::Init(args) => &args.node,
             Self::JoinNode(args) => &args.node,
-            Self::Inspect(_) | Self::Demo(_) | Self::Schema(_) | Self::Completion(_) | Self::Man(_) => {
+            Self::Inspect(_)
+            | Self::Bench(_)
+            | Self::Demo(_)
+            | Self::Schema(_)
+            | Self::Completion(_)
+            | Self::Man(_) => {
                 return None;
             }
         })

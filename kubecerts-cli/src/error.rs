@@ -17,6 +17,7 @@ use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_core::time::Seconds;
 use kubecerts_host::disk::{DiskError, LockError};
 use kubecerts_host::etcd::{BackupError, EtcdError, NoMember};
+use kubecerts_host::measure::MeasureError;
 use kubecerts_host::{ApplyError, NodeError, PlantError, PolicyFileError, ScratchError, SessionError};
 
 use crate::args::{Whereabouts, quoted};
@@ -392,6 +393,15 @@ impl From<DiskError> for CommandError {
 impl From<ScratchError> for CommandError {
     fn from(error: ScratchError) -> Self {
         Self::chain(&error).with_hint("set TMPDIR to a directory that can be written")
+    }
+}
+
+impl From<MeasureError> for CommandError {
+    fn from(error: MeasureError) -> Self {
+        // Nothing of the caller's goes into a measurement but random bytes.
+        Self::chain(&error).with_hint(
+            "nothing was written; see whether the system gives random bytes with: od -N 16 /dev/urandom",
+        )
     }
 }
 

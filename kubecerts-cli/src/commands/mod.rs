@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod bulk;
 pub(crate) mod ca;
 pub(crate) mod certs;
@@ -73,6 +74,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Inspect(args) => inspect::run(args, output),
         Command::JoinNode(args) => join_node::run(args, output),
         Command::Certs(args) => certs::run(args, output),
+        Command::Bench(args) => bench::run(args, output),
         Command::Demo(args) => demo::run(args, output),
         Command::Schema(args) => schema::run(args, output),
         Command::Completion(args) => completion::run(args, output),

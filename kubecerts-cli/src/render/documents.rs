@@ -26,6 +26,15 @@ pub(super) const API_VERSION: &str = "kubecerts.dev/v1";
 pub(crate) struct Document(Value);
 
 impl Document {
+    /// Returns the document `kind` with the fields of `body`, an object.
+    pub(super) fn new(kind: &str, body: Value) -> Self {
+        let mut document = json!({"apiVersion": API_VERSION, "kind": kind});
+        if let (Value::Object(document), Value::Object(body)) = (&mut document, body) {
+            document.extend(body);
+        }
+        Self(document)
+    }
+
     /// Returns the document as JSON.
     pub(crate) fn to_json(&self) -> String {
         format!("{:#}\n", self.0)

@@ -6,6 +6,7 @@ pub(crate) mod creation;
 pub(crate) mod documents;
 pub(crate) mod external;
 pub(crate) mod kubeadm;
+pub(crate) mod measured;
 pub(crate) mod span;
 pub(crate) mod sticking;
 pub(crate) mod table;

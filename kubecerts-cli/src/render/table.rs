@@ -146,6 +146,11 @@ pub(super) fn plain_table(header: &[&str]) -> Table {
     table
 }
 
+/// Returns the lines of a table in which nothing stands out.
+pub(super) fn lines(table: &Table) -> String {
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
 fn render(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {

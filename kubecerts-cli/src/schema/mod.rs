@@ -28,6 +28,8 @@ pub(crate) enum Document {
     BulkSummary,
     /// The record of `kubecerts kubeconfig break-glass`
     IssueRecord,
+    /// `kubecerts bench -o json`
+    Measurements,
 }
 
 impl Document {
@@ -45,6 +47,7 @@ impl Document {
             Self::CertificateRequests => include_str!("certificate-requests.json"),
             Self::BulkSummary => include_str!("bulk-summary.json"),
             Self::IssueRecord => include_str!("issue-record.json"),
+            Self::Measurements => include_str!("measurements.json"),
         }
     }
 }

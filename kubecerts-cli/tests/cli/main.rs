@@ -10,6 +10,7 @@
 mod apply;
 mod backup;
 mod bad_input;
+mod bench;
 mod bulk;
 mod ca;
 mod check;
