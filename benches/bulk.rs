@@ -4,30 +4,84 @@
 //! cargo bench -p kubecerts-benches --bench bulk
 //! ```
 //!
-//! `sign` goes through the [`Signer`] trait in batches, because a provider may gain from many requests at once. Beside
-//! it stand the parts that are paid for each certificate whoever signs: the to-be-signed bytes, DER and PEM.
+//! `batch` makes whole certificates with the provider of the host, as a job does; the bench `peers` has others beside it. `sign` goes
+//! through the [`Signer`] trait in batches, because a provider may gain from many requests at once. Beside it stand the parts that are
+//! paid for each certificate whoever signs: the to-be-signed bytes, DER and PEM.
 
 #![expect(clippy::unwrap_used, reason = "a bench stops at whatever is broken")]
 
 use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kubecerts_benches::contenders::{self, Contender};
+use kubecerts_benches::leaf::Leaf;
 use kubecerts_core::catalog::{LeafSlot, Slot};
 use kubecerts_core::inventory::Inventory;
+use kubecerts_core::issue::bulk::VerificationPolicy;
 use kubecerts_core::issue::{KeySource, Signer, SigningRequest, begin};
 use kubecerts_core::plan::{PlanRequest, Selection, plan};
 use kubecerts_core::x509::{
-    Certificate, KeyUsages, SignatureAlgorithm, SignatureVerdict, ToBeSigned, Validity, assemble,
-    decode_blocks, encode_certificate, verify,
+    Certificate, KeyAlgorithm, KeyUsages, SignatureAlgorithm, SignatureVerdict, ToBeSigned, Validity,
+    assemble, decode_blocks, encode_certificate, verify,
 };
 use kubecerts_testkit::{Fixture, Seeded, at};
 
-criterion_group!(benches, sign, encode, parse);
+criterion_group!(benches, batch, threads, sign, encode, parse);
 criterion_main!(benches);
 
 /// The trees whose authorities sign, by the algorithm of their keys, and how many signatures make a batch.
 const BATCHES: [(&str, &str, &[usize]); 2] =
     [("P-256", "kubeadm-v136-ecdsa-p256", &[1, 64, 1024]), ("RSA-2048", "kubeadm-v136-rsa2048", &[16])];
+
+/// Certificates with six names and a key that is given: without their signature, with it, and verified.
+fn batch(criterion: &mut Criterion) {
+    for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::Rsa2048] {
+        let leaf = Leaf::of(algorithm);
+        let policies = [("unverified", VerificationPolicy::None), ("verified", VerificationPolicy::Every)];
+        let batches = policies.map(|(name, policy)| contenders::batch(name, leaf, policy));
+        let mut group = criterion.benchmark_group(format!("bulk/batch/{algorithm}"));
+        group.sample_size(10);
+        for mut contender in contenders::parts(leaf).into_iter().chain(batches) {
+            group.throughput(Throughput::Elements(contender.pieces().into()));
+            group.bench_function(contender.name(), |bencher| bencher.iter(|| contender.work()));
+        }
+        group.finish();
+    }
+}
+
+/// The same on one thread and on two, by the clock on the wall.
+fn threads(criterion: &mut Criterion) {
+    for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::Rsa2048] {
+        let leaf = Leaf::of(algorithm);
+        let contender = || contenders::batch("verified", leaf, VerificationPolicy::Every);
+        let mut group = criterion.benchmark_group(format!("bulk/threads/{algorithm}"));
+        group.sample_size(10);
+        for threads in [1, 2_u32] {
+            group.throughput(Throughput::Elements((threads * contenders::BATCH).into()));
+            group.bench_with_input(BenchmarkId::from_parameter(threads), &threads, |bencher, threads| {
+                bencher.iter_custom(|times| longest(*threads, times, &contender));
+            });
+        }
+        group.finish();
+    }
+}
+
+/// Returns how long the slowest of so many threads needs to work so many times.
+fn longest(threads: u32, times: u64, contender: &(impl Fn() -> Contender + Sync)) -> Duration {
+    let work = || {
+        let mut contender = contender();
+        let begin = Instant::now();
+        (0..times).for_each(|_| contender.work());
+        begin.elapsed()
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        others.into_iter().map(|other| other.join().unwrap()).fold(own, Duration::max)
+    })
+}
 
 fn sign(criterion: &mut Criterion) {
     for (algorithm, fixture, sizes) in BATCHES {

@@ -85,6 +85,8 @@ impl KeyReply {
     #[must_use]
     pub fn into_private_key(self) -> PrivateKey {
         self.0
+    }
+
     /// Returns the public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
