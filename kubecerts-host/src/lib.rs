@@ -33,6 +33,7 @@ pub mod rollout;
 pub mod runtime;
 mod scratch;
 mod session;
+mod shard;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod system;

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use kubecerts_host::trees::{ClusterFailure, ClusterProblem, DestinationError, InvalidShard, TreesError};
+use kubecerts_host::trees::{ClusterFailure, ClusterProblem, DestinationError, TreesError};
 
 use super::CommandError;
 use crate::args::quoted;
@@ -70,13 +70,5 @@ impl From<DestinationError> for CommandError {
     fn from(error: DestinationError) -> Self {
         Self::usage(error.to_string())
             .with_hint("name a directory with --out; or FILE.tar for files, FILE.yaml for Secrets")
-    }
-}
-
-impl From<InvalidShard> for CommandError {
-    fn from(error: InvalidShard) -> Self {
-        Self::usage(error.to_string()).with_hint(
-            "the first of eight parts is --shard 0/8; in an Indexed Job of Kubernetes say --shard /8",
-        )
     }
 }

@@ -6,7 +6,7 @@ use kubecerts_core::x509::decode_blocks;
 use serde::Deserialize;
 
 use super::output::StreamForm;
-use super::{BulkRequest, Content, Prior, ResumeError};
+use super::{BulkRequest, Content, Prior, ResumeError, Shard};
 
 /// Requests from a stream, in its order.
 #[derive(Debug)]
@@ -203,6 +203,20 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Leaves out the requests that belong to other parts than `shard`; without one all stay. Failures stay in any case.
+pub fn of_shard<I>(
+    requests: I,
+    shard: Option<Shard>,
+) -> impl Iterator<Item = Result<BulkRequest, InputError>> + use<I>
+where
+    I: Iterator<Item = Result<BulkRequest, InputError>>,
+{
+    requests.filter(move |request| match (request, shard) {
+        (Ok(request), Some(shard)) => shard.has(request.position),
+        _ => true,
+    })
+}
 
 #[cfg(test)]
 mod tests {

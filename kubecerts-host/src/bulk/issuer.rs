@@ -17,7 +17,7 @@ use kubecerts_core::provider::ProviderError;
 use kubecerts_core::x509::SignatureAlgorithm;
 
 use super::chunk::{Finished, Worker};
-use super::{BulkRequest, InputError, Refusal, Sink};
+use super::{BulkRequest, InputError, OnError, Refusal, Sink};
 use crate::crypto::{Provider, Threads};
 
 /// Issues certificates of one authority on several threads.
@@ -175,17 +175,6 @@ impl fmt::Debug for BulkIssuer<'_> {
             .field("threads", &self.threads)
             .finish_non_exhaustive()
     }
-}
-
-/// What to do when a request is refused.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "on or not")]
-pub enum OnError {
-    /// Go on with the next.
-    #[default]
-    Skip,
-    /// End the run. What was asked for before it is there, nothing after it.
-    Stop,
 }
 
 /// A flag that ends a run from outside: the pieces in work come out, and nothing more is begun.

@@ -16,12 +16,12 @@ mod issuer;
 mod output;
 mod request;
 mod resume;
-mod shard;
 
 pub use directory::{CertificateDirectory, DirectorySink, NewFiles, RequestDirectory, requests_in};
-pub use input::{InputError, Requests, requests_of};
-pub use issuer::{BulkIssuer, Cancel, End, KeySources, OnError, Progress, Stopped, Totals};
+pub use input::{InputError, Requests, of_shard, requests_of};
+pub use issuer::{BulkIssuer, Cancel, End, KeySources, Progress, Stopped, Totals};
 pub use output::{OutputFile, StreamForm, StreamSink, replace_file};
 pub use request::{BulkRequest, Content, Issued, Made, Outcome, Prior, Refusal, Sink};
 pub use resume::{Leftover, ResumeError};
-pub use shard::{InvalidShard, Shard, of_shard};
+
+pub use crate::shard::{InvalidShard, OnError, Shard};

@@ -8,7 +8,6 @@ mod crew;
 mod destination;
 mod lines;
 mod new_file;
-mod shard;
 
 use std::io;
 use std::path::PathBuf;
@@ -22,9 +21,9 @@ use kubecerts_core::plan::IntentError;
 use crate::crypto::Threads;
 use crate::new_tree::NewTreeError;
 
+pub use crate::shard::{InvalidShard, OnError, Shard};
 pub use destination::{Destination, DestinationError, TreeForm};
 pub use lines::Clusters;
-pub use shard::{InvalidShard, Shard};
 
 /// How trees are made.
 #[derive(Clone, Debug, Default)]
@@ -36,21 +35,10 @@ pub struct TreesRequest {
     pub shard: Option<Shard>,
     /// Whether a cluster's tree that is there already, and is whole and right, is left as it is; it is an error by default.
     pub resume: bool,
-    /// What a cluster that cannot be made means for the others; the run stops by default.
+    /// What a cluster that cannot be made means for the others; it is left out by default.
     pub on_error: OnError,
     /// The namespace of Secrets; that of whoever applies them by default.
     pub namespace: Option<DnsLabel>,
-}
-
-/// What a cluster that cannot be made means for the others.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "the run goes on or it does not")]
-pub enum OnError {
-    /// The run stops. What is there whole stays; an archive does not come into being.
-    #[default]
-    Stop,
-    /// The cluster is left out.
-    Skip,
 }
 
 /// What is going on.

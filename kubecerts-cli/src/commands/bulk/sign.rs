@@ -13,13 +13,14 @@ use kubecerts_core::issue::sign::SigningProfile;
 use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::time::Seconds;
 use kubecerts_host::bulk::{
-    BulkIssuer, BulkRequest, CertificateDirectory, DirectorySink, InputError, Leftover, OnError, OutputFile,
-    Progress, RequestDirectory, Shard, Sink, StreamForm, StreamSink, Totals, of_shard, replace_file,
-    requests_in, requests_of,
+    BulkIssuer, BulkRequest, CertificateDirectory, DirectorySink, InputError, Leftover, OutputFile, Progress,
+    RequestDirectory, Shard, Sink, StreamForm, StreamSink, Totals, of_shard, replace_file, requests_in,
+    requests_of,
 };
 use kubecerts_host::crypto::{Provider, Threads};
 use kubecerts_host::{is_directory, is_there};
 
+use super::{OnErrorArg, PartArgs};
 use crate::args::{NodeArgs, quoted};
 use crate::commands::kubelet::is_stream;
 use crate::commands::sign::authority;
@@ -72,12 +73,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// Do only the part I of N, counted from 0: every N-th request. `/N` takes I from JOB_COMPLETION_INDEX, which an Indexed Job sets.
-    #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
-
-    #[arg(long, hide = true, env = "JOB_COMPLETION_INDEX")]
-    shard_index: Option<String>,
+    #[command(flatten)]
+    part: PartArgs,
 
     /// Go on where a run was interrupted: certificates that are there and right are not made again, and what is cut off is.
     #[arg(long)]
@@ -104,19 +101,9 @@ enum FormatArg {
     Jsonl,
 }
 
-/// What to do when a request is refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum OnErrorArg {
-    /// Go on with the next, and end with exit code 6.
-    Skip,
-    /// End there: what was asked for before it is done.
-    Stop,
-}
-
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { csr_dir, ca, profile, out, format, validity, policy, .. } = args;
-    let shard = args.shard.as_deref().map(|text| Shard::parse(text, args.shard_index.as_deref()));
-    let shard = shard.transpose().map_err(|error| CommandError::of_shard(&error))?;
+    let shard = args.part.shard()?;
     check_places(args)?;
 
     let whereabouts = args.node.whereabouts();
@@ -132,10 +119,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let threads = args.threads.map_or_else(Threads::available, Threads::new);
     let issuer = BulkIssuer::new(&authority, BulkTerms { profile: *profile, lifetime, now })
         .with_threads(threads)
-        .with_on_error(match args.on_error {
-            OnErrorArg::Skip => OnError::Skip,
-            OnErrorArg::Stop => OnError::Stop,
-        });
+        .with_on_error(args.on_error.into());
     let job = Job { args, issuer, shard };
 
     let form = format.map(|format| match format {

@@ -8,10 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::catalog::DnsLabel;
 use kubecerts_host::crypto::Threads;
 use kubecerts_host::trees::{
-    Clusters, Destination, OnError, Shard, TreeForm, TreesEvent, TreesRequest, TreesSummary, make_trees,
+    Clusters, Destination, TreeForm, TreesEvent, TreesRequest, TreesSummary, make_trees,
 };
 use serde_json::json;
 
+use super::{OnErrorArg, PartArgs};
 use crate::args::quoted;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -46,20 +47,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// Make every N-th cluster only, beginning with cluster I from 0; /N takes I from JOB_COMPLETION_INDEX, as an Indexed Job of
-    /// Kubernetes sets it.
-    #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
-
-    #[arg(long, env = "JOB_COMPLETION_INDEX", hide = true)]
-    job_completion_index: Option<String>,
+    #[command(flatten)]
+    part: PartArgs,
 
     /// Leave what is there already and right as it is; only with files in a directory. What is there and not right is an error.
     #[arg(long)]
     resume: bool,
 
     /// What a cluster that cannot be made means for the others.
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "stop")]
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "skip")]
     on_error: OnErrorArg,
 
     /// Write a summary in JSON to this new file; - for standard output.
@@ -76,15 +72,6 @@ enum FormatArg {
     Secrets,
     /// The Secrets of Cluster API: NAME-ca, NAME-etcd, NAME-proxy, NAME-sa and NAME-kubeconfig.
     ClusterApi,
-}
-
-/// What a cluster that cannot be made means for the others.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum OnErrorArg {
-    /// It is left out.
-    Skip,
-    /// The run stops.
-    Stop,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
@@ -114,15 +101,9 @@ impl Args {
         if let Some(threads) = self.threads {
             request.threads = Threads::new(threads);
         }
-        request.shard = match &self.shard {
-            Some(text) => Some(Shard::parse(text, self.job_completion_index.as_deref())?),
-            None => None,
-        };
+        request.shard = self.part.shard()?;
         request.resume = self.resume;
-        request.on_error = match self.on_error {
-            OnErrorArg::Skip => OnError::Skip,
-            OnErrorArg::Stop => OnError::Stop,
-        };
+        request.on_error = self.on_error.into();
         request.namespace.clone_from(&self.namespace);
         Ok(request)
     }

@@ -1,10 +1,10 @@
-//! A part of the work: every so-manieth cluster.
+//! How large jobs are split, and what they do about what cannot be done.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-/// One of several parts into which a job is split: the clusters whose place, counted from 0, leaves `index` when divided by `count`.
+/// One of several parts into which a job is split: the requests or clusters whose place, counted from 0, leaves `index` when divided by `count`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Shard {
     index: u32,
@@ -52,13 +52,13 @@ impl Shard {
         self.count
     }
 
-    /// Returns whether the cluster at `position`, counted from 1, belongs to this part.
+    /// Returns whether what is at `position`, counted from 1, belongs to this part.
     #[must_use]
     pub const fn has(self, position: u64) -> bool {
         position.saturating_sub(1) % (self.count.get() as u64) == self.index as u64
     }
 
-    /// Returns how many of `total` clusters belong to this part.
+    /// Returns how many of `total` belong to this part.
     #[must_use]
     pub const fn share_of(self, total: u64) -> u64 {
         let count = self.count.get() as u64;
@@ -101,6 +101,17 @@ pub enum InvalidShard {
     /// What says which part is no number.
     #[error("the index {0:?} of the shard is no number")]
     MalformedIndex(String),
+}
+
+/// What a request or a cluster that is refused means for the others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the run goes on or it does not")]
+pub enum OnError {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// The run ends there. What came before it stays, nothing after it is begun.
+    Stop,
 }
 
 #[cfg(test)]
