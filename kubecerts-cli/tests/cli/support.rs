@@ -145,9 +145,13 @@ pub(crate) fn kubecerts(arguments: &[&str]) -> Outcome {
 pub(crate) fn kubecerts_with_input(arguments: &[&str], input: &[u8]) -> Outcome {
     use std::io::Write;
     let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
-    // A command that does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    Outcome::of(child.wait_with_output().unwrap())
+    let mut stdin = child.stdin.take().unwrap();
+    // Beside the reading: a command that writes while it reads would wait for us, and we for it.
+    std::thread::scope(|scope| {
+        // A command that does not read its input may be gone already.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        Outcome::of(child.wait_with_output().unwrap())
+    })
 }
 
 /// Returns the command `kubecerts`, as [`kubecerts`] runs it.
