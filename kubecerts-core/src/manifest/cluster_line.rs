@@ -149,7 +149,7 @@ mod tests {
             problem(
                 r#"{"name": "a", "config": {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "clusterName": []}}"#
             ),
-            "the configuration: line 1, column 118: clusterName is not a text"
+            "the configuration: line 1, column 113: clusterName is not a text"
         );
         let joining = r#"{"name": "a", "config": {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "JoinConfiguration"}}"#;
         let error = ClusterLine::parse(joining.as_bytes()).unwrap_err();
