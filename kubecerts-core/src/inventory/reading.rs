@@ -189,8 +189,8 @@ pub struct KeyFacts {
 
 impl KeyFacts {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let key = PrivateKey::parse(bytes)?;
-        Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
+        let (public_key, encoding) = PrivateKey::parse_public_half(bytes)?;
+        Ok(Self { public_key, encoding })
     }
 
     pub(crate) fn parse_der(der: &[u8]) -> Result<Self, Damage> {
@@ -199,8 +199,8 @@ impl KeyFacts {
     }
 
     pub(crate) fn of_block(block: &x509::Block) -> Result<Self, Damage> {
-        let key = PrivateKey::parse_block(block)?;
-        Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
+        let (public_key, encoding) = PrivateKey::public_half_of_block(block)?;
+        Ok(Self { public_key, encoding })
     }
 
     /// Returns the public half.

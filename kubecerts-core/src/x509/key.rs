@@ -15,7 +15,7 @@ use spki::SubjectPublicKeyInfoRef;
 #[cfg(feature = "rustcrypto")]
 use super::KeyAlgorithm;
 use super::algorithm::oid_name;
-use super::{Damage, KeyType, SignatureAlgorithm, pem};
+use super::{Damage, KeyType, SignatureAlgorithm, pem, rsa_facts};
 use crate::digest::Digest;
 use crate::secret::SecretBytes;
 
@@ -148,23 +148,23 @@ impl PrivateKey {
     /// # Errors
     /// [`Damage`] when there is none, or the first is encrypted, malformed or of a kind that kubeadm does not use.
     pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        if bytes.is_empty() {
-            return Err(Damage::Empty);
+        Self::parse_block(&first_key(bytes)?)
+    }
+
+    /// Returns the public half of the first private key in `bytes`, and the form in which that is written.
+    pub(crate) fn parse_public_half(bytes: &[u8]) -> Result<(PublicKey, KeyEncoding), Damage> {
+        Self::public_half_of_block(&first_key(bytes)?)
+    }
+
+    pub(crate) fn public_half_of_block(block: &pem::Block) -> Result<(PublicKey, KeyEncoding), Damage> {
+        if block.label() == "RSA PRIVATE KEY"
+            && !block.is_encrypted()
+            && let Some(public) = rsa_facts::public_half(block.secret_bytes())
+        {
+            return Ok((public, KeyEncoding::Pkcs1));
         }
-        for block in pem::blocks(bytes) {
-            let block = match block {
-                Ok(block) => block,
-                Err(Damage::Pem { label, reason }) if label.ends_with("PRIVATE KEY") => {
-                    return Err(Damage::Pem { label, reason });
-                }
-                Err(_) => continue,
-            };
-            if !block.label().ends_with("PRIVATE KEY") {
-                continue;
-            }
-            return Self::parse_block(&block);
-        }
-        Err(Damage::Nothing("private key in PEM"))
+        let key = Self::parse_block(block)?;
+        Ok((key.public_key(), key.encoding()))
     }
 
     pub(crate) fn parse_block(block: &pem::Block) -> Result<Self, Damage> {
@@ -397,6 +397,23 @@ impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
+}
+
+/// Returns the first block of `bytes` that holds a private key, which may still be malformed.
+fn first_key(bytes: &[u8]) -> Result<pem::Block, Damage> {
+    if bytes.is_empty() {
+        return Err(Damage::Empty);
+    }
+    for block in pem::decode_blocks(bytes) {
+        match block {
+            Ok(block) if block.label().ends_with("PRIVATE KEY") => return Ok(block),
+            Err(Damage::Pem { label, reason }) if label.ends_with("PRIVATE KEY") => {
+                return Err(Damage::Pem { label, reason });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(Damage::Nothing("private key in PEM"))
 }
 
 /// Returns the number of bits of a big-endian number.

@@ -19,6 +19,7 @@ mod pem;
 mod raw;
 mod reissue;
 mod request;
+mod rsa_facts;
 mod san;
 mod serial;
 mod tbs;
