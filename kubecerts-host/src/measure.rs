@@ -5,6 +5,7 @@
 //! has its own serial number, its signature is verified, its subject key is given. Nothing is written, and nothing of it is kept.
 
 use std::collections::BTreeSet;
+use std::iter::Sum;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use kubecerts_core::plan::PlanError;
 use kubecerts_core::provider::ProviderError;
 use kubecerts_core::time::Timestamp;
 use kubecerts_core::x509::KeyAlgorithm;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::crypto::Threads;
 
@@ -24,8 +26,8 @@ use scratch::{Scratch, Tree};
 
 /// Measures what `request` names, and tells `progress` what comes next.
 ///
-/// It takes about [`span`](MeasureRequest::span): each measurement gets its share, but none ends before something was made, and an RSA
-/// key of 4096 bits may need seconds.
+/// It takes about [`span`](MeasureRequest::span): each measurement gets its share, but at least 20 milliseconds after what a provider
+/// does once, and none ends before something was made. An RSA key of 4096 bits may need seconds.
 ///
 /// # Errors
 /// [`MeasureError`] when a provider fails.
@@ -39,6 +41,7 @@ pub fn measure(
     let mut left: Vec<Measurement> = algorithms.iter().flat_map(|algorithm| of(*algorithm, all)).collect();
     left.reverse();
     let mut results = Vec::with_capacity(left.len());
+    let mut time = (Duration::ZERO, Duration::ZERO);
     let mut scratch: Option<(KeyAlgorithm, Scratch)> = None;
     while let Some(next) = left.pop() {
         progress(&next);
@@ -48,11 +51,14 @@ pub fn measure(
             Some((algorithm, scratch)) if *algorithm == next.algorithm => scratch,
             _ => &scratch.insert((next.algorithm, Scratch::new(next.algorithm, at)?)).1,
         };
-        let slice = span.saturating_sub(begin.elapsed()) * next.share() / shares;
-        results.push((next, in_parallel(next, scratch, slice)?));
+        let slice = (span.saturating_sub(begin.elapsed()) * next.share() / shares).max(SHORTEST);
+        let Pace { rate, worked, elapsed } = in_parallel(next, scratch, slice)?;
+        results.push((next, rate));
+        time.0 += worked;
+        time.1 += elapsed;
     }
     let tree = Tree::of_kubeadm(at)?;
-    Ok(Measurements { at, threads: all, elapsed: begin.elapsed(), results, tree })
+    Ok(Measurements { at, threads: all, elapsed: begin.elapsed(), results, time, tree })
 }
 
 /// What is to be measured, and for how long.
@@ -157,6 +163,8 @@ pub struct Measurements {
     threads: NonZeroUsize,
     elapsed: Duration,
     results: Vec<(Measurement, f64)>,
+    /// How long the threads that were measured had a processor, and how long they took, all together.
+    time: (Duration, Duration),
     tree: Tree,
 }
 
@@ -188,6 +196,21 @@ impl Measurements {
     #[must_use]
     pub fn per_second(&self, measurement: Measurement) -> Option<f64> {
         self.results.iter().find(|(other, _)| *other == measurement).map(|(_, rate)| *rate)
+    }
+
+    /// Returns the share of their time in which the threads that were measured had a processor: 1 where nothing else runs.
+    #[must_use]
+    pub fn processor_share(&self) -> f64 {
+        let (worked, elapsed) = self.time;
+        // Two clocks are read one after the other, and either may be coarse.
+        if elapsed.is_zero() { 1.0 } else { (worked.as_secs_f64() / elapsed.as_secs_f64()).min(1.0) }
+    }
+
+    /// Returns whether the machine had so much else to do, or so many threads for its processors, that the figures are too low: the
+    /// threads had no processor in more than a tenth of their time.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        self.processor_share() < 0.9
     }
 
     /// Returns how long jobs take on all threads, for each algorithm and source.
@@ -259,10 +282,31 @@ fn of(algorithm: KeyAlgorithm, all: NonZeroUsize) -> impl Iterator<Item = Measur
     })
 }
 
-/// Returns how many are made in a second by all threads together.
-fn in_parallel(measurement: Measurement, scratch: &Scratch, slice: Duration) -> Result<f64, MeasureError> {
+/// How fast threads were, and what they had of the processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Pace {
+    /// How many were made in a second.
+    rate: f64,
+    /// How long processors worked on it.
+    worked: Duration,
+    /// How long it took by the clock on the wall, of each thread.
+    elapsed: Duration,
+}
+
+impl Sum for Pace {
+    fn sum<I: Iterator<Item = Self>>(paces: I) -> Self {
+        paces.fold(Self::default(), |sum, pace| Self {
+            rate: sum.rate + pace.rate,
+            worked: sum.worked + pace.worked,
+            elapsed: sum.elapsed + pace.elapsed,
+        })
+    }
+}
+
+/// Returns how fast all threads are together.
+fn in_parallel(measurement: Measurement, scratch: &Scratch, slice: Duration) -> Result<Pace, MeasureError> {
     thread::scope(|scope| {
-        let work = || scratch.with_worker(measurement, |work| rate(slice, work));
+        let work = || scratch.with_worker(measurement, |work| pace(slice, work));
         let others: Vec<_> = (1..measurement.threads.get()).map(|_| scope.spawn(work)).collect();
         let own = work();
         let others = others.into_iter().map(|other| other.join().expect("no worker panics"));
@@ -270,12 +314,12 @@ fn in_parallel(measurement: Measurement, scratch: &Scratch, slice: Duration) -> 
     })
 }
 
-/// Lets `work` make things for `slice`, ever more at once, and returns how many it made in a second.
-fn rate(
+/// Lets `work` make things for `slice`, ever more at once, and returns how fast it was.
+fn pace(
     slice: Duration,
     work: &mut dyn FnMut(usize) -> Result<(), MeasureError>,
-) -> Result<f64, MeasureError> {
-    let begin = Instant::now();
+) -> Result<Pace, MeasureError> {
+    let (begin, worked) = (Instant::now(), thread_time());
     let (mut size, mut made, mut before) = (1, 0_u32, Duration::ZERO);
     loop {
         work(size)?;
@@ -283,7 +327,8 @@ fn rate(
         made += u32::try_from(size).expect("a batch is small");
         if elapsed >= slice {
             // A clock may be too coarse to see anything at all.
-            return Ok(f64::from(made) / elapsed.as_secs_f64().max(f64::EPSILON));
+            let rate = f64::from(made) / elapsed.as_secs_f64().max(f64::EPSILON);
+            return Ok(Pace { rate, worked: thread_time().saturating_sub(worked), elapsed });
         }
         if elapsed - before < slice / 32 && size < BATCH {
             size *= 2;
@@ -292,12 +337,21 @@ fn rate(
     }
 }
 
+/// Returns how long processors have worked on this thread.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// How many are made at once at most: as many as a job would have in a batch, so that what depends on the issuer alone is shared.
 const BATCH: usize = 256;
+
+/// What a measurement gets however little time there is: many times what starting and stopping it costs.
+const SHORTEST: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -337,7 +391,8 @@ mod tests {
         let tree = Tree::of_kubeadm(Timestamp::from_unix(0)).unwrap();
         assert_eq!((tree.keys, tree.certificates), (16, 15));
         let (at, threads, elapsed) = (Timestamp::from_unix(0), NonZeroUsize::MIN, Duration::ZERO);
-        let estimates = Measurements { at, threads, elapsed, results, tree }.estimates();
+        let time = (Duration::ZERO, Duration::ZERO);
+        let estimates = Measurements { at, threads, elapsed, results, time, tree }.estimates();
         assert_eq!(estimates.len(), 1);
         assert_eq!(estimates[0].million_certificates, Duration::from_secs(10_000));
         assert_eq!(estimates[0].thousand_trees, Duration::from_secs(1600 + 150));
@@ -346,18 +401,42 @@ mod tests {
     #[test]
     fn work_that_fails_ends_the_measurement() {
         let error = MeasureError::Provider(ProviderError::new("the token was taken out"));
-        let failed = rate(Duration::from_secs(3600), &mut |_| Err(error.clone()));
+        let failed = pace(Duration::from_secs(3600), &mut |_| Err(error.clone()));
         assert_eq!(failed, Err(error));
     }
 
     #[test]
     fn something_is_made_even_without_time() {
         let mut made = 0;
-        let rate = rate(Duration::ZERO, &mut |size| {
+        let pace = pace(Duration::ZERO, &mut |size| {
             made += size;
             Ok(())
         });
         assert_eq!(made, 1);
-        assert!(rate.unwrap() > 0.0);
+        assert!(pace.unwrap().rate > 0.0);
+    }
+
+    #[test]
+    fn a_machine_is_disturbed_when_the_threads_wait_for_a_processor() {
+        let tree = Tree::of_kubeadm(Timestamp::from_unix(0)).unwrap();
+        let (at, threads, elapsed) = (Timestamp::from_unix(0), NonZeroUsize::MIN, Duration::ZERO);
+        let milliseconds = Duration::from_millis;
+        for (worked, took, is_disturbed) in
+            [(0, 0, false), (101, 100, false), (90, 100, false), (89, 100, true)]
+        {
+            let time = (milliseconds(worked), milliseconds(took));
+            let measurements = Measurements { at, threads, elapsed, results: Vec::new(), time, tree };
+            assert_eq!(measurements.is_disturbed(), is_disturbed, "{worked} of {took} ms");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_does_not_work() {
+        let pace = pace(Duration::from_millis(50), &mut |_| {
+            thread::sleep(Duration::from_millis(10));
+            Ok(())
+        });
+        let Pace { worked, elapsed, .. } = pace.unwrap();
+        assert!(worked < elapsed, "{worked:?} of {elapsed:?}");
     }
 }

@@ -142,7 +142,7 @@ fn is_signed_by_ecdsa(request: &SigningRequest<'_>) -> bool {
 }
 
 /// What a control plane has of keys and signatures together, more than twice.
-const FEW: usize = 64;
+pub(crate) const FEW: usize = 64;
 
 /// Returns who verifies signatures that `key` is to have made with `algorithm`, many of them and on one thread.
 #[cfg(not(feature = "aws-lc"))]

@@ -20,12 +20,13 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileMeta, FileState, Snapshot, Sources, locate};
 use kubecerts_core::time::Timestamp;
 use kubecerts_core::x509::{
-    AlternativeName, AlternativeNames, DistinguishedName, FixedKey, KeyAlgorithm, Verifier,
+    AlternativeName, AlternativeNames, DistinguishedName, FixedKey, KeyAlgorithm, SignatureAlgorithm,
+    Verifier,
 };
 
 use super::{MeasureError, Measurement, Source, Work};
 use crate::SystemEntropy;
-use crate::crypto::{self, Provider, Threads};
+use crate::crypto::{self, FEW, Provider, Threads};
 
 /// An authority that exists in memory only, and the plan that it was made by.
 pub(super) struct Scratch {
@@ -56,6 +57,8 @@ impl Scratch {
     }
 
     /// Hands `then` what makes as many as it is asked for of what `measurement` is about, on the thread of the caller.
+    ///
+    /// What a provider does once, or otherwise than ever after, it has done by then, and on this thread.
     pub(super) fn with_worker<T>(
         &self,
         measurement: Measurement,
@@ -81,6 +84,7 @@ impl Scratch {
         work: Work,
         then: impl FnOnce(&mut dyn FnMut(usize) -> Result<(), MeasureError>) -> Result<T, MeasureError>,
     ) -> Result<T, MeasureError> {
+        self.warm_up(&provider)?;
         match work {
             Work::Keys => {
                 let session = begin(&self.plan, &self.empty)?;
@@ -108,15 +112,31 @@ impl Scratch {
                 let mut serials = Buffered::new(SystemEntropy::new());
                 let (subject, names) = (subject(), names());
                 let key = self.authority.key().public_key;
-                then(&mut |size| {
+                let mut make = |size| {
                     batch.clear();
                     for _ in 0..size {
                         batch.add_key(&subject, &names, key, &mut serials).map_err(failed)?;
                     }
                     Ok(batch.issue(&provider, verifier, VerificationPolicy::Every)?)
-                })
+                };
+                // The verifier may compute what it keeps when it is first asked.
+                make(1)?;
+                then(&mut make)
             }
         }
+    }
+
+    /// Has `provider` sign more than it has made by other means, so that what it is measured by is what it is for long.
+    ///
+    /// Signatures warm up keys as well: they count together, and need the same random source.
+    fn warm_up(&self, provider: &impl Signer) -> Result<(), MeasureError> {
+        let count = match self.authority.algorithm() {
+            SignatureAlgorithm::Sha256WithRsa => 1,
+            _ => FEW + 1,
+        };
+        let session = self.to_be_signed()?;
+        provider.sign_into(&vec![session.signing_requests()[0]; count], &mut Signatures::new())?;
+        Ok(())
     }
 
     /// Returns a session with something to be signed, by the authority's key: another one would cost the time of a measurement.
@@ -182,3 +202,42 @@ fn node_name() -> NodeName {
 
 const CA: CaSlot = CaSlot::Cluster;
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 11);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use kubecerts_core::issue::{KeyRequest, Signature};
+    use kubecerts_core::provider::ProviderError;
+
+    use super::*;
+
+    /// Counts what it signs.
+    struct Counting(RustCrypto<SystemEntropy>, Rc<Cell<usize>>);
+
+    impl KeySource for Counting {
+        fn generate(&mut self, requests: &[KeyRequest]) -> Result<Vec<KeyReply>, ProviderError> {
+            self.0.generate(requests)
+        }
+    }
+
+    impl Signer for Counting {
+        fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
+            self.1.set(self.1.get() + requests.len());
+            self.0.sign(requests)
+        }
+    }
+
+    #[test]
+    fn a_provider_is_past_its_first_signatures_when_the_clock_starts() {
+        let scratch = Scratch::new(KeyAlgorithm::EcdsaP256, crate::now()).unwrap();
+        let (key, algorithm) = (scratch.authority.key().public_key, scratch.authority.algorithm());
+        for work in Work::ALL {
+            let count = Rc::new(Cell::new(0));
+            let provider = Counting(RustCrypto::new(SystemEntropy::new()), Rc::clone(&count));
+            let started = scratch.with(provider, &FixedKey::new(key, algorithm), work, |_| Ok(count.get()));
+            assert!(started.unwrap() > FEW, "{work:?}");
+        }
+    }
+}
