@@ -17,12 +17,11 @@ use crate::leaf::{Leaf, NAMES, addresses};
 pub(crate) mod openssl;
 
 /// A key of another library that signs messages, with the hash.
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a bench")]
 pub(crate) enum RawKey {
     AwsEcdsa(aws::EcdsaKeyPair),
     AwsRsa(aws::RsaKeyPair),
-    RingEcdsa(ring_signature::EcdsaKeyPair, ring::rand::SystemRandom),
-    RingRsa(ring_signature::RsaKeyPair, ring::rand::SystemRandom),
+    RingEcdsa(Box<ring_signature::EcdsaKeyPair>, ring::rand::SystemRandom),
+    RingRsa(Box<ring_signature::RsaKeyPair>, ring::rand::SystemRandom),
 }
 
 impl RawKey {
@@ -41,13 +40,14 @@ impl RawKey {
         let (key, random) = (leaf.secret_key(), ring::rand::SystemRandom::new());
         match leaf.algorithm {
             KeyAlgorithm::Rsa2048 => {
-                Self::RingRsa(ring_signature::RsaKeyPair::from_pkcs8(key.secret_bytes()).unwrap(), random)
+                let key = ring_signature::RsaKeyPair::from_pkcs8(key.secret_bytes()).unwrap();
+                Self::RingRsa(Box::new(key), random)
             }
             _ => {
                 let algorithm = &ring_signature::ECDSA_P256_SHA256_ASN1_SIGNING;
                 let key =
                     ring_signature::EcdsaKeyPair::from_pkcs8(algorithm, key.secret_bytes(), &random).unwrap();
-                Self::RingEcdsa(key, random)
+                Self::RingEcdsa(Box::new(key), random)
             }
         }
     }
@@ -63,7 +63,7 @@ impl RawKey {
                 key.sign(&aws::RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
                 signature
             }
-            Self::RingEcdsa(key, random) => key.sign(random, message).unwrap().as_ref().to_vec(),
+            Self::RingEcdsa(Box::new(key), random) => key.sign(random, message).unwrap().as_ref().to_vec(),
             Self::RingRsa(key, random) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&ring_signature::RSA_PKCS1_SHA256, random, message, &mut signature).unwrap();
