@@ -63,7 +63,7 @@ impl RawKey {
                 key.sign(&aws::RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
                 signature
             }
-            Self::RingEcdsa(Box::new(key), random) => key.sign(random, message).unwrap().as_ref().to_vec(),
+            Self::RingEcdsa(key, random) => key.sign(random, message).unwrap().as_ref().to_vec(),
             Self::RingRsa(key, random) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&ring_signature::RSA_PKCS1_SHA256, random, message, &mut signature).unwrap();
