@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What we are measured against, in the same minute: programs that sign, and the libraries in the bench `ratios`. Prints one table of
-# ratios with their targets; docs/benchmarks.md says how to read it.
+# What we are measured against: programs that sign, and the libraries in the bench `ratios`. Prints one table of ratios with their
+# targets; docs/benchmarks.md says how to read it. What takes long and is no rate of signatures comes first, so that the rates of
+# `openssl speed` and Go are taken in the minute before those of the bench.
 #
 #   benches/peers.sh [--seconds N] [--quick]
 #
@@ -15,7 +16,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --seconds) seconds=${2:?--seconds needs a number}; shift 2 ;;
     --quick) seconds=0.2 requests=20; shift ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit ;;
     *) echo "error: $1 is not an option" >&2; echo "hint: benches/peers.sh --help" >&2; exit 2 ;;
   esac
 done
@@ -24,8 +25,6 @@ case $seconds in
 esac
 whole=$(awk -v s="$seconds" 'BEGIN { w = int(s); print (w < 1) ? 1 : w }')
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 skipped() { echo "SKIPPED $1: $2"; }
 has() { command -v "$1" >/dev/null; }
 rate() { awk -v n="$1" -v s="$2" 'BEGIN { printf "%.1f", n / s }'; } # rate COUNT SECONDS
@@ -45,21 +44,51 @@ ratios() { cargo bench --quiet -p kubecerts-benches ${features[@]+"${features[@]
 cargo build --release --quiet -p kubecerts
 ratios --no-run
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+# Below the target directory, because /tmp may be in memory, where a journal and fsync cost nothing.
+work=$(mktemp -d -p "$target" peers.XXXXXX)
+trap 'rm -rf "$work"' EXIT
 
-# openssl speed: signatures per second of processor time. It signs a digest, so hashing and encoding are not in it.
-if has openssl; then
-  echo "peer: $(openssl version)"
-  speed() { openssl speed -mr -seconds "$whole" "$1" 2>/dev/null; }
-  p256=$(speed ecdsap256 | awk -F: '/^\+F4:/ { print $4 }')
-  rsa=$(speed rsa2048 | awk -F: '/^\+F2:/ { print $4 }')
-  # A version that says the time of one operation instead.
-  per_second() { awk -v x="$1" 'BEGIN { if (x + 0 > 0) printf "%.1f", (x < 1) ? 1 / x : x }'; }
-  p256=$(per_second "${p256:-}"); rsa=$(per_second "${rsa:-}")
-  if [ -n "$p256" ]; then echo "openssl speed ecdsap256: $p256 signatures/s"; peers+=(--openssl-p256 "$p256"); else skipped "openssl speed ecdsap256" "no figure in its output"; fi
-  if [ -n "$rsa" ]; then echo "openssl speed rsa2048: $rsa signatures/s"; peers+=(--openssl-rsa2048 "$rsa"); else skipped "openssl speed rsa2048" "no figure in its output"; fi
+[ -x /usr/bin/time ] || skipped "GNU time" "not installed, so no peak of memory is measured"
+
+# Instructions are nearly the same each time, whatever else the machine does. perf counts those of the processor; valgrind has fewer
+# instructions to offer, so what it counts is not what runs here, but it is as good to compare with itself.
+count() { # count ARGUMENT…: millions of instructions of kubecerts
+  local program=("$target/release/kubecerts" "$@" --rootfs "$work/tree")
+  if has perf && perf stat -x, -e instructions:u true 2>&1 | grep -q '^[0-9]'; then
+    perf stat -x, -e instructions:u "${program[@]}" 2>&1 >/dev/null | awk -F, '/instructions/ { printf "%.1f (perf)", $1 / 1e6 }'
+  elif has valgrind; then
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "${program[@]}" 2>&1 >/dev/null | awk '/Collected :/ { printf "%.1f (valgrind)", $4 / 1e6 }'
+  fi || true
+}
+config=kubecerts-core/testkit/fixtures/kubeadm-v136-ecdsa-p256/kubeadm-config.yaml
+mkdir "$work/tree"
+if ! "$target/release/kubecerts" init --rootfs "$work/tree" --config "$config" >/dev/null 2>"$work/init.log"; then
+  skipped instructions "$(tail -n 1 "$work/init.log")"
+elif check=$(count check) && [ -n "$check" ]; then
+  echo "instructions, million, P-256: check $check, renew --all $(count renew --all --yes)"
 else
-  skipped openssl "not installed"
+  skipped instructions "neither perf nor valgrind counts here"
 fi
+
+# The memory of a run over many requests, which must not depend on how many.
+bulk_peak() { # bulk_peak COUNT: the peak in MB
+  awk -v n="$1" '{ text = text $0 "\n" } END { while (n-- > 0) printf "%s", text }' "$work/bulk.csr" |
+    /usr/bin/time -q -f '%M' -o "$work/bulk.peak" "$target/release/kubecerts" bulk sign --ca ca --profile kubernetes.io/kubelet-serving --csr-dir - \
+      --rootfs "$work/tree" >"$work/bulk.out" 2>"$work/bulk.log" &&
+    [ "$(grep -c 'BEGIN CERTIFICATE' "$work/bulk.out")" -eq "$1" ] &&
+    awk '{ printf "%.1f", $1 * 1024 / 1e6 }' "$work/bulk.peak"
+}
+if [ ! -x /usr/bin/time ] || ! has openssl; then
+  skipped "memory of bulk sign" "needs GNU time and openssl"
+elif openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /dev/null -subj /O=system:nodes/CN=system:node:cp-1 \
+  -addext subjectAltName=DNS:cp-1,IP:192.168.10.11 -out "$work/bulk.csr" 2>"$work/bulk.log" &&
+  few=$(bulk_peak $((requests * 5))) && many=$(bulk_peak $((requests * 250))); then
+  echo "bulk sign: peak $few MB for $((requests * 5)) requests, $many MB for $((requests * 250))"
+  peers+=(--bulk-peak-mb "$many" --bulk-peak-mb-of-few "$few")
+else
+  skipped "memory of bulk sign" "$(grep -m 1 error: "$work/bulk.log" || tail -n 1 "$work/bulk.log")"
+fi
+rm -f "$work/bulk.out"
 
 # openssl ca: one process, all requests; it verifies their signatures and keeps its database, so it does more than we do here.
 bulk_ca() {
@@ -100,11 +129,14 @@ EOF
   awk -v n="$requests" '{ printf "%.1f", n / ($1 + $2) }' "$work/ca.time"
 }
 if has openssl; then
+  echo "peer: $(openssl version)"
   if ca=$(bulk_ca 2>"$work/bulk.log"); then
     echo "openssl ca -infiles, P-256, $requests requests: $ca certificates/s"; peers+=(--openssl-ca-p256 "$ca")
   else
     skipped "openssl ca" "$(cat "$work/bulk.log" "$work/ca.log" 2>/dev/null | tail -n 1)"
   fi
+else
+  skipped openssl "not installed"
 fi
 
 # Go's x509.CreateCertificate, which verifies what it has signed; kubeadm parses the result as well.
@@ -220,47 +252,17 @@ else
   skipped go "not installed"
 fi
 
-[ -x /usr/bin/time ] || skipped "GNU time" "not installed, so no peak of memory is measured"
-
-# Instructions are nearly the same each time, whatever else the machine does. perf counts those of the processor; valgrind has fewer
-# instructions to offer, so what it counts is not what runs here, but it is as good to compare with itself.
-count() { # count ARGUMENT…: millions of instructions of kubecerts
-  local program=("$target/release/kubecerts" "$@" --rootfs "$work/tree")
-  if has perf && perf stat -x, -e instructions:u true 2>&1 | grep -q '^[0-9]'; then
-    perf stat -x, -e instructions:u "${program[@]}" 2>&1 >/dev/null | awk -F, '/instructions/ { printf "%.1f (perf)", $1 / 1e6 }'
-  elif has valgrind; then
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "${program[@]}" 2>&1 >/dev/null | awk '/Collected :/ { printf "%.1f (valgrind)", $4 / 1e6 }'
-  fi || true
-}
-config=kubecerts-core/testkit/fixtures/kubeadm-v136-ecdsa-p256/kubeadm-config.yaml
-mkdir "$work/tree"
-if ! "$target/release/kubecerts" init --rootfs "$work/tree" --config "$config" >/dev/null 2>"$work/init.log"; then
-  skipped instructions "$(tail -n 1 "$work/init.log")"
-elif check=$(count check) && [ -n "$check" ]; then
-  echo "instructions, million, P-256: check $check, renew --all $(count renew --all --yes)"
-else
-  skipped instructions "neither perf nor valgrind counts here"
+# openssl speed: signatures per second of processor time. It signs a digest, so hashing and encoding are not in it.
+if has openssl; then
+  speed() { openssl speed -mr -seconds "$whole" "$1" 2>/dev/null; }
+  p256=$(speed ecdsap256 | awk -F: '/^\+F4:/ { print $4 }')
+  rsa=$(speed rsa2048 | awk -F: '/^\+F2:/ { print $4 }')
+  # A version that says the time of one operation instead.
+  per_second() { awk -v x="$1" 'BEGIN { if (x + 0 > 0) printf "%.1f", (x < 1) ? 1 / x : x }'; }
+  p256=$(per_second "${p256:-}"); rsa=$(per_second "${rsa:-}")
+  if [ -n "$p256" ]; then echo "openssl speed ecdsap256: $p256 signatures/s"; peers+=(--openssl-p256 "$p256"); else skipped "openssl speed ecdsap256" "no figure in its output"; fi
+  if [ -n "$rsa" ]; then echo "openssl speed rsa2048: $rsa signatures/s"; peers+=(--openssl-rsa2048 "$rsa"); else skipped "openssl speed rsa2048" "no figure in its output"; fi
 fi
-
-# The memory of a run over many requests, which must not depend on how many.
-bulk_peak() { # bulk_peak COUNT: the peak in MB
-  awk -v n="$1" '{ text = text $0 "\n" } END { while (n-- > 0) printf "%s", text }' "$work/bulk.csr" |
-    /usr/bin/time -q -f '%M' -o "$work/bulk.peak" "$target/release/kubecerts" bulk sign --ca ca --profile kubelet-serving --csr-dir - \
-      --rootfs "$work/tree" >"$work/bulk.out" 2>"$work/bulk.log" &&
-    [ "$(grep -c 'BEGIN CERTIFICATE' "$work/bulk.out")" -eq "$1" ] &&
-    awk '{ printf "%.1f", $1 * 1024 / 1e6 }' "$work/bulk.peak"
-}
-if [ ! -x /usr/bin/time ] || ! has openssl; then
-  skipped "memory of bulk sign" "needs GNU time and openssl"
-elif openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /dev/null -subj /O=system:nodes/CN=system:node:cp-1 \
-  -addext subjectAltName=DNS:cp-1,IP:192.168.10.11 -out "$work/bulk.csr" 2>"$work/bulk.log" &&
-  few=$(bulk_peak $((requests * 5))) && many=$(bulk_peak $((requests * 250))); then
-  echo "bulk sign: peak $few MB for $((requests * 5)) requests, $many MB for $((requests * 250))"
-  peers+=(--bulk-peak-mb "$many" --bulk-peak-mb-of-few "$few")
-else
-  skipped "memory of bulk sign" "$(grep -m 1 error: "$work/bulk.log" || tail -n 1 "$work/bulk.log")"
-fi
-rm -f "$work/bulk.out"
 
 # The rest, the peers that are libraries among it.
 TMPDIR=$work ratios -- --seconds "$seconds" --kubecerts "$target/release/kubecerts" ${peers[@]+"${peers[@]}"}
