@@ -59,6 +59,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let measurements = measure(&request, &mut |next| line.set_message(measured::progress(next)));
     line.finish_and_clear();
     let measurements = measurements?;
+    if measurements.is_disturbed() {
+        let share = 100.0 * measurements.processor_share();
+        output.warning(&format!(
+            "the threads had a processor in {share:.0} % of their time only, so the figures are too low"
+        ));
+        output.hint("stop what else runs here, or name fewer --threads");
+    }
     match form {
         Form::Text => output.data(&measured::text(&measurements)),
         Form::Json => output.data(&measured::document(&measurements).to_json()),
