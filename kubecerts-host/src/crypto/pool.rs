@@ -188,6 +188,8 @@ impl Shared {
         state.workers -= 1;
         drop(state);
         self.ready.notify_all();
+        // What a worker was about to make when its source panicked is room for another, which nobody else would tell.
+        self.room.notify_all();
     }
 
     /// Returns the next key, or `None` when nobody makes any.

@@ -157,6 +157,29 @@ fn a_panic_that_no_consumer_saw_comes_out_when_the_pool_is_dropped() {
 }
 
 #[test]
+fn the_room_of_a_worker_that_panicked_is_another_worker_s() {
+    let (go, goes) = mpsc::channel::<()>();
+    let goes = Mutex::new(goes);
+    let answer = move |index: usize, request: &KeyRequest| {
+        // Once nobody can say so any more, it goes on.
+        let _ = goes.lock().unwrap().recv();
+        match index {
+            0 => panic!("it broke"),
+            _ => key(request),
+        }
+    };
+    let pool = KeyPool::start(Stub::new(answer), P256, NonZeroUsize::MIN, two_threads()).unwrap();
+    wait_until(|| pool.shared.lock().making == 1);
+    // Time for the other worker to find no room and wait for it.
+    thread::sleep(Duration::from_millis(20));
+    go.send(()).unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| pool.make(&P256).map(drop))).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"it broke"));
+    drop(go);
+    pool.make(&P256).unwrap();
+}
+
+#[test]
 fn a_consumer_that_waits_is_not_forgotten_when_the_workers_end() {
     // One key, then a panic: somebody gets the key, somebody the panic, and the others keys of the source itself.
     let answer = |index: usize, request: &KeyRequest| match index {
