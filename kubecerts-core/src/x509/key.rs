@@ -136,10 +136,11 @@ pub struct PrivateKey {
     public: OnceLock<PublicKey>,
 }
 
+/// In boxes, so that a key that is moved leaves no copy behind that nobody wipes.
 enum Secret {
     Rsa(Box<rsa::RsaPrivateKey>),
-    P256(p256::SecretKey),
-    P384(p384::SecretKey),
+    P256(Box<p256::SecretKey>),
+    P384(Box<p384::SecretKey>),
 }
 
 impl PrivateKey {
@@ -198,10 +199,12 @@ impl PrivateKey {
         let info = sec1::EcPrivateKey::from_der(der).map_err(|error| malformed(&error))?;
         let secret = match info.parameters.and_then(|parameters| parameters.named_curve()) {
             Some(SECP_256_R_1) => {
-                Secret::P256(p256::SecretKey::from_sec1_der(der).map_err(|error| malformed(&error))?)
+                let key = p256::SecretKey::from_sec1_der(der).map_err(|error| malformed(&error))?;
+                Secret::P256(Box::new(key))
             }
             Some(SECP_384_R_1) => {
-                Secret::P384(p384::SecretKey::from_sec1_der(der).map_err(|error| malformed(&error))?)
+                let key = p384::SecretKey::from_sec1_der(der).map_err(|error| malformed(&error))?;
+                Secret::P384(Box::new(key))
             }
             Some(curve) => return Err(Damage::UnsupportedKey(oid_name(curve))),
             None => return Err(malformed(&"it names no curve")),
@@ -225,10 +228,12 @@ impl PrivateKey {
             }
             ID_EC_PUBLIC_KEY => match info.algorithm.parameters_oid() {
                 Ok(SECP_256_R_1) => {
-                    Secret::P256(p256::SecretKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?)
+                    let key = p256::SecretKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?;
+                    Secret::P256(Box::new(key))
                 }
                 Ok(SECP_384_R_1) => {
-                    Secret::P384(p384::SecretKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?)
+                    let key = p384::SecretKey::from_pkcs8_der(der).map_err(|error| malformed(&error))?;
+                    Secret::P384(Box::new(key))
                 }
                 Ok(curve) => return Err(Damage::UnsupportedKey(oid_name(curve))),
                 Err(error) => return Err(malformed(&error)),
@@ -356,11 +361,11 @@ impl PrivateKey {
             }
             KeyAlgorithm::EcdsaP256 => {
                 let scalar = p256::NonZeroScalar::generate_from_rng(rng);
-                (Secret::P256(scalar.into()), KeyEncoding::Sec1)
+                (Secret::P256(Box::new(scalar.into())), KeyEncoding::Sec1)
             }
             KeyAlgorithm::EcdsaP384 => {
                 let scalar = p384::NonZeroScalar::generate_from_rng(rng);
-                (Secret::P384(scalar.into()), KeyEncoding::Sec1)
+                (Secret::P384(Box::new(scalar.into())), KeyEncoding::Sec1)
             }
         };
         Ok(Self::new(secret, encoding))
@@ -381,12 +386,12 @@ impl PrivateKey {
             }
             Secret::P256(key) => {
                 let signature: p256::ecdsa::Signature =
-                    p256::ecdsa::SigningKey::from(key).try_sign(message)?;
+                    p256::ecdsa::SigningKey::from(key.as_ref()).try_sign(message)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Secret::P384(key) => {
                 let signature: p384::ecdsa::Signature =
-                    p384::ecdsa::SigningKey::from(key).try_sign(message)?;
+                    p384::ecdsa::SigningKey::from(key.as_ref()).try_sign(message)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
         }
