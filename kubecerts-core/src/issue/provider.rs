@@ -114,6 +114,24 @@ pub struct SigningRequest<'a> {
     pub message: &'a [u8],
 }
 
+impl<'a> SigningRequest<'a> {
+    /// Returns the private key to sign with, for signers that work with the keys of this node.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when it is not on this node, or cannot sign with the algorithm that is asked for.
+    pub fn held_key(&self) -> Result<&'a PrivateKey, ProviderError> {
+        let Self { slot, issuer, algorithm, message: _ } = self;
+        let Some(key) = issuer.private_key else {
+            return Err(ProviderError::new(format!("{slot}: the key of {} is not on this node", issuer.ca)));
+        };
+        if key.signature_algorithm() != *algorithm {
+            let reason = format!("{slot}: a key of {} cannot sign with {algorithm}", key.key_type());
+            return Err(ProviderError::new(reason));
+        }
+        Ok(key)
+    }
+}
+
 /// The key of an issuer: always its public half, and the private one when it is on this node.
 #[derive(Clone, Copy)]
 #[non_exhaustive]

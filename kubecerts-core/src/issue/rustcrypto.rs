@@ -48,19 +48,8 @@ impl<E: Entropy> KeySource for RustCrypto<E> {
 impl<E: Entropy> Signer for RustCrypto<E> {
     fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
         let signature = |request: &SigningRequest<'_>| {
-            let fail = |reason: String| ProviderError::new(format!("{}: {reason}", request.slot));
-            let key = request.issuer.private_key;
-            let key =
-                key.ok_or_else(|| fail(format!("the key of {} is not on this node", request.issuer.ca)))?;
-            if key.signature_algorithm() != request.algorithm {
-                return Err(fail(format!(
-                    "a key of {} cannot sign with {}",
-                    key.key_type(),
-                    request.algorithm
-                )));
-            }
-            let bytes =
-                key.sign(request.message, &mut self.stream()?).map_err(|error| fail(error.to_string()))?;
+            let signed = request.held_key()?.sign(request.message, &mut self.stream()?);
+            let bytes = signed.map_err(|error| ProviderError::new(format!("{}: {error}", request.slot)))?;
             Ok(Signature::new(bytes))
         };
         requests.iter().map(signature).collect()

@@ -47,7 +47,7 @@ impl AwsLc {
     ) -> Result<(), ProviderError> {
         let mut last: Option<(&PrivateKey, Arc<Key>)> = None;
         for request in requests {
-            let held = held_key(request)?;
+            let held = request.held_key()?;
             let key = match &last {
                 Some((of, key)) if ptr::eq(*of, held) => key,
                 _ => &last.insert((held, self.key(request, held))).1,
@@ -177,17 +177,6 @@ impl Key {
         }
         Ok(())
     }
-}
-
-/// Returns the private key that `request` is to be signed with.
-fn held_key<'a>(request: &SigningRequest<'a>) -> Result<&'a PrivateKey, ProviderError> {
-    let fail = |reason: String| ProviderError::new(format!("{}: {reason}", request.slot));
-    let absent = || fail(format!("the key of {} is not on this node", request.issuer.ca));
-    let key = request.issuer.private_key.ok_or_else(absent)?;
-    if key.signature_algorithm() != request.algorithm {
-        return Err(fail(format!("a key of {} cannot sign with {}", key.key_type(), request.algorithm)));
-    }
-    Ok(key)
 }
 
 /// Makes a key whose halves belong together: the core multiplies the generator by the secret with code of its own, and takes the key
