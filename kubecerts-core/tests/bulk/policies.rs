@@ -66,6 +66,22 @@ fn filled(authority: &kubecerts_core::issue::bulk::BulkAuthority, count: usize) 
 }
 
 #[test]
+fn certificates_of_the_last_issue_are_gone_once_something_was_added() {
+    let authority = authority();
+    let (_, subject, names) = profiles().remove(0);
+    let mut batch = filled(&authority, 2);
+    let issue = |batch: &mut Batch<'_>| {
+        batch.issue(&Seeded::provider(1), &asking(None), VerificationPolicy::Every).unwrap();
+    };
+    issue(&mut batch);
+    assert_eq!(batch.certificates().len(), 2);
+    batch.add_key(&subject, &names, &key(), &mut Counter(7)).unwrap();
+    assert_eq!((batch.len(), batch.certificates().len()), (3, 0));
+    issue(&mut batch);
+    assert_eq!(batch.certificates().len(), 3);
+}
+
+#[test]
 fn every_signature_is_verified_unless_somebody_says_otherwise() {
     assert_eq!(VerificationPolicy::default(), VerificationPolicy::Every);
 }

@@ -142,7 +142,7 @@ impl<'a> Batch<'a> {
         assembled.map_err(|source| IssueError::Encoding { slot, source }.into())
     }
 
-    /// Returns the certificates in DER, in the order in which they were added; none before they were issued.
+    /// Returns the certificates in DER, in the order in which they were added; none before all of them were issued.
     pub fn certificates(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.certificates.iter()
     }
@@ -188,6 +188,8 @@ impl<'a> Batch<'a> {
         };
         let (_, template) = &self.templates[index];
         self.messages.push_with(|out| template.encode_into(&variable, out)).map_err(encoding)?;
+        // What was issued is not what the batch now asks for.
+        self.certificates.clear();
         Ok(())
     }
 
