@@ -65,11 +65,13 @@ for file in whole.out resumed.out; do
   echo "  $file"
   grep -q "\"alreadyThere\": $count" "$file.json" || { echo "error: $file is not whole" >&2; exit 1; }
 done
-# Judged by somebody else: every certificate among the first and the last lines, which are more than a hundred of them.
+# Judged by somebody else: every whole certificate among the first and the last lines, which are more than a hundred of them.
 least=$((count < 100 ? count : 100))
 for file in whole.out resumed.out; do
   for part in head tail; do
-    "$part" -n 2000 "$file" | awk '/BEGIN CERT/ { f = sprintf("part-%03d.pem", ++n) } f { print > f } /END CERT/ { close(f); f = "" }'
+    "$part" -n 2000 "$file" | awk '
+      /BEGIN CERT/ { text = "\n" } text { text = text $0 "\n" }
+      /END CERT/ && text { f = sprintf("part-%03d.pem", ++n); printf "%s", text > f; close(f); text = "" }'
     parts=(part-*.pem)
     fine=$(openssl verify -CAfile root/etc/kubernetes/pki/ca.crt -purpose sslclient "${parts[@]}" 2>openssl.log | grep -c ': OK$') || true
     if [ "$fine" -ne "${#parts[@]}" ] || [ "$fine" -lt "$least" ]; then
