@@ -130,7 +130,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let (told, totals) = if is_stream(csr_dir) {
         let requests = requests_of(stdin).map_err(|error| CommandError::of_input(&error))?;
         let form = form.unwrap_or(requests.form());
-        job.into_stream(of_shard(requests, shard), form, None, output)?
+        job.sign_to_stream(of_shard(requests, shard), form, None, output)?
     } else {
         let requests = RequestDirectory::list(csr_dir).map_err(|error| {
             CommandError::from(error).with_hint("name a directory, or `-` for standard input")
@@ -139,9 +139,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         let is_one_stream = form.is_some() || out.as_deref().is_some_and(is_stream);
         if is_one_stream {
             let form = form.unwrap_or(StreamForm::Pem);
-            job.into_stream(of_shard(requests_in(&requests, None), shard), form, Some(total), output)?
+            job.sign_to_stream(of_shard(requests_in(&requests, None), shard), form, Some(total), output)?
         } else {
-            job.into_directory(&requests, total, output)?
+            job.sign_to_directory(&requests, total, output)?
         }
     };
     job.tell(&told, &totals, output)
@@ -162,7 +162,7 @@ struct Told {
 }
 
 impl<'a> Job<'a> {
-    fn into_stream<I>(
+    fn sign_to_stream<I>(
         &self,
         requests: I,
         form: StreamForm,
@@ -187,7 +187,7 @@ impl<'a> Job<'a> {
         self.work(leftover.beside(requests), total, &StreamSink::into_file(file, form), output)
     }
 
-    fn into_directory(
+    fn sign_to_directory(
         &self,
         requests: &RequestDirectory,
         total: u64,
