@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use kubecerts_core::catalog::CaSlot;
+use kubecerts_core::catalog::{CaSlot, Slot};
 use kubecerts_core::issue::bulk::{BulkAuthority, BulkTerms};
-use kubecerts_core::issue::{RustCrypto, Signature, Signer, SigningRequest};
+use kubecerts_core::issue::{KeyRequest, KeySource, RustCrypto, Signature, Signer, SigningRequest};
 use kubecerts_core::provider::ProviderError;
 use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::{
@@ -18,7 +18,7 @@ use kubecerts_host::bulk::{
     BulkIssuer, BulkRequest, Cancel, Content, End, InputError, Made, OnError, Outcome, Prior, Progress, Sink,
     Stopped, Totals,
 };
-use kubecerts_host::crypto::Threads;
+use kubecerts_host::crypto::{KeyPool, SharedKeys, Threads};
 use kubecerts_testkit::{Fixture, RequestMaker, at};
 
 /// Keeps what it is given, in memory.
@@ -141,6 +141,27 @@ fn keys_are_made_and_come_with_their_certificates() {
         assert_eq!(*certificate.subject(), subject(*position));
         assert_eq!(certificate.verify_signature(authority.key().public_key), SignatureVerdict::Valid);
     }
+}
+
+#[test]
+fn all_threads_take_their_keys_from_one_pool() {
+    let authority = authority();
+    let sink = Memory::default();
+    let asked = KeyRequest::new(Slot::KubeletClient, KeyAlgorithm::EcdsaP256);
+    let bound = NonZeroUsize::new(8).unwrap();
+    let pool = Arc::new(KeyPool::start(provider(), asked, bound, threads(2)).unwrap());
+    let keys = SharedKeys::from(Arc::clone(&pool));
+    let requests = (1..=600).map(|position| {
+        let (subject, names) = (subject(position), AlternativeNames::default());
+        request(position, Content::NewKey { subject, names, algorithm: KeyAlgorithm::EcdsaP256 })
+    });
+    let sources = || -> Box<dyn KeySource> { Box::new(keys.clone()) };
+    let issuer = BulkIssuer::new(&authority, terms()).with_threads(threads(3)).with_keys(&sources);
+    let totals = run(&issuer, requests, &provider(), &sink);
+    assert_eq!((totals.issued, totals.end), (600, Ok(End::Complete)));
+    assert!(sink.made.lock().unwrap().iter().all(|(_, _, has_own_key)| *has_own_key));
+    let counts = pool.counts();
+    assert!((600..=608).contains(&counts.made), "{counts:?}");
 }
 
 #[test]

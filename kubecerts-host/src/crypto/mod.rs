@@ -9,6 +9,7 @@ mod ifma;
 mod pool;
 #[cfg(feature = "aws-lc")]
 mod rsa_keys;
+mod shared_keys;
 #[cfg(test)]
 mod stub;
 mod threads;
@@ -28,6 +29,7 @@ use crate::SystemEntropy;
 #[cfg(feature = "aws-lc")]
 pub use aws_lc::AwsLc;
 pub use pool::{KeyCounts, KeyPool};
+pub use shared_keys::SharedKeys;
 pub use threads::{Threaded, Threads};
 #[cfg(feature = "aws-lc")]
 pub use verifier::verifier;
