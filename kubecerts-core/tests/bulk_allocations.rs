@@ -13,10 +13,10 @@ use kubecerts_core::issue::{Signature, Signatures, Signer, SigningRequest};
 use kubecerts_core::provider::{Buffered, Entropy, ProviderError};
 use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::{
-    AlternativeNames, Certificate, DistinguishedName, PublicKey, SignatureAlgorithm, SignedMessage,
+    AlternativeNames, Certificate, DistinguishedName, FixedKey, PublicKey, SignatureAlgorithm, SignedMessage,
     ToBeSigned, Validity, Verifier, assemble, encode_certificate_into,
 };
-use kubecerts_testkit::{TreeBuilder, at};
+use kubecerts_testkit::{Seeded, TreeBuilder, at};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -57,15 +57,15 @@ fn allocations(work: impl FnOnce()) -> usize {
 }
 
 /// Gives the same signature to all, without an allocation.
-struct Constant;
+struct Constant<'a>(&'a [u8]);
 
-impl Signer for Constant {
+impl Signer for Constant<'_> {
     fn sign(&self, _: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
         Err(ProviderError::new("a batch is signed in one piece"))
     }
 
     fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
-        requests.iter().for_each(|_| out.push(&[7; 71]));
+        requests.iter().for_each(|_| out.push(self.0));
         Ok(())
     }
 }
@@ -90,6 +90,47 @@ impl Entropy for Counter {
 
 /// What a batch may ask of the heap, whatever its size: the slices of requests and of signed messages.
 const PER_BATCH: usize = 2;
+
+/// All serials alike, so that one signature is that of every certificate.
+struct Same;
+
+impl Entropy for Same {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), ProviderError> {
+        out.fill(7);
+        Ok(())
+    }
+}
+
+/// What the verification of a batch by a fixed P-256 key may ask of the heap, whatever its size.
+const PER_VERIFICATION: usize = 8;
+
+#[test]
+fn the_verification_of_a_batch_costs_the_same_few_allocations_for_any_number() {
+    let tree = TreeBuilder::kubeadm().build();
+    let now = at("2026-11-22T00:06:00Z");
+    let authority = BulkAuthority::from_snapshot(&tree.snapshot(), CaSlot::Cluster, now).unwrap();
+    let profile = SigningProfile::Signer(SignerName::ApiServerClient);
+    let mut batch = Batch::new(&authority, BulkTerms { profile, lifetime: Seconds(86_400), now }).unwrap();
+    let verifier = FixedKey::new(authority.key().public_key, authority.algorithm());
+    let subject = DistinguishedName::kubeadm("alice", &[]);
+    let (names, key) = (AlternativeNames::default(), authority.key().public_key.clone());
+    batch.add_key(&subject, &names, &key, &mut Same).unwrap();
+    batch.issue(&Seeded::provider(1), &verifier, VerificationPolicy::Every).unwrap();
+    let der = batch.certificates().next().unwrap().to_vec();
+    let signature = Certificate::parse_der(&der).unwrap().signature().to_vec();
+    let mut run = |count: usize| {
+        batch.clear();
+        for _ in 0..count {
+            batch.add_key(&subject, &names, &key, &mut Same).unwrap();
+        }
+        batch.issue(&Constant(&signature), &verifier, VerificationPolicy::Every).unwrap();
+        assert_eq!(batch.certificates().len(), count);
+    };
+    run(1024);
+    let counts = [64, 256, 1024].map(|count| allocations(|| run(count)));
+    eprintln!("with verification: {counts:?} allocations for 64, 256 and 1024 certificates");
+    assert_eq!(counts, [PER_BATCH + PER_VERIFICATION; 3]);
+}
 
 #[test]
 fn a_certificate_in_bulk_costs_no_allocation() {
@@ -119,7 +160,7 @@ fn a_certificate_in_bulk_costs_no_allocation() {
             for _ in 0..count {
                 batch.add_key(&subject, names, &key, &mut serials).unwrap();
             }
-            batch.issue(&Constant, &Content, VerificationPolicy::Every).unwrap();
+            batch.issue(&Constant(&[7; 71]), &Content, VerificationPolicy::Every).unwrap();
             for der in batch.certificates() {
                 pem.clear();
                 encode_certificate_into(der, &mut pem);
