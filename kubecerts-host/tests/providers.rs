@@ -10,7 +10,7 @@ use kubecerts_core::issue::{KeyReply, KeyRequest, KeySource, RustCrypto};
 use kubecerts_core::x509::{KeyAlgorithm, KeyType, PrivateKey};
 use kubecerts_host::SystemEntropy;
 use kubecerts_host::crypto::{KeyMaker, KeyPool, Provider, Threaded, Threads};
-use kubecerts_testkit::{AnyProvider, judge_provider};
+use kubecerts_testkit::{AnyProvider, judge_new_trees, judge_provider};
 
 const THREE: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 const SLOT: Slot = Slot::Leaf(LeafSlot::ApiServer);
@@ -23,6 +23,12 @@ fn judge(provider: &mut dyn AnyProvider) {
 #[test]
 fn webpki_and_openssl_accept_everything_that_the_provider_of_this_machine_issues() {
     judge(&mut Provider::default());
+}
+
+#[test]
+fn webpki_and_openssl_accept_new_rsa_trees_of_the_provider_of_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    judge_new_trees(KeyAlgorithm::Rsa2048, &mut Provider::default(), directory.path());
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub use draft::Draft;
 pub use fixture::{FIXTURES, Fixture};
 pub use memory::MemoryTree;
 pub use requests::RequestMaker;
-pub use scenarios::{AnyProvider, judge_provider};
+pub use scenarios::{AnyProvider, judge_new_trees, judge_provider};
 pub use seeded::Seeded;
 
 use kubecerts_core::path::TreePath;

@@ -2,6 +2,7 @@
 //!
 //! A provider passes when other people's code accepts what was issued with it: see [`judge_provider`].
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use kubecerts_core::catalog::{CaSlot, NodeName, Slot};
@@ -10,11 +11,13 @@ use kubecerts_core::issue::bulk::{Batch, BulkAuthority, BulkTerms, VerificationP
 use kubecerts_core::issue::external::{make_requests, wanted_certificates};
 use kubecerts_core::issue::sign::{SigningOrder, SigningProfile, sign_requests};
 use kubecerts_core::issue::{
-    KeySource, Signer, Term, User, issue, node_certificate, node_credential, node_request, user_credential,
+    AuthorityKeys, KeySource, NewTree, SharedFiles, Signer, Term, User, issue, issue_trees,
+    issue_with_shared, node_certificate, node_credential, node_request, user_credential,
 };
 use kubecerts_core::kubeconfig::user_key;
 use kubecerts_core::plan::{
-    Authorities, ClusterIntent, ExtendRequest, PlanRequest, Selection, create, extend,
+    Authorities, ClusterIntent, ExtendRequest, InitRequest, PlanRequest, Selection, create, extend,
+    initialise,
 };
 use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::{Certificate, FixedKey, KeyAlgorithm};
@@ -32,7 +35,6 @@ impl<P: KeySource + Signer + ?Sized> AnyProvider for P {}
 /// Trees are made, renewed and extended, requests are made and signed, one by one and as a batch, and users and nodes get their
 /// credentials. `directory` exists, and is written into.
 pub fn judge_provider(provider: &mut dyn AnyProvider, directory: &Path) {
-    let without_openssl = openssl_is_missing();
     for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
         let tree = tree_of(algorithm);
         let pairs = [
@@ -41,15 +43,34 @@ pub fn judge_provider(provider: &mut dyn AnyProvider, directory: &Path) {
             answered(&tree, provider),
             credentials(&tree, provider),
             batch(&tree, provider),
-            // RSA keys of authorities are long in the making and made as those of leaves are.
-            if algorithm == KeyAlgorithm::Rsa2048 { Vec::new() } else { new(algorithm, provider) },
+            joined(&tree, algorithm, provider),
         ];
-        for pair in pairs.iter().flatten() {
-            assert_eq!(pair.ask_webpki(at(NOW)), Ok(()), "{algorithm} {}", pair.slot);
+        judge(&pairs, algorithm, directory);
+        // RSA keys of authorities are long in the making and made as those of leaves are.
+        if algorithm != KeyAlgorithm::Rsa2048 {
+            judge_new_trees(algorithm, provider, directory);
         }
-        // Each call of OpenSSL takes as long as a hundred signatures.
-        for pair in pairs.iter().filter_map(|pairs| pairs.last()).filter(|_| !without_openssl) {
-            pair.ask_openssl(at(NOW), directory);
+    }
+}
+
+/// Makes trees from nothing, one alone and two at once, and lets webpki and OpenSSL judge.
+///
+/// `directory` exists, and is written into.
+pub fn judge_new_trees(algorithm: KeyAlgorithm, provider: &mut dyn AnyProvider, directory: &Path) {
+    judge(&[new(algorithm, provider), new_at_once(algorithm, provider)], algorithm, directory);
+}
+
+fn judge(pairs: &[Vec<Pair>], algorithm: KeyAlgorithm, directory: &Path) {
+    for pair in pairs.iter().flatten() {
+        assert_eq!(pair.ask_webpki(at(NOW)), Ok(()), "{algorithm} {}", pair.slot);
+    }
+    if openssl_is_missing() {
+        return;
+    }
+    // Each call of OpenSSL takes as long as a hundred signatures, so it is asked about three of each kind.
+    for pairs in pairs.iter().filter(|pairs| !pairs.is_empty()) {
+        for index in BTreeSet::from([0, pairs.len() / 2, pairs.len() - 1]) {
+            pairs[index].ask_openssl(at(NOW), directory);
         }
     }
 }
@@ -69,14 +90,46 @@ fn term() -> Term {
     Term { now: at(NOW), lifetime: Seconds::from_days(30) }
 }
 
-fn new(algorithm: KeyAlgorithm, provider: &mut dyn AnyProvider) -> Vec<Pair> {
-    let node: NodeName = "cp-1".parse().expect("it is a node's name");
-    let mut intent = ClusterIntent::new(node, [192, 168, 10, 11].into());
+fn intent(index: u8, algorithm: KeyAlgorithm) -> ClusterIntent {
+    let node: NodeName = format!("cp-{index}").parse().expect("it is a node's name");
+    let mut intent = ClusterIntent::new(node, [192, 168, 10, 10 + index].into());
     intent.algorithm = algorithm;
-    let plan = create(&intent, at(NOW), &mut Seeded::new(1)).expect("the intent is usable");
+    intent
+}
+
+fn new(algorithm: KeyAlgorithm, provider: &mut dyn AnyProvider) -> Vec<Pair> {
+    let plan = create(&intent(1, algorithm), at(NOW), &mut Seeded::new(1)).expect("the intent is usable");
     let mut tree = MemoryTree::default();
     tree.apply(&issue(&plan, &tree.snapshot(), provider).expect("a new tree can be issued"));
     Pair::all_of(&tree)
+}
+
+/// Trees that have nothing in common but the calls of the provider.
+fn new_at_once(algorithm: KeyAlgorithm, provider: &mut dyn AnyProvider) -> Vec<Pair> {
+    let trees = [1, 2].map(|index| NewTree::new(intent(index, algorithm)));
+    let issued = issue_trees(&trees, at(NOW), &mut Seeded::new(4), provider);
+    assert_eq!(issued.len(), trees.len());
+    let mut pairs = Vec::new();
+    for changes in issued {
+        let mut tree = MemoryTree::default();
+        tree.apply(&changes.expect("a new tree can be issued"));
+        pairs.extend(Pair::all_of(&tree));
+    }
+    pairs
+}
+
+/// The tree of another node of the control plane, which shares the authorities.
+fn joined(tree: &MemoryTree, algorithm: KeyAlgorithm, provider: &mut dyn AnyProvider) -> Vec<Pair> {
+    let intent = intent(2, algorithm);
+    let shared = SharedFiles::of(&tree.snapshot(), &intent.etcd).expect("the tree has what is shared");
+    let request = InitRequest::joining_node(true);
+    let plan = initialise(&intent, &shared.inventory(), &request, at(NOW), &mut Seeded::new(5))
+        .expect("a node can join");
+    let changes = issue_with_shared(&plan, &shared, AuthorityKeys::Copied, provider)
+        .expect("what is planned can be issued");
+    let mut joined = MemoryTree::default();
+    joined.apply(&changes);
+    Pair::all_of(&joined)
 }
 
 fn renewed(tree: &MemoryTree, provider: &mut dyn AnyProvider) -> Vec<Pair> {
