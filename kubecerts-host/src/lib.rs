@@ -36,6 +36,7 @@ mod session;
 mod shard;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod summary;
 mod system;
 pub mod trees;
 
@@ -56,6 +57,7 @@ pub use policy::{POLICY_PATH, PolicyFileError, read_policy};
 pub use rivals::Rival;
 pub use scratch::{ScratchError, make_directories, new_scratch_directory};
 pub use session::{Session, SessionError};
+pub use summary::{SummaryError, SummaryFile};
 pub use system::{SystemEntropy, now};
 
 /// The example of the README, which has to compile.

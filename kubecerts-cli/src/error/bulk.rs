@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use kubecerts_host::SummaryError;
 use kubecerts_host::bulk::{InputError, InvalidShard, Stopped};
 
 use super::CommandError;
@@ -47,6 +48,23 @@ impl CommandError {
             }
             _ => Self::failed(format!("cannot write {}: {error}", path.display()))
                 .with_hint(format!("look at it with: ls -ld {shown}")),
+        }
+    }
+
+    /// Returns why the summary of a run has no place.
+    pub(crate) fn of_summary(error: &SummaryError) -> Self {
+        let text = error.to_string();
+        match error {
+            SummaryError::SamePlace { .. } => {
+                Self::usage(text).with_hint("name another file with --summary FILE")
+            }
+            SummaryError::Exists { path } | SummaryError::Foreign { path, .. } => {
+                let shown = quoted(&path.display().to_string());
+                Self::refused(text)
+                    .with_hint("name a new file with --summary FILE")
+                    .with_hint(format!("or move it away: mv {shown} {shown}.old"))
+            }
+            _ => Self::failed(text).with_hint("name another file with --summary FILE"),
         }
     }
 
