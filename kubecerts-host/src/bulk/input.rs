@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use kubecerts_core::x509::decode_blocks;
 use serde::Deserialize;
+use serde_json::error::Category;
 
 use super::output::StreamForm;
 use super::{BulkRequest, Content, Prior, ResumeError, Shard};
@@ -15,6 +16,8 @@ pub struct Requests<R> {
     form: StreamForm,
     position: u64,
     line: Vec<u8>,
+    /// What follows on the same line: a block that begins there.
+    rest: Vec<u8>,
     /// A `BEGIN` line that was read while its block was waited for to end.
     begun: bool,
     is_over: bool,
@@ -43,7 +46,15 @@ pub fn requests_of<R: BufRead>(mut input: R) -> Result<Requests<R>, InputError> 
             None => {}
         }
     };
-    Ok(Requests { input, form, position: 0, line: Vec::new(), begun: false, is_over: false })
+    Ok(Requests {
+        input,
+        form,
+        position: 0,
+        line: Vec::new(),
+        rest: Vec::new(),
+        begun: false,
+        is_over: false,
+    })
 }
 
 impl<R: BufRead> Requests<R> {
@@ -73,22 +84,25 @@ impl<R: BufRead> Requests<R> {
     }
 
     fn next_block(&mut self) -> Result<Option<BulkRequest>, InputError> {
+        let mut is_alone = true;
         while !self.begun {
             match self.read_line()? {
                 Line::End => return Ok(None),
-                Line::TooLong => {}
-                Line::Whole => self.begun = self.line.starts_with(BEGIN),
+                Line::TooLong => return Ok(Some(self.request(Content::Broken(too_large("line"))))),
+                Line::Whole if self.line.starts_with(BEGIN) => self.begun = true,
+                Line::Whole if find(&self.line, END).is_some() => {
+                    let reason = "a PEM block ends here that does not begin".to_owned();
+                    return Ok(Some(self.request(Content::Broken(reason))));
+                }
+                Line::Whole => is_alone = self.rest.is_empty(),
             }
         }
         self.begun = false;
-        let label = self.line.trim_ascii_end().strip_prefix(BEGIN).unwrap_or_default();
-        let label = label.strip_suffix(DASHES).unwrap_or(label);
-        // Whatever else it is, it may be a secret, and is not kept.
-        let wrong = (!matches!(label, b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST"))
-            .then(|| format!("a PEM block {} is no certificate request", String::from_utf8_lossy(label)));
+        let wrong = if is_alone { wrong_first_line(&self.line) } else { Some(NOT_ALONE.to_owned()) };
         let mut block = self.line.clone();
         let mut is_large = false;
-        loop {
+        let mut is_closed = find(&self.line, END).is_some();
+        while !is_closed {
             match self.read_line()? {
                 Line::End => break,
                 Line::TooLong => is_large = true,
@@ -98,12 +112,11 @@ impl<R: BufRead> Requests<R> {
                 }
                 Line::Whole => {
                     is_large |= block.len() + self.line.len() > LARGEST;
+                    // Whatever else it is, it may be a secret, and is not kept.
                     if !is_large && wrong.is_none() {
                         block.extend_from_slice(&self.line);
                     }
-                    if self.line.starts_with(END) {
-                        break;
-                    }
+                    is_closed = find(&self.line, END).is_some();
                 }
             }
         }
@@ -116,21 +129,54 @@ impl<R: BufRead> Requests<R> {
     }
 
     /// Reads the next line into `self.line`, without keeping more of it than is allowed.
+    ///
+    /// Where a block begins a line begins too: files that do not end with a line feed may stand one behind the other.
     fn read_line(&mut self) -> Result<Line, InputError> {
         self.line.clear();
-        let failed = |error: io::Error| InputError::read(&error);
-        let read =
-            self.input.by_ref().take(LARGEST as u64).read_until(b'\n', &mut self.line).map_err(failed)?;
-        if read == 0 {
-            return Ok(Line::End);
+        if self.rest.is_empty() {
+            let failed = |error: io::Error| InputError::read(&error);
+            let read = self.input.by_ref().take(LARGEST as u64).read_until(b'\n', &mut self.line);
+            let read = read.map_err(failed)?;
+            if read == 0 {
+                return Ok(Line::End);
+            }
+            if read == LARGEST && !self.line.ends_with(b"\n") {
+                self.line.clear();
+                self.input.skip_until(b'\n').map_err(failed)?;
+                return Ok(Line::TooLong);
+            }
+        } else {
+            std::mem::swap(&mut self.line, &mut self.rest);
         }
-        if read < LARGEST || self.line.ends_with(b"\n") {
-            return Ok(Line::Whole);
+        if self.form == StreamForm::Pem
+            && let Some(begin) = self.line.get(1..).and_then(|line| find(line, BEGIN))
+        {
+            self.rest = self.line.split_off(begin + 1);
         }
-        self.line.clear();
-        self.input.skip_until(b'\n').map_err(failed)?;
-        Ok(Line::TooLong)
+        Ok(Line::Whole)
     }
+}
+
+/// Returns what is wrong with the first line of a block, which is quoted only where it cannot be a secret.
+fn wrong_first_line(line: &[u8]) -> Option<String> {
+    let label = line.trim_ascii_end().strip_prefix(BEGIN).and_then(|label| label.strip_suffix(DASHES));
+    let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ';
+    let label =
+        label.filter(|label| label.len() <= LONGEST_LABEL && label.iter().all(|byte| is_plain(*byte)));
+    match label {
+        Some(b"CERTIFICATE REQUEST" | b"NEW CERTIFICATE REQUEST") => None,
+        Some(label) => {
+            Some(format!("a PEM block {} is no certificate request", String::from_utf8_lossy(label)))
+        }
+        None => Some(NOT_ALONE.to_owned()),
+    }
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    // Most lines have no dash, which is found out much faster.
+    let first = part.first()?;
+    let at = text.contains(first).then(|| text.windows(part.len()).position(|window| window == part));
+    at.flatten()
 }
 
 impl<R: BufRead> Iterator for Requests<R> {
@@ -163,8 +209,8 @@ pub(super) fn parse_line(line: &[u8]) -> Result<(Vec<u8>, Option<String>), Strin
         csr: String,
         name: Option<String>,
     }
-    let Asked { csr, name } =
-        serde_json::from_slice(line).map_err(|error| format!("the line is no request in JSON: {error}"))?;
+    let Asked { csr, name } = serde_json::from_slice(line)
+        .map_err(|error| format!("the line is no request in JSON: {}", json_problem(&error)))?;
     if csr.trim_start().as_bytes().starts_with(BEGIN) {
         return Ok((csr.into_bytes(), name));
     }
@@ -172,6 +218,16 @@ pub(super) fn parse_line(line: &[u8]) -> Result<(Vec<u8>, Option<String>), Strin
     let decoded = decode_blocks(block.as_bytes()).into_iter().next().and_then(Result::ok);
     let decoded = decoded.ok_or_else(|| "csr is neither PEM nor base64".to_owned())?;
     Ok((decoded.secret_bytes().to_vec(), name))
+}
+
+/// Says what is wrong with a line of JSON. The error's own text quotes what stands there, which may be a secret.
+pub(super) fn json_problem(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Data => "a wrong field or value",
+        Category::Syntax | Category::Io => "no JSON",
+    };
+    format!("{what} at column {}", error.column())
 }
 
 fn too_large(what: &str) -> String {
@@ -198,6 +254,11 @@ impl InputError {
 
 /// No line and no block is larger, in bytes. A request with an RSA key of 8192 bits and a hundred names has 8 KiB.
 pub(super) const LARGEST: usize = 64 << 10;
+
+/// No label in use is longer, in bytes.
+const LONGEST_LABEL: usize = 64;
+
+const NOT_ALONE: &str = "a PEM block whose first line is not alone on its line is no certificate request";
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
@@ -264,14 +325,79 @@ mod tests {
         let long = ONE.replace("AAEC", &"A".repeat(200_000));
         let found = all(format!("{key}{large}{long}{ONE}").as_bytes());
         assert_eq!(found.len(), 4, "{found:?}");
-        let reason = |content: &Content| match content {
-            Content::Broken(reason) => reason.clone(),
-            other => panic!("{other:?}"),
-        };
         assert_eq!(reason(&found[0]), "a PEM block PRIVATE KEY is no certificate request");
         assert_eq!(reason(&found[1]), "the PEM block is larger than 64 KiB");
         assert_eq!(reason(&found[2]), "the PEM block is larger than 64 KiB");
         assert!(matches!(&found[3], Content::Request(_)));
+    }
+
+    fn reason(content: &Content) -> &str {
+        match content {
+            Content::Broken(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_secret_is_quoted() {
+        let secret = "MIGHAgEAMBMGByqGSM49";
+        let lines = [
+            format!("-----BEGIN PRIVATE KEY-----{secret}-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN PRIVATE KEY-----{secret}\n-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN {secret}\n-----END X-----\n"),
+            format!("-----BEGIN {}-----\n-----END X-----\n", "MIGH".repeat(17)),
+            format!("key: -----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"),
+        ];
+        for line in lines {
+            let found = all(format!("{line}{ONE}").as_bytes());
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert_eq!(reason(&found[0]), NOT_ALONE);
+            assert!(matches!(&found[1], Content::Request(block) if block == ONE.as_bytes()));
+        }
+        for line in [
+            format!("{{\"csr\":{{\"{secret}\":1}}}}"),
+            format!("{{\"csr\":\"\",\"{secret}\":1}}"),
+            format!("\"{secret}\""),
+            format!("{{{secret}"),
+        ] {
+            let reason = parse_line(line.as_bytes()).unwrap_err();
+            assert!(!reason.contains(&secret[..4]), "{reason}");
+        }
+    }
+
+    #[test]
+    fn files_without_a_line_feed_at_their_ends_lose_no_request() {
+        let bare = ONE.trim_end();
+        for (text, count) in [(bare.repeat(3), 3), (format!("{bare}{bare}\n{bare}{ONE}"), 4)] {
+            let found = all(text.as_bytes());
+            assert_eq!(found.len(), count, "{found:?}");
+            let is_one = |content: &Content| matches!(content, Content::Request(block) if block.trim_ascii_end() == bare.as_bytes());
+            assert!(found.iter().all(is_one), "{found:?}");
+        }
+        let cut = "-----BEGIN CERTIFICATE REQUEST-----\nAAEC";
+        let found = all(format!("{cut}{ONE}").as_bytes());
+        assert!(
+            matches!(&found[..], [Content::Request(first), Content::Request(second)]
+            if first == cut.as_bytes() && second == ONE.as_bytes()),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_block_that_is_no_block_of_its_own_is_one_refused_request() {
+        let indented: String = ONE.lines().map(|line| format!("  {line}\n")).collect();
+        let found = all(format!("{indented}{ONE}{indented}{indented}").as_bytes());
+        assert_eq!(found.len(), 4, "{found:?}");
+        for index in [0, 2, 3] {
+            assert_eq!(reason(&found[index]), NOT_ALONE);
+        }
+        assert!(matches!(&found[1], Content::Request(block) if block == ONE.as_bytes()));
+        let found = all(format!("AAEC\n -----END CERTIFICATE REQUEST-----\n{ONE}").as_bytes());
+        assert_eq!((found.len(), reason(&found[0])), (2, "a PEM block ends here that does not begin"));
+        let found = all(ONE.replace('\n', "\r").repeat(2).as_bytes());
+        assert_eq!((found.len(), reason(&found[0]), reason(&found[1])), (2, NOT_ALONE, NOT_ALONE));
+        let found = all(format!("x{}\n{ONE}", "A".repeat(70_000)).as_bytes());
+        assert_eq!((found.len(), reason(&found[0])), (2, "the line is larger than 64 KiB"));
     }
 
     #[test]
