@@ -12,7 +12,8 @@ use kubecerts_core::issue::sign::is_for_request;
 use kubecerts_core::x509::{Certificate, decode_blocks};
 use serde::Deserialize;
 
-use super::input::{LARGEST, parse_line};
+use super::directory::read_small;
+use super::input::{LARGEST, json_problem, parse_line};
 use super::output::StreamForm;
 use super::{BulkRequest, Content, InputError, OutputFile, Prior};
 
@@ -125,7 +126,7 @@ impl Leftover {
             StreamForm::Pem => (text, None),
             StreamForm::JsonLines => {
                 let Line { position, name: _, certificate } =
-                    serde_json::from_slice(&text).map_err(|error| foreign(error.to_string()))?;
+                    serde_json::from_slice(&text).map_err(|error| foreign(json_problem(&error)))?;
                 (certificate.into_bytes(), Some(position))
             }
         };
@@ -223,13 +224,21 @@ fn is_cut_block(rest: &[u8]) -> bool {
     digits.iter().all(is_digit) && END.starts_with(end) && end != END
 }
 
-/// Replaces a line of JSON by the request in it, where there is one.
+/// Replaces a line of JSON or a file by the request in it, where there is one.
 fn read_content(request: &mut BulkRequest) {
-    if let Content::Line(line) = &request.content
-        && let Ok((bytes, name)) = parse_line(line)
-    {
-        request.content = Content::Request(bytes);
-        request.name = name;
+    match &request.content {
+        Content::Line(line) => {
+            if let Ok((bytes, name)) = parse_line(line) {
+                request.content = Content::Request(bytes);
+                request.name = name;
+            }
+        }
+        Content::File(path) => {
+            if let Ok(bytes) = read_small(path) {
+                request.content = Content::Request(bytes);
+            }
+        }
+        _ => {}
     }
 }
 
