@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::Permission;
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::time::{Seconds, Timestamp};
+use kubecerts_host::crypto::Threads;
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
@@ -400,9 +402,19 @@ pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
 }
 
+/// Parses how many threads to work on.
+pub(crate) fn threads(text: &str) -> Result<Threads, String> {
+    let count = text.parse().ok().filter(|count: &NonZeroU16| count.get() <= MOST_THREADS);
+    let count = count.ok_or_else(|| format!("it is a number from 1 to {MOST_THREADS}"))?;
+    Ok(Threads::new(NonZeroUsize::from(count)))
+}
+
 /// Parses a path of the node; a relative one is relative to its root.
 pub(crate) fn tree_path(text: &str) -> Result<TreePath, String> {
     let absolute = std::path::absolute(text).map_err(|error| error.to_string())?;
     let text = absolute.to_str().ok_or("the path is not UTF-8")?;
     TreePath::parse("/").and_then(|root| root.join(text)).map_err(|error| error.to_string())
 }
+
+/// No machine that is known to run a control plane has more.
+const MOST_THREADS: u16 = 1024;

@@ -1,6 +1,5 @@
 //! `kubecerts bench`
 
-use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,7 +7,7 @@ use kubecerts_core::x509::KeyAlgorithm;
 use kubecerts_host::crypto::Threads;
 use kubecerts_host::measure::{MeasureRequest, measure};
 
-use crate::args::Form;
+use crate::args::{Form, threads};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -72,12 +71,3 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     }
     Ok(Exit::Fine)
 }
-
-fn threads(text: &str) -> Result<Threads, String> {
-    let count = text.parse().ok().filter(|count: &NonZeroU16| count.get() <= MOST_THREADS);
-    let count = count.ok_or_else(|| format!("it is a number from 1 to {MOST_THREADS}"))?;
-    Ok(Threads::new(NonZeroUsize::from(count)))
-}
-
-/// No machine that is known to run a control plane has more.
-const MOST_THREADS: u16 = 1024;
