@@ -29,6 +29,8 @@ mod init;
 mod kubelet;
 mod trees;
 
+pub(crate) use bulk::Rest;
+
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub(crate) struct CommandError {

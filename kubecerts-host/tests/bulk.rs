@@ -54,8 +54,8 @@ impl Sink for Memory {
         Ok(())
     }
 
-    fn finish(&self, is_complete: bool) -> Result<(), Stopped> {
-        self.finished.lock().unwrap().push(is_complete);
+    fn finish(&self, end: &Result<End, Stopped>) -> Result<(), Stopped> {
+        self.finished.lock().unwrap().push(*end == Ok(End::Complete));
         Ok(())
     }
 }

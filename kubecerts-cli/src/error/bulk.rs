@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use kubecerts_host::SummaryError;
 use kubecerts_host::bulk::{InputError, InvalidShard, Stopped};
+use kubecerts_host::{NodeError, SummaryError};
 
 use super::CommandError;
 use crate::args::quoted;
@@ -24,13 +24,7 @@ impl CommandError {
 
     /// Returns why there are no requests.
     pub(crate) fn of_input(error: &InputError) -> Self {
-        let plain = Self::chain(error);
-        match error {
-            InputError::Leftover(_) => Self { exit: Exit::Refused, ..plain }
-                .with_hint("nothing was changed; resume with the requests and the options of the first run")
-                .with_hint("or begin anew with another --out FILE"),
-            _ => plain.with_hint("what was written until then is complete; go on with --resume"),
-        }
+        Self::chain(error).with_hint("nothing was signed; see what standard input is connected to")
     }
 
     /// Returns why a file cannot be written to.
@@ -68,15 +62,47 @@ impl CommandError {
         }
     }
 
-    /// Returns why a run stopped before its end.
-    pub(crate) fn of_stopped(stopped: &Stopped) -> Self {
-        let plain = Self::chain(stopped);
-        match stopped {
-            Stopped::Input(error) => Self::of_input(error),
-            Stopped::Foreign { .. } => Self { exit: Exit::Refused, ..plain }
-                .with_hint("nothing was changed; resume with the requests and the options of the first run")
-                .with_hint("or begin anew with another --out FILE"),
-            _ => plain.with_hint("what was written until then is complete; go on with --resume"),
+    /// Returns why the part of a job cannot write to the directory at `path`.
+    pub(crate) fn of_part(path: &Path, error: NodeError) -> Self {
+        match &error {
+            NodeError::File { source, .. } if source.kind() == io::ErrorKind::WouldBlock => {
+                let shown = quoted(&path.display().to_string());
+                Self::refused(format!(
+                    "another run does this part of {}, no request was signed",
+                    path.display()
+                ))
+                .with_hint(format!("wait for it, or see who it is with: fuser -v {shown}/.kubecerts-*.lock"))
+            }
+            _ => error.into(),
         }
     }
+
+    /// Returns why a run stopped before its end, when `rest` says how to go on.
+    pub(crate) fn of_stopped(stopped: &Stopped, rest: Rest) -> Self {
+        let plain = Self::chain(stopped);
+        match (stopped, rest) {
+            (Stopped::Foreign { .. } | Stopped::Input(InputError::Leftover(_)), _) => {
+                Self { exit: Exit::Refused, ..plain }
+                    .with_hint(
+                        "nothing was changed; resume with the requests and the options of the first run",
+                    )
+                    .with_hint("or begin anew with another --out FILE")
+            }
+            (_, Rest::Resumable) => {
+                plain.with_hint("what was written until then is complete; go on with --resume")
+            }
+            (_, Rest::New) => plain
+                .with_hint("what was written until then is complete; ask for what is missing again")
+                .with_hint("with --out FILE instead of standard output a run can go on with --resume"),
+        }
+    }
+}
+
+/// How what a run has not done can be done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rest {
+    /// By going on where it ended.
+    Resumable,
+    /// By asking for it again.
+    New,
 }

@@ -178,7 +178,12 @@ fn with_bad_ones(maker: &RequestMaker, count: usize) -> (String, Vec<usize>) {
 fn after_a_hundred_refusals_they_are_only_counted() {
     let tree = Tree::fixture(FIXTURE);
     let input = "{\"csr\":\"\"}\n".repeat(250);
+    let summary = tree.path("/summary.json");
+    sign(&tree, &["--csr-dir", "-", "--summary", text(&summary)], Some(&input)).exits(6);
+    let summary: Value = serde_json::from_slice(&fs::read(summary).unwrap()).unwrap();
+    assert_eq!(summary["refused"]["positions"], serde_json::json!([[1, 250]]));
     let outcome = sign(&tree, &["--csr-dir", "-"], Some(&input)).exits(6);
+    assert!(outcome.stderr.contains("--summary FILE"), "{}", outcome.stderr);
     assert_eq!(outcome.stderr.matches("error: request ").count(), 100, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("error: 150 more requests were refused"), "{}", outcome.stderr);
 }
@@ -303,6 +308,7 @@ fn a_run_that_is_killed_and_resumed_ends_as_one_run() {
             command
         };
         let mut lengths = Vec::new();
+        let mut kills = 0;
         for round in 0..4_u64 {
             let more: &[&str] = if round == 0 { &[] } else { &["--resume"] };
             let mut child = start(more).spawn().unwrap();
@@ -315,7 +321,7 @@ fn a_run_that_is_killed_and_resumed_ends_as_one_run() {
                 thread::sleep(Duration::from_millis(3));
             }
             child.kill().unwrap();
-            child.wait().unwrap();
+            kills += u32::from(child.wait().unwrap().code().is_none());
             // A kill between two pieces leaves whole certificates only; one within a piece is what a torn end stands for.
             let file = File::options().write(true).open(&out).unwrap();
             let length = file.metadata().unwrap().len();
@@ -323,6 +329,7 @@ fn a_run_that_is_killed_and_resumed_ends_as_one_run() {
             file.set_len(length.saturating_sub(round * 211)).unwrap();
             lengths.push(length.saturating_sub(round * 211));
         }
+        assert!(kills >= 1, "a run was killed before its end");
         let outcome = Outcome::of(start(&["--resume"]).output().unwrap()).exits(0);
         assert!(outcome.stderr.contains("already there"), "{}", outcome.stderr);
         let written = fs::read_to_string(&out).unwrap();
@@ -339,6 +346,163 @@ fn a_run_that_is_killed_and_resumed_ends_as_one_run() {
                 .collect(),
         };
         assert_right(&tree, &maker, 1..=MANY, &pem);
+    }
+}
+
+#[test]
+fn a_run_into_a_directory_that_is_killed_and_resumed_leaves_certificates_only() {
+    let maker = RequestMaker::with_keys(5);
+    let (tree, requests, out) = with_directory(&maker, 3_000);
+    let root = tree.root().to_str().unwrap();
+    let arguments =
+        [&SIGN[..], &["--csr-dir", text(&requests), "--out", text(&out), "--rootfs", root]].concat();
+    let count = || fs::read_dir(&out).map_or(0, Iterator::count);
+    let mut kills = 0;
+    for round in 0..3 {
+        let more: &[&str] = if round == 0 { &[] } else { &["--resume"] };
+        let mut command = crate::support::command(&[&arguments[..], more].concat());
+        let before = count();
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while count() <= before + 10 {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        kills += u32::from(child.wait().unwrap().code().is_none());
+    }
+    assert!(kills >= 1, "a run was killed before its end");
+    // As one that was killed while it wrote leaves it.
+    fs::write(out.join(".kubecerts-0-1-7.tmp"), "half").unwrap();
+    Outcome::of(crate::support::command(&[&arguments[..], &["--resume"]].concat()).output().unwrap())
+        .exits(0);
+    let made = files(&out);
+    assert!(made.iter().all(|(name, _)| name.ends_with(".crt")), "{:?}", made.first());
+    assert_right(&tree, &maker, 1..=3_000, &made.iter().map(|(_, pem)| &**pem).collect::<String>());
+}
+
+#[test]
+fn a_part_of_a_directory_belongs_to_one_run() {
+    let maker = RequestMaker::with_keys(1);
+    let (tree, requests, out) = with_directory(&maker, 3);
+    fs::create_dir(&out).unwrap();
+    let lock = File::create(out.join(".kubecerts-0-1.lock")).unwrap();
+    lock.lock().unwrap();
+    let arguments = ["--csr-dir", text(&requests), "--out", text(&out)];
+    for more in [&[][..], &["--resume"]] {
+        let all = [&arguments[..], more].concat();
+        sign(&tree, &all, None).exits(9).explains("another run does this part of");
+    }
+    sign(&tree, &[&arguments[..], &["--shard", "0/2"]].concat(), None).exits(0);
+    drop(lock);
+    sign(&tree, &[&arguments[..], &["--resume"]].concat(), None).exits(0);
+    let names = files_without_directories(&out).into_iter().collect::<BTreeSet<_>>();
+    assert!(names.iter().eq(["user-0001.crt", "user-0002.crt", "user-0003.crt"]), "{names:?}");
+}
+
+#[test]
+fn a_directory_that_became_one_stream_is_taken_up() {
+    let maker = RequestMaker::with_keys(3);
+    let (tree, requests, _) = with_directory(&maker, 300);
+    for form in ["pem", "jsonl"] {
+        let out = tree.path(&format!("/out.{form}"));
+        let arguments = ["--csr-dir", text(&requests), "--out", text(&out), "--format", form];
+        sign(&tree, &arguments, None).exits(0);
+        let whole = fs::read(&out).unwrap();
+        fs::write(&out, &whole[..whole.len() / 2]).unwrap();
+        let outcome = sign(&tree, &[&arguments[..], &["--resume"]].concat(), None).exits(0);
+        assert!(outcome.stderr.contains("already there"), "{}", outcome.stderr);
+        let written = fs::read_to_string(&out).unwrap();
+        let pem: String = match form {
+            "pem" => written,
+            _ => written
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                .map(|line| line["certificate"].as_str().unwrap().to_owned())
+                .collect(),
+        };
+        assert_right(&tree, &maker, 1..=300, &pem);
+    }
+}
+
+#[test]
+fn a_refused_request_beside_its_correction_is_taken_up() {
+    let (tree, maker) = (Tree::fixture(FIXTURE), RequestMaker::with_keys(2));
+    let mut forged = maker.der(2);
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let input = [maker.pem(1), encode_request(&forged), maker.pem(2), maker.pem(2), maker.pem(3)].concat();
+    let out = tree.path("/out.pem");
+    let arguments = ["--csr-dir", "-", "--out", text(&out)];
+    sign(&tree, &arguments, Some(&input)).exits(6);
+    let whole = fs::read_to_string(&out).unwrap();
+    let outcome = sign(&tree, &[&arguments[..], &["--resume"]].concat(), Some(&input)).exits(6);
+    assert!(outcome.stderr.contains("0 signed, 4 already there, 1 refused"), "{}", outcome.stderr);
+    assert_eq!(fs::read_to_string(&out).unwrap(), whole);
+}
+
+#[test]
+fn a_torn_end_does_not_outlive_a_run_that_ends_with_a_refusal() {
+    let (tree, maker) = (Tree::fixture(FIXTURE), RequestMaker::with_keys(2));
+    let (input, _) = with_bad_ones(&maker, 10);
+    let out = tree.path("/out.pem");
+    let arguments = ["--csr-dir", "-", "--out", text(&out), "--on-error", "stop"];
+    sign(&tree, &arguments, Some(&input)).exits(6);
+    let whole = fs::read_to_string(&out).unwrap();
+    fs::write(&out, format!("{whole}-----BEGIN CERTIFICATE-----\nMIIB")).unwrap();
+    sign(&tree, &[&arguments[..], &["--resume"]].concat(), Some(&input)).exits(6);
+    assert_eq!(fs::read_to_string(&out).unwrap(), whole);
+}
+
+#[test]
+fn the_summary_takes_the_place_of_nothing_but_a_summary() {
+    let (tree, maker) = (Tree::fixture(FIXTURE), RequestMaker::with_keys(2));
+    let input = requests(&maker, 3);
+    let (out, notes) = (tree.path("/out.pem"), tree.path("/notes.txt"));
+    let same = ["--csr-dir", "-", "--out", text(&out), "--summary", text(&out)];
+    sign(&tree, &same, Some(&input)).exits(2).explains("cannot be its summary too");
+    assert!(!out.exists());
+    fs::write(&notes, "mine").unwrap();
+    let link = tree.path("/link.json");
+    std::os::unix::fs::symlink(&notes, &link).unwrap();
+    for place in [text(&notes), text(&link), "/dev/null"] {
+        let arguments = ["--csr-dir", "-", "--out", text(&out), "--resume", "--summary", place];
+        sign(&tree, &arguments, Some(&input)).exits(9).explains("is there and no BulkSummary");
+    }
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "mine");
+    let nowhere = tree.path("/nowhere/summary.json");
+    let arguments = ["--csr-dir", "-", "--out", text(&out), "--summary", text(&nowhere)];
+    sign(&tree, &arguments, Some(&input)).exits(1).explains("cannot write");
+    assert!(!out.exists());
+
+    let summary = tree.path("/summary.json");
+    let arguments = ["--csr-dir", "-", "--out", text(&out), "--summary", text(&summary)];
+    sign(&tree, &arguments, Some(&input)).exits(0);
+    let read = || serde_json::from_slice::<Value>(&fs::read(&summary).unwrap()).unwrap();
+    assert_eq!((&read()["certificates"], &read()["alreadyThere"]), (&3.into(), &0.into()));
+    sign(&tree, &[&arguments[..], &["--resume"]].concat(), Some(&input)).exits(0);
+    assert_eq!((&read()["certificates"], &read()["alreadyThere"]), (&0.into(), &3.into()));
+}
+
+#[test]
+fn no_request_leaves_no_file_and_what_is_in_a_stream_no_secret_and_no_gap() {
+    let (tree, maker) = (Tree::fixture(FIXTURE), RequestMaker::with_keys(2));
+    let out = tree.path("/out.pem");
+    sign(&tree, &["--csr-dir", "-", "--out", text(&out)], Some("")).exits(1).explains("there is no request");
+    assert!(!out.exists());
+
+    let bare = [maker.pem(1).trim_end(), maker.pem(2).trim_end()].concat();
+    let outcome = sign(&tree, &["--csr-dir", "-"], Some(&bare)).exits(0);
+    assert_right(&tree, &maker, 1..=2, &outcome.stdout);
+
+    let key = "-----BEGIN PRIVATE KEY-----MIGHAgEAMBMG-----END PRIVATE KEY-----\n";
+    let lines = "{\"csr\":\"\",\"MIGHAgEAMBMG\":\"MIGHAgEAMBMG\"}\n{\"csr\":{\"MIGHAgEAMBMG\":1}}\n";
+    for input in [key, lines] {
+        let summary = tree.path(&format!("/{}.json", input.len()));
+        let outcome = sign(&tree, &["--csr-dir", "-", "--summary", text(&summary)], Some(input)).exits(6);
+        let told = outcome.stderr + &fs::read_to_string(&summary).unwrap();
+        assert!(told.contains("request 1") && !told.contains("MIGH"), "{told}");
     }
 }
 
@@ -437,6 +601,8 @@ fn places_that_exclude_each_other_are_refused_before_anything_is_read() {
         (&["--csr-dir", directory, "--summary", text(&summary)], 9, "summary.json exists already"),
         (&["--csr-dir", "/does/not/exist", "--out", out], 1, "/does/not/exist"),
         (&["--csr-dir", directory, "--shard", "2/2"], 2, "there is no shard 2 of 2"),
+        (&["--csr-dir", directory, "--threads", "1025"], 2, "a number from 1 to 1024"),
+        (&["--csr-dir", directory, "--threads", "0"], 2, "a number from 1 to 1024"),
         (&["--csr-dir", directory, "--shard", "x"], 2, "\"x\" is no shard"),
         (&["--csr-dir", directory, "--validity", "0h", "--out", out], 9, "cannot be valid"),
         (&["--csr-dir", "-"], 1, "there is no request"),
@@ -481,6 +647,14 @@ fn every_end_has_a_summary_as_its_schema_says() {
         let errors: Vec<String> = schema.iter_errors(&summary).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}\n{summary}");
     }
+    // Certificates of others are there, and the run fails.
+    let out = tree.path("/foreign.pem");
+    fs::write(&out, encode_certificate(authority(&tree).as_der())).unwrap();
+    let arguments = ["--csr-dir", "-", "--summary", "-", "--resume", "--out", text(&out)];
+    let outcome = sign(&tree, &arguments, Some(&input)).exits(9);
+    let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let errors: Vec<String> = schema.iter_errors(&summary).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty() && summary["end"] == "failed", "{errors:?}\n{summary}");
 }
 
 #[test]

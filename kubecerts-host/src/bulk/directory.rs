@@ -2,15 +2,16 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::x509::encode_certificate;
-use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::input::LARGEST;
-use super::{BulkRequest, Content, Made, Outcome, Prior, Shard, Sink, Stopped};
+use super::{BulkRequest, Content, End, Made, Outcome, Prior, Shard, Sink, Stopped};
 use crate::node::NodeError;
+use crate::summary::rename_to_new;
 
 /// The requests in a directory: its files `NAME.csr`, sorted by name.
 #[derive(Debug)]
@@ -132,18 +133,21 @@ pub struct DirectorySink<'a> {
     /// What temporary names begin with, different for each part of a job.
     prefix: String,
     handle: File,
+    _lock: PartLock,
 }
 
 impl<'a> DirectorySink<'a> {
-    /// Returns a sink into `directory` for the part `shard` of a job.
+    /// Returns a sink into `directory` for the part `shard` of a job, which belongs to it until it is dropped.
     ///
     /// # Errors
-    /// [`NodeError::File`] when the directory cannot be opened.
+    /// [`NodeError::File`] when the directory cannot be opened, or with `WouldBlock` another run does the same part.
     pub fn new(directory: &'a CertificateDirectory, shard: Option<Shard>) -> Result<Self, NodeError> {
         let failed = |source| NodeError::File { path: directory.path.clone(), source };
         let handle = File::open(&directory.path).map_err(failed)?;
         let part = shard.map_or("0-1".to_owned(), |shard| format!("{}-{}", shard.index(), shard.count()));
-        Ok(Self { directory, prefix: format!(".kubecerts-{part}-"), handle })
+        let path = directory.path.join(format!(".kubecerts-{part}.lock"));
+        let lock = PartLock::take(&path).map_err(|source| NodeError::File { path, source })?;
+        Ok(Self { directory, prefix: format!(".kubecerts-{part}-"), handle, _lock: lock })
     }
 
     /// Removes the temporary files that a run of the same part left when it was killed.
@@ -177,6 +181,42 @@ impl<'a> DirectorySink<'a> {
                 Err(stopped(&path, &error))
             }
         }
+    }
+}
+
+/// The right to do one part of a job in a directory: a file that the kernel locks for a run, and unlocks when the run ends in whatever
+/// way.
+#[derive(Debug)]
+struct PartLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl PartLock {
+    fn take(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        loop {
+            let file = options.open(path)?;
+            flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            // A run that ended meanwhile has removed the file that it had locked.
+            let own = file.metadata()?;
+            match fs::symlink_metadata(path) {
+                Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => {
+                    return Ok(Self { path: path.to_owned(), _file: file });
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for PartLock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -217,7 +257,7 @@ impl Sink for DirectorySink<'_> {
         // What has its name is no longer this list's to remove.
         let mut rest = std::mem::take(&mut files.0).into_iter();
         while let Some((temporary, target)) = rest.next() {
-            if let Err(error) = put(&temporary, &target) {
+            if let Err(error) = rename_to_new(&temporary, &target) {
                 let stopped = stopped(&target, &error);
                 files.0.push((temporary, target));
                 files.0.extend(rest);
@@ -227,20 +267,8 @@ impl Sink for DirectorySink<'_> {
         Ok(())
     }
 
-    fn finish(&self, _is_complete: bool) -> Result<(), Stopped> {
+    fn finish(&self, _end: &Result<End, Stopped>) -> Result<(), Stopped> {
         self.handle.sync_all().map_err(|error| stopped(&self.directory.path, &error))
-    }
-}
-
-/// Gives a file its name, unless something has it.
-fn put(temporary: &Path, target: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, temporary, CWD, target, RenameFlags::NOREPLACE) {
-        // Some network file systems know no such rename; a second name is refused there as well when it is taken.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
-            fs::hard_link(temporary, target)?;
-            fs::remove_file(temporary)
-        }
-        renamed => Ok(renamed?),
     }
 }
 

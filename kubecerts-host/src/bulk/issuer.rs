@@ -120,7 +120,7 @@ impl<'a> BulkIssuer<'a> {
         let verifier = crate::crypto::verifier(key, self.authority.algorithm());
         let worker = || Worker::new(self, signer, &*verifier, sink);
         // Whether the terms hold is known before anything is read; a new file goes away again.
-        let first = worker().inspect_err(|_| drop(sink.finish(false)))?;
+        let first = worker().inspect_err(|_| drop(sink.finish(&Ok(End::Cancelled))))?;
         let run = Run {
             source: Mutex::new(Source { requests, next: 0, failure: None, is_over: false }),
             delivery: Mutex::new(Delivery {
@@ -135,7 +135,7 @@ impl<'a> BulkIssuer<'a> {
             turn: Condvar::new(),
             halted: AtomicBool::new(false),
             cancel: &self.cancel,
-            window: 2 * self.threads.count().get() as u64,
+            window: (self.threads.count().get() as u64).saturating_mul(2),
         };
         let run = &run;
         let worker = &worker;
@@ -153,8 +153,7 @@ impl<'a> BulkIssuer<'a> {
         let mut delivery = lock(&run.delivery);
         let end = delivery.end.take();
         let mut end = end.unwrap_or(Ok(if is_over { End::Complete } else { End::Cancelled }));
-        let is_complete = end == Ok(End::Complete);
-        if let Err(stopped) = sink.finish(is_complete)
+        if let Err(stopped) = sink.finish(&end)
             && end.is_ok()
         {
             end = Err(stopped);

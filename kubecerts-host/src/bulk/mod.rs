@@ -20,7 +20,7 @@ mod resume;
 pub use directory::{CertificateDirectory, DirectorySink, NewFiles, RequestDirectory, requests_in};
 pub use input::{InputError, Requests, of_shard, requests_of};
 pub use issuer::{BulkIssuer, Cancel, End, KeySources, Progress, Stopped, Totals};
-pub use output::{OutputFile, StreamForm, StreamSink, replace_file};
+pub use output::{OutputFile, StreamForm, StreamSink};
 pub use request::{BulkRequest, Content, Issued, Made, Outcome, Prior, Refusal, Sink};
 pub use resume::{Leftover, ResumeError};
 

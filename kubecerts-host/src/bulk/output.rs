@@ -4,14 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kubecerts_core::x509::encode_certificate;
 use rustix::fs::{FlockOperation, OFlags};
 use serde::Serialize;
 
-use super::{Made, Outcome, Sink, Stopped};
+use super::{End, Made, Outcome, Sink, Stopped};
 
 /// The form of a stream of requests or certificates.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,8 +32,17 @@ pub struct OutputFile {
     file: File,
     path: PathBuf,
     /// How much of it is kept. Whoever reads what a run before this one left moves the end.
-    kept: Arc<AtomicU64>,
+    kept: Arc<KeptPart>,
     is_new: bool,
+}
+
+/// How much of what a run before this one left stays.
+#[derive(Debug, Default)]
+pub(super) struct KeptPart {
+    /// Where the certificates end that requests were found for.
+    pub(super) end: AtomicU64,
+    /// Whether nothing but the beginning of a certificate is behind them.
+    pub(super) is_whole: AtomicBool,
 }
 
 impl OutputFile {
@@ -71,7 +80,7 @@ impl OutputFile {
         &self.path
     }
 
-    pub(super) fn reader(&self) -> io::Result<(File, Arc<AtomicU64>)> {
+    pub(super) fn reader(&self) -> io::Result<(File, Arc<KeptPart>)> {
         Ok((self.file.try_clone()?, Arc::clone(&self.kept)))
     }
 }
@@ -100,6 +109,17 @@ impl StreamSink {
     #[must_use]
     pub fn into_stream(stream: Box<dyn Write + Send>, place: &str, form: StreamForm) -> Self {
         Self { form, place: PathBuf::from(place), target: Mutex::new(Target::Stream(stream)) }
+    }
+
+    /// Removes the file, if this run made it and nothing was written to it.
+    ///
+    /// # Errors
+    /// The reason when it cannot be removed.
+    pub fn remove_new(&self) -> io::Result<()> {
+        match &*self.target.lock().unwrap_or_else(PoisonError::into_inner) {
+            Target::File { output, .. } => remove_new(output).map(drop),
+            Target::Stream(_) => Ok(()),
+        }
     }
 
     fn failed(&self, error: &io::Error) -> Stopped {
@@ -143,11 +163,11 @@ impl Sink for StreamSink {
         written.map_err(|error| self.failed(&error))
     }
 
-    fn finish(&self, is_complete: bool) -> Result<(), Stopped> {
+    fn finish(&self, end: &Result<End, Stopped>) -> Result<(), Stopped> {
         let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
         let finished = match &mut *target {
             Target::Stream(stream) => stream.flush(),
-            Target::File { output, length, .. } => close(output, *length, is_complete),
+            Target::File { output, length, .. } => close(output, *length, end),
         };
         finished.map_err(|error| self.failed(&error))
     }
@@ -193,49 +213,43 @@ fn append(output: &OutputFile, length: &mut Option<u64>, unflushed: &mut u64, te
 /// Cuts off what is not kept, and returns how long the file is now.
 fn cut(output: &OutputFile) -> io::Result<u64> {
     let mut file = &output.file;
-    let kept = output.kept.load(Ordering::Relaxed);
+    let kept = output.kept.end.load(Ordering::Relaxed);
     if file.metadata()?.len() != kept {
         file.set_len(kept)?;
     }
     file.seek(SeekFrom::Start(kept))
 }
 
-fn close(output: &OutputFile, length: Option<u64>, is_complete: bool) -> io::Result<()> {
-    if length.is_none() && output.is_new {
-        // A file without a certificate would only stand in the way of the next run; it goes unless somebody put another in its place.
-        let own = output.file.metadata()?;
-        let there = fs::symlink_metadata(&output.path);
-        if !is_complete && there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
-            return fs::remove_file(&output.path);
-        }
+fn close(output: &OutputFile, length: Option<u64>, end: &Result<End, Stopped>) -> io::Result<()> {
+    let is_complete = *end == Ok(End::Complete);
+    if length.is_none() && !is_complete && remove_new(output)? {
+        return Ok(());
     }
-    if length.is_none() && is_complete {
+    // What a failure is about may be what is there. Otherwise a certificate that is cut off does not outlive the run.
+    let is_whole = end.is_ok() && output.kept.is_whole.load(Ordering::Relaxed);
+    if length.is_none() && (is_complete || is_whole) {
         cut(output)?;
     }
     output.file.sync_all()?;
     sync_directory_of(&output.path)
 }
 
+/// Removes a new file without a certificate, which would only stand in the way of the next run, unless somebody put another in its
+/// place; returns whether it did.
+fn remove_new(output: &OutputFile) -> io::Result<bool> {
+    let own = output.file.metadata()?;
+    let there = fs::symlink_metadata(&output.path);
+    let is_own = there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+    let is_left = output.is_new && own.len() == 0 && is_own;
+    if is_left {
+        fs::remove_file(&output.path)?;
+    }
+    Ok(is_left)
+}
+
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
-}
-
-/// Writes `content` to `path`, in the place of a file that is there; there is the old file or the new one at any time.
-///
-/// # Errors
-/// The reason when it cannot be written; then what was there is still there.
-pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().ok_or_else(|| io::Error::other("it is no name of a file"))?.to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
-    let written = written.and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written.and_then(|()| sync_directory_of(path))
 }
 
 /// The usual size of a certificate in PEM, in bytes; only a hint.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kubecerts_core::issue::sign::{NotIssued, SigningNote, SigningRefusal};
 use kubecerts_core::x509::{AlternativeNames, DistinguishedName, KeyAlgorithm, PrivateKey, PublicKey};
 
-use super::Stopped;
+use super::{End, Stopped};
 
 /// A certificate that is asked for.
 #[derive(Debug)]
@@ -156,9 +156,9 @@ pub trait Sink: Sync {
     /// [`Stopped::Output`] when the run has to stop.
     fn accept(&self, prepared: Self::Prepared) -> Result<(), Stopped>;
 
-    /// Ends the output: flushes it, say. Called once, however the run ended; `is_complete` says whether it went through its input.
+    /// Ends the output: flushes it, say. Called once, however the run ended, which `end` says.
     ///
     /// # Errors
     /// [`Stopped::Output`] when the output may not be what it should.
-    fn finish(&self, is_complete: bool) -> Result<(), Stopped>;
+    fn finish(&self, end: &Result<End, Stopped>) -> Result<(), Stopped>;
 }

@@ -4,17 +4,18 @@
 //! it is right is judged where the others are made. The last one may be cut off.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::iter::Peekable;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use kubecerts_core::issue::sign::is_for_request;
+use kubecerts_core::issue::sign::{SigningProfile, is_for_request, is_refused};
 use kubecerts_core::x509::{Certificate, decode_blocks};
 use serde::Deserialize;
 
 use super::directory::read_small;
 use super::input::{LARGEST, json_problem, parse_line};
-use super::output::StreamForm;
+use super::output::{KeptPart, StreamForm};
 use super::{BulkRequest, Content, InputError, OutputFile, Prior};
 
 /// The certificates that a run before this one left.
@@ -22,8 +23,8 @@ use super::{BulkRequest, Content, InputError, OutputFile, Prior};
 pub struct Leftover {
     input: BufReader<Positioned>,
     form: StreamForm,
-    /// Where the certificates end that requests were found for.
-    kept: Arc<AtomicU64>,
+    profile: SigningProfile,
+    kept: Arc<KeptPart>,
     /// Where the next certificate ends.
     read: u64,
     next: Option<Kept>,
@@ -40,32 +41,32 @@ struct Kept {
 }
 
 impl Leftover {
-    /// Reads `file`, which is to hold certificates in `form`.
+    /// Reads `file`, which is to hold certificates in `form` for what `profile` says.
     ///
     /// # Errors
     /// The reason when the file cannot be read.
-    pub fn of(file: &OutputFile, form: StreamForm) -> io::Result<Self> {
+    pub fn of(file: &OutputFile, form: StreamForm, profile: SigningProfile) -> io::Result<Self> {
         let (file, kept) = file.reader()?;
         let input = BufReader::with_capacity(LARGEST, Positioned { file, at: 0 });
-        Ok(Self { input, form, kept, read: 0, next: None, is_over: false })
+        Ok(Self { input, form, profile, kept, read: 0, next: None, is_over: false })
     }
 
     /// Tells each of `requests` what was made of it.
     ///
-    /// PEM does not say of which request a certificate is: it is that of the next one with its subject and its key. A request without a
-    /// certificate among others that have theirs was refused.
+    /// PEM does not say of which request a certificate is: it is that of the next one with its subject and its key, unless this one is
+    /// refused and the one after it has them too. A request without a certificate among others that have theirs was refused.
     pub fn beside<I>(mut self, requests: I) -> impl Iterator<Item = Result<BulkRequest, InputError>> + use<I>
     where
         I: Iterator<Item = Result<BulkRequest, InputError>>,
     {
-        let mut requests = requests.fuse();
+        let mut requests = requests.fuse().peekable();
         let mut has_failed = false;
         std::iter::from_fn(move || {
             if has_failed {
                 return None;
             }
             let paired = match requests.next() {
-                Some(Ok(request)) => self.pair(request).map(Some),
+                Some(Ok(request)) => self.pair(request, &mut requests).map(Some),
                 Some(Err(error)) => Err(error),
                 None => self.end().map(|()| None),
             };
@@ -74,7 +75,14 @@ impl Leftover {
         })
     }
 
-    fn pair(&mut self, mut request: BulkRequest) -> Result<BulkRequest, InputError> {
+    fn pair<I>(
+        &mut self,
+        mut request: BulkRequest,
+        after: &mut Peekable<I>,
+    ) -> Result<BulkRequest, InputError>
+    where
+        I: Iterator<Item = Result<BulkRequest, InputError>>,
+    {
         self.fill()?;
         let Some(kept) = &self.next else { return Ok(request) };
         let is_own = match kept.position {
@@ -82,17 +90,24 @@ impl Leftover {
                 return Err(ResumeError::Position { position }.into());
             }
             Some(position) => position == request.position,
-            None => {
-                read_content(&mut request);
-                matches!(&request.content, Content::Request(bytes) if is_for_request(&kept.certificate, bytes))
-            }
+            None => match content_if_of(&kept.certificate, &mut request) {
+                // To look at a request as a whole takes as long as to sign it, and is done only where it matters.
+                Some(bytes) => {
+                    let is_of_next = match after.peek_mut() {
+                        Some(Ok(next)) => content_if_of(&kept.certificate, next).is_some(),
+                        _ => false,
+                    };
+                    !(is_of_next && is_refused(bytes, self.profile))
+                }
+                None => false,
+            },
         };
         if !is_own {
             request.prior = Prior::Refused;
             return Ok(request);
         }
         request.prior = self.next.take().map_or(Prior::None, |kept| Prior::Certificate(kept.der));
-        self.kept.store(self.read, Ordering::Relaxed);
+        self.kept.end.store(self.read, Ordering::Relaxed);
         Ok(request)
     }
 
@@ -101,7 +116,7 @@ impl Leftover {
         match &self.next {
             Some(kept) => {
                 let subject = kept.certificate.subject().to_string();
-                Err(ResumeError::NoRequest { subject, offset: self.kept.load(Ordering::Relaxed) }.into())
+                Err(ResumeError::NoRequest { subject, offset: self.kept.end.load(Ordering::Relaxed) }.into())
             }
             None => Ok(()),
         }
@@ -120,7 +135,9 @@ impl Leftover {
         };
         let Some(text) = text else {
             self.is_over = true;
-            return self.check_tail(offset);
+            self.check_tail(offset)?;
+            self.kept.is_whole.store(true, Ordering::Relaxed);
+            return Ok(());
         };
         let (pem, position) = match self.form {
             StreamForm::Pem => (text, None),
@@ -222,6 +239,15 @@ fn is_cut_block(rest: &[u8]) -> bool {
     let (digits, end) = rest.split_at(dashes);
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\n".contains(byte);
     digits.iter().all(is_digit) && END.starts_with(end) && end != END
+}
+
+/// Returns the request, if `certificate` has its subject and its key.
+fn content_if_of<'a>(certificate: &Certificate, request: &'a mut BulkRequest) -> Option<&'a [u8]> {
+    read_content(request);
+    match &request.content {
+        Content::Request(bytes) if is_for_request(certificate, bytes) => Some(bytes),
+        _ => None,
+    }
 }
 
 /// Replaces a line of JSON or a file by the request in it, where there is one.

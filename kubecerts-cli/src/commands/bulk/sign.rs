@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -14,22 +13,21 @@ use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::time::Seconds;
 use kubecerts_host::bulk::{
     BulkIssuer, BulkRequest, CertificateDirectory, DirectorySink, InputError, Leftover, OutputFile, Progress,
-    RequestDirectory, Shard, Sink, StreamForm, StreamSink, Totals, of_shard, replace_file, requests_in,
-    requests_of,
+    RequestDirectory, Shard, Sink, StreamForm, StreamSink, Totals, of_shard, requests_in, requests_of,
 };
 use kubecerts_host::crypto::{Provider, Threads};
-use kubecerts_host::{is_directory, is_there};
+use kubecerts_host::{SummaryFile, is_directory};
 
 use super::{OnErrorArg, PartArgs};
-use crate::args::{NodeArgs, quoted};
+use crate::args::{NodeArgs, threads};
 use crate::commands::kubelet::is_stream;
 use crate::commands::sign::authority;
 use crate::commands::{scan, state_lifetimes};
-use crate::error::CommandError;
+use crate::error::{CommandError, Rest};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::render::bulk::{self, Refused};
-use crate::render::text;
+use crate::render::bulk::{self, Positions, Refused};
+use crate::render::text::counted;
 
 /// Sign certificate requests by the thousand, with an authority whose key is here.
 ///
@@ -69,9 +67,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
-    /// On how many threads to work [default: one for each processor].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// On how many threads to work, up to 1024 [default: one for each processor].
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<Threads>,
 
     #[command(flatten)]
     part: PartArgs,
@@ -84,7 +82,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHAT", default_value = "skip")]
     on_error: OnErrorArg,
 
-    /// Write a summary in JSON to a new file, or to standard output for `-`; with --resume that of the last run is replaced.
+    /// Write a summary in JSON to a new file, or to standard output for `-`; with --resume that of the last run, and nothing else, is
+    /// replaced.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
 
@@ -104,7 +103,7 @@ enum FormatArg {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     let Args { csr_dir, ca, profile, out, format, validity, policy, .. } = args;
     let shard = args.part.shard()?;
-    check_places(args)?;
+    let summary = check_places(args)?;
 
     let whereabouts = args.node.whereabouts();
     let node = args.node.open()?;
@@ -116,11 +115,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let lifetime = validity.unwrap_or_else(|| profile.lifetime(&usual));
     let authority = BulkAuthority::from_snapshot(&snapshot, *ca, now)
         .map_err(|error| CommandError::of_signing(error, *ca).at(&whereabouts))?;
-    let threads = args.threads.map_or_else(Threads::available, Threads::new);
+    let threads = args.threads.unwrap_or_else(Threads::available);
     let issuer = BulkIssuer::new(&authority, BulkTerms { profile: *profile, lifetime, now })
         .with_threads(threads)
         .with_on_error(args.on_error.into());
-    let job = Job { args, issuer, shard };
+    let job = Job { args, issuer, shard, summary };
 
     let form = format.map(|format| match format {
         FormatArg::Pem => StreamForm::Pem,
@@ -152,12 +151,20 @@ struct Job<'a> {
     args: &'a Args,
     issuer: BulkIssuer<'a>,
     shard: Option<Shard>,
+    summary: Option<Summary>,
+}
+
+/// Where the summary goes.
+enum Summary {
+    Stdout,
+    File(SummaryFile),
 }
 
 /// What was told of single requests.
 #[derive(Default)]
 struct Told {
     refused: Vec<Refused>,
+    positions: Positions,
     notes: BTreeMap<String, u64>,
 }
 
@@ -179,11 +186,16 @@ impl<'a> Job<'a> {
         }
         let cannot = |error| CommandError::of_bulk_file(path, &error);
         if !self.args.resume {
-            let file = OutputFile::create(path).map_err(cannot)?;
-            return self.work(requests, total, &StreamSink::into_file(file, form), output);
+            let sink = StreamSink::into_file(OutputFile::create(path).map_err(cannot)?, form);
+            let done = self.work(requests, total, &sink, output)?;
+            if done.1.requests == 0 && self.shard.is_none() {
+                // It would only stand in the way of the run that has requests.
+                sink.remove_new().map_err(cannot)?;
+            }
+            return Ok(done);
         }
         let file = OutputFile::resume(path).map_err(cannot)?;
-        let leftover = Leftover::of(&file, form).map_err(cannot)?;
+        let leftover = Leftover::of(&file, form, self.args.profile).map_err(cannot)?;
         self.work(leftover.beside(requests), total, &StreamSink::into_file(file, form), output)
     }
 
@@ -195,7 +207,8 @@ impl<'a> Job<'a> {
     ) -> Result<(Told, Totals), CommandError> {
         let path = self.args.out.as_deref().unwrap_or(&self.args.csr_dir);
         let directory = CertificateDirectory::open(path)?;
-        let sink = DirectorySink::new(&directory, self.shard)?;
+        let sink =
+            DirectorySink::new(&directory, self.shard).map_err(|error| CommandError::of_part(path, error))?;
         if self.args.resume {
             let requests = of_shard(requests_in(requests, Some(&directory)), self.shard);
             return self.work(requests, Some(total), &sink.claim()?, output);
@@ -228,6 +241,7 @@ impl<'a> Job<'a> {
         let mut observer = |progress: Progress<'_>| match progress {
             Progress::Refused { position, name, refusal } => {
                 count += 1;
+                told.positions.add(position);
                 if count <= MOST_TOLD {
                     let name = name.map(str::to_owned);
                     let refused = Refused { position, name, reason: refusal.to_string() };
@@ -245,7 +259,7 @@ impl<'a> Job<'a> {
             _ => {}
         };
         // Each of the issuer's threads signs for itself, so that the provider needs no more than one.
-        let provider = Provider::new(Threads::new(NonZeroUsize::MIN));
+        let provider = Provider::new(Threads::ONE);
         let totals = self.issuer.run(requests, &provider, sink, &mut observer);
         bar.finish_and_clear();
         let totals = totals.map_err(|refusal| {
@@ -260,35 +274,50 @@ impl<'a> Job<'a> {
         let surplus = totals.refused.saturating_sub(told.refused.len() as u64);
         if surplus > 0 {
             output.error(&CommandError::refused(format!("{surplus} more requests were refused")));
-        }
-        for (note, count) in &told.notes {
-            output.warning(&format!("{}: {note}", counted(*count, "certificate")));
-        }
-        if let Some(path) = &self.args.summary {
-            let of = bulk::Of {
-                ca: self.args.ca,
-                profile: self.args.profile,
-                algorithm: self.issuer.algorithm(),
-                shard: self.shard,
-                at: kubecerts_host::now(),
-            };
-            let summary = format!("{:#}\n", bulk::summary(&of, totals, &told.refused));
-            if is_stream(path) {
-                output.data(&summary);
-            } else {
-                replace_file(path, summary.as_bytes()).map_err(|error| {
-                    CommandError::failed(format!("cannot write {}: {error}", path.display()))
-                        .with_hint("the certificates are there; name another file with --summary FILE")
-                })?;
+            if self.summary.is_none() {
+                output.hint("with --summary FILE a run lists the positions of all");
             }
         }
+        for (note, count) in &told.notes {
+            output.warning(&format!(
+                "{}: {note}",
+                counted(usize::try_from(*count).unwrap_or(usize::MAX), "certificate")
+            ));
+        }
         output.note(&bulk::told(totals));
+        let end = self.tell_end(totals, output);
+        // What became of the requests is told first, and is not lost when the summary has no place any more.
+        let written = self.write_summary(told, totals, output);
+        match (end, written) {
+            (end, Ok(())) => end,
+            (Ok(exit), Err(error)) => {
+                let error = error.with_hint("the certificates are there");
+                if exit == Exit::Fine {
+                    return Err(error);
+                }
+                output.error(&error);
+                Ok(exit)
+            }
+            (Err(stopped), Err(error)) => {
+                output.error(&error);
+                Err(stopped)
+            }
+        }
+    }
+
+    fn tell_end(&self, totals: &Totals, output: &mut Output) -> Result<Exit, CommandError> {
         let stopped = match &totals.end {
-            Err(stopped) => return Err(CommandError::of_stopped(stopped)),
+            Err(stopped) => return Err(CommandError::of_stopped(stopped, self.rest())),
             Ok(end) => *end != kubecerts_host::bulk::End::Complete,
         };
         if stopped {
-            output.hint("what was asked for before it is done; mend it and go on with --resume");
+            output.hint(&format!(
+                "what was asked for before it is done; mend it and {}",
+                match self.rest() {
+                    Rest::Resumable => "go on with --resume",
+                    Rest::New => "ask for it and what comes after it again",
+                }
+            ));
         }
         if totals.requests == 0 && self.shard.is_none() {
             return Err(CommandError::failed("there is no request").with_hint(
@@ -300,16 +329,46 @@ impl<'a> Job<'a> {
         }
         Ok(if totals.refused > 0 || stopped { Exit::Incomplete } else { Exit::Fine })
     }
+
+    fn write_summary(&self, told: &Told, totals: &Totals, output: &mut Output) -> Result<(), CommandError> {
+        let Some(place) = &self.summary else { return Ok(()) };
+        let of = bulk::Of {
+            ca: self.args.ca,
+            profile: self.args.profile,
+            algorithm: self.issuer.algorithm(),
+            shard: self.shard,
+            at: kubecerts_host::now(),
+        };
+        let summary = format!("{:#}\n", bulk::summary(&of, totals, &told.refused, &told.positions));
+        match place {
+            Summary::Stdout => {
+                output.data(&summary);
+                Ok(())
+            }
+            Summary::File(file) => file.write(&summary).map_err(|error| CommandError::of_summary(&error)),
+        }
+    }
+
+    /// Returns how what is not done can be done.
+    fn rest(&self) -> Rest {
+        if goes_to_stdout(self.args) { Rest::New } else { Rest::Resumable }
+    }
 }
 
-/// Refuses places that exclude each other, before anything is read.
-fn check_places(args: &Args) -> Result<(), CommandError> {
+/// Returns whether the certificates go to standard output.
+fn goes_to_stdout(args: &Args) -> bool {
+    let Args { csr_dir, out, format, .. } = args;
+    match out {
+        Some(out) => is_stream(out),
+        None => is_stream(csr_dir) || format.is_some(),
+    }
+}
+
+/// Refuses places that exclude each other, before anything is read, and returns that of the summary.
+fn check_places(args: &Args) -> Result<Option<Summary>, CommandError> {
     let Args { csr_dir, out, format, summary, resume, .. } = args;
     let is_from_stream = is_stream(csr_dir);
-    let is_into_stdout = match out {
-        Some(out) => is_stream(out),
-        None => is_from_stream || format.is_some(),
-    };
+    let is_into_stdout = goes_to_stdout(args);
     if summary.as_deref().is_some_and(is_stream) && is_into_stdout {
         return Err(CommandError::usage("certificates and summary cannot both go to standard output")
             .with_hint("name a file for one of them: --out FILE, or --summary FILE"));
@@ -328,17 +387,13 @@ fn check_places(args: &Args) -> Result<(), CommandError> {
         ))
         .with_hint("name a new file with --out FILE"));
     }
-    match summary {
-        Some(summary) if !is_stream(summary) && !resume && is_there(summary) => {
-            Err(CommandError::refused(format!("{} exists already, no request was signed", summary.display()))
-                .with_hint("name a new file with --summary FILE")
-                .with_hint(format!(
-                    "or move it away: mv {0} {0}.old",
-                    quoted(&summary.display().to_string())
-                )))
-        }
-        _ => Ok(()),
+    let Some(path) = summary else { return Ok(None) };
+    if is_stream(path) {
+        return Ok(Some(Summary::Stdout));
     }
+    let output = out.as_deref().filter(|out| !is_stream(out));
+    let file = SummaryFile::check(path, bulk::KIND, *resume, output);
+    file.map(|file| Some(Summary::File(file))).map_err(|error| CommandError::of_summary(&error))
 }
 
 /// A bar with rate and time left, on a terminal.
@@ -349,10 +404,6 @@ fn bar(total: Option<u64>) -> ProgressBar {
     };
     let style = ProgressStyle::with_template(template).expect("the template is well-formed");
     ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(4)).with_style(style)
-}
-
-fn counted(count: u64, what: &str) -> String {
-    text::counted(usize::try_from(count).unwrap_or(usize::MAX), what)
 }
 
 /// So many refusals are told one by one; the others are counted.

@@ -61,6 +61,12 @@ pub fn is_for_request(certificate: &Certificate, request: &[u8]) -> bool {
     blocks.any(|block| block.label().ends_with("CERTIFICATE REQUEST") && holds(block.secret_bytes()))
 }
 
+/// Returns whether the rules of `profile` are against `request`, in PEM or DER, or it is none.
+#[must_use]
+pub fn is_refused(request: &[u8], profile: SigningProfile) -> bool {
+    check::parse_and_approve(request, profile).is_err()
+}
+
 /// Why a certificate is not the one of a request.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
