@@ -110,7 +110,8 @@ pub enum OnError {
     /// It is left out.
     #[default]
     Skip,
-    /// The run ends there. What came before it stays, nothing after it is begun.
+    /// The run ends there, and nothing more is begun. What is done by then stays, unless it went into one file of trees: that is
+    /// there whole or not at all.
     Stop,
 }
 

@@ -183,8 +183,11 @@ fn what_cannot_be_made_is_named_with_its_line() {
     let run = world.run(&list, "out", &["--on-error", "skip"]).exits(6).explains("line 2 (b)");
     assert!(run.stderr.contains("2 clusters made"), "{}", run.stderr);
     assert_eq!(names(&world.path("out")), ["a", "c"].map(str::to_owned).into());
-    let run = world.run(&list, "out.tar", &[]).exits(6).explains("line 2 (b)");
+    let stop = ["--on-error", "stop", "--threads", "1"];
+    let run = world.run(&list, "out.tar", &stop).exits(6).explains("line 2 (b)");
     assert!(run.stderr.contains("--on-error skip"), "{}", run.stderr);
+    assert!(run.stderr.contains("0 clusters made with 0 certificates"), "{}", run.stderr);
+    assert!(!run.stderr.contains("holds private keys"), "{}", run.stderr);
     assert!(!world.path("out.tar").exists());
     world.run(&lines(&["a", "b", "a"]), "other", &[]).exits(2).explains("a is in line 1 and in line 3");
     assert!(!world.path("other").exists());

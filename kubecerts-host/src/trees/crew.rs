@@ -191,6 +191,7 @@ impl Master<'_, '_, '_> {
         }
         match self.collection {
             Some(collection) if !summary.stopped => collection.finish()?,
+            Some(collection) if collection.is_file() => summary.forget_what_was_made(),
             _ => {}
         }
         Ok(summary)

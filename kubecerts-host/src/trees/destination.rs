@@ -219,6 +219,11 @@ impl<'a> Collection<'a> {
         Self { sink: Sink::Stream(stream), path: None, form, made }
     }
 
+    /// Returns whether it goes away unless it is finished.
+    pub(super) const fn is_file(&self) -> bool {
+        matches!(self.sink, Sink::File(_))
+    }
+
     /// Appends the tree of `cluster`: its `files` to an archive, its `manifests` to a text.
     pub(super) fn append(
         &mut self,

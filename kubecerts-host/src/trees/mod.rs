@@ -80,6 +80,8 @@ pub enum TreesEvent<'a> {
 }
 
 /// How a run ended.
+///
+/// What went into one file that is not left, because the run stopped, does not count.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[must_use = "it says whether all clusters were made"]
 #[non_exhaustive]
@@ -98,6 +100,13 @@ pub struct TreesSummary {
     pub certificates: u64,
     /// How long the run took.
     pub elapsed: Duration,
+}
+
+impl TreesSummary {
+    /// Nothing is left of the one file that the trees went into.
+    pub(super) const fn forget_what_was_made(&mut self) {
+        (self.made, self.files, self.certificates) = (0, 0, 0);
+    }
 }
 
 /// A cluster that could not be made.

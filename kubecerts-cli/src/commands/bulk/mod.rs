@@ -64,7 +64,7 @@ impl PartArgs {
 enum OnErrorArg {
     /// Go on with the next, and end with exit code 6.
     Skip,
-    /// End there, with exit code 6: what was asked for before it is done.
+    /// End there, with exit code 6: what is done by then stays, except in one file of trees, which is there whole or not at all.
     Stop,
 }
 
