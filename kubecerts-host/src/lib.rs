@@ -18,6 +18,7 @@ pub mod disk;
 pub mod etcd;
 #[cfg(feature = "etcd")]
 mod grpc;
+mod hidden;
 pub mod measure;
 mod new_tree;
 mod node;

@@ -10,6 +10,7 @@ use kubecerts_core::issue::{Change, ChangeSet};
 use kubecerts_core::provider::Entropy;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::hidden::{ATTEMPTS, Claim, claim};
 use crate::scratch::make_directories;
 
 /// Writes `changes` below the new directory `directory`: all of them, or nothing.
@@ -26,14 +27,7 @@ pub fn write_new_tree(
 ) -> Result<(), NewTreeError> {
     let failed = |source| NewTreeError { path: directory.to_owned(), source };
     must_be_new(directory)?;
-    let mut token = [0; 8];
-    entropy.fill(&mut token).map_err(|error| failed(io::Error::other(error.to_string())))?;
-    let name = directory.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".kubecerts-{:016x}", u64::from_le_bytes(token)));
-    let hidden = directory.with_file_name(hidden);
-    DirBuilder::new().mode(0o700).create(&hidden).map_err(failed)?;
+    let (hidden, _lock) = make_hidden(directory, entropy).map_err(failed)?;
     let written = fill(changes, &hidden).and_then(|()| reveal(&hidden, directory).map_err(failed));
     if written.is_err() {
         let _ = fs::remove_dir_all(&hidden);
@@ -67,6 +61,26 @@ pub fn make_parent(directory: &Path) -> Result<(), NewTreeError> {
         },
         made => made.map_err(failed),
     }
+}
+
+/// Makes the hidden directory beside `directory`, and takes its lock, so that no other run thinks that it was left.
+fn make_hidden(directory: &Path, entropy: &mut dyn Entropy) -> io::Result<(PathBuf, Claim)> {
+    let name = directory.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    for _ in 0..ATTEMPTS {
+        let mut token = [0; 8];
+        entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".kubecerts-{:016x}", u64::from_le_bytes(token)));
+        let hidden = directory.with_file_name(hidden);
+        DirBuilder::new().mode(0o700).create(&hidden)?;
+        match claim(&hidden)? {
+            // Another run has found it before it was locked, and removes it.
+            Claim::NotOurs => {}
+            lock => return Ok((hidden, lock)),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
 }
 
 fn fill(changes: &ChangeSet, root: &Path) -> Result<(), NewTreeError> {

@@ -352,6 +352,23 @@ fn damaged_lines_are_named_and_left_out() {
 }
 
 #[test]
+fn a_directory_that_no_archive_can_name_is_the_failure_of_its_cluster() {
+    let world = World::new();
+    let long = line("long").replace(
+        "\"clusterName\"",
+        &format!("\"certificatesDir\": \"/{}\", \"clusterName\"", "x".repeat(120)),
+    );
+    let text = [line("a"), long, line("b")].join("\n");
+    let mut request = request(2);
+    request.on_error = OnError::Skip;
+    for out in ["out.tar", "out"] {
+        let run = world.make(&text, out, TreeForm::Files, &request);
+        assert!(run.events.iter().any(|event| event.starts_with("2 Some(\"long\") certificatesDir")));
+        assert_eq!(run.counts(), (2, 0, 1), "{out}: {:#?}", run.events);
+    }
+}
+
+#[test]
 fn a_damaged_line_stops_a_run_that_is_to_stop() {
     let world = World::new();
     let text = format!("{}{{}}\n{}", list(&["a", "b"]), list(&["c", "d", "e", "f", "g", "h", "i"]));
@@ -421,6 +438,32 @@ fn what_an_interrupted_run_has_left_goes_away() {
     assert!(run.events.contains(&"removed .a.kubecerts-0123456789abcdef".to_owned()));
     let left = [".a.kubecerts-mine", ".z.kubecerts-0123456789abcdef", "a"];
     assert_eq!(world.names("out"), left.map(str::to_owned).into());
+}
+
+#[test]
+fn what_another_run_is_making_stays() {
+    let world = World::new();
+    for name in [".a.kubecerts-0123456789abcdef", ".b.kubecerts-0123456789abcdef"] {
+        fs::create_dir_all(world.path("out").join(name)).unwrap();
+    }
+    let lock = fs::File::open(world.path("out/.a.kubecerts-0123456789abcdef")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let run = world.make(&list(&["a", "b"]), "out", TreeForm::Files, &request(1));
+    assert_eq!(run.counts(), (2, 0, 0));
+    assert_eq!(world.names("out"), [".a.kubecerts-0123456789abcdef", "a", "b"].map(str::to_owned).into());
+}
+
+#[test]
+fn what_an_interrupted_run_has_left_of_one_file_goes_away() {
+    let world = World::new();
+    let left = [".out.tar.kubecerts-0123456789abcdef", ".other.tar.kubecerts-0123456789abcdef"];
+    for name in left {
+        fs::write(world.path(name), "secret").unwrap();
+    }
+    let run = world.make(&list(&["a"]), "out.tar", TreeForm::Files, &request(1));
+    assert_eq!(run.counts(), (1, 0, 0));
+    assert!(run.events.contains(&format!("removed {}", left[0])), "{:?}", run.events);
+    assert_eq!(world.names("."), ["clusters.jsonl", "out.tar", left[1]].map(str::to_owned).into());
 }
 
 #[test]

@@ -17,7 +17,9 @@ use kubecerts_core::manifest::{ClusterLine, ConfigRemark};
 use kubecerts_core::path::TreePath;
 use kubecerts_core::provider::Buffered;
 
-use super::destination::{Collection, Destination, Directory, Place, TreeForm, write_manifests};
+use super::destination::{
+    Collection, Destination, Directory, Place, TreeForm, fits_into_an_archive, write_manifests,
+};
 use super::lines::{Clusters, Line, Lines, Names};
 use super::{ClusterFailure, ClusterProblem, OnError, TreesError, TreesEvent, TreesRequest, TreesSummary};
 use crate::crypto::{Provider, Threads};
@@ -38,7 +40,7 @@ pub(super) fn run(
     let mut directory = None;
     match place {
         Place::Directory(path) => directory = Some(Directory::open(path, form)?),
-        Place::File(path) => collection = Some(Collection::in_file(path, form, now())?),
+        Place::File(path) => collection = Some(Collection::in_file(path, form, now(), observer)?),
         Place::Stream(stream) => collection = Some(Collection::in_stream(stream, form, now())),
     }
     let crew = Crew::of(request.threads.count(), total);
@@ -410,7 +412,6 @@ impl Worker<'_> {
 /// Returns whether no file of `cluster` lies in another one, and an archive can hold the path of each.
 fn has_place_for_all(cluster: &DnsLabel, files: &ChangeSet) -> bool {
     let paths: BTreeSet<&TreePath> = files.changes().iter().map(Change::path).collect();
-    let fits = |path: &TreePath| tar::Header::new_ustar().set_path(format!("{cluster}{path}")).is_ok();
     let lies_in_another = |path: &TreePath| {
         let mut above = path.parent();
         while above.as_str() != "/" {
@@ -421,7 +422,9 @@ fn has_place_for_all(cluster: &DnsLabel, files: &ChangeSet) -> bool {
         }
         false
     };
-    paths.len() == files.changes().len() && paths.iter().all(|path| fits(path) && !lies_in_another(path))
+    paths.len() == files.changes().len()
+        && !paths.iter().any(|path| lies_in_another(path))
+        && fits_into_an_archive(cluster, files)
 }
 
 /// Refuses what is in the directory `place` unless it is `tree`.

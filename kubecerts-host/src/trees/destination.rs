@@ -1,7 +1,6 @@
 //! Where trees go, and in which form.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,9 +9,10 @@ use kubecerts_core::issue::{Change, ChangeSet, SecretManifest, cluster_api_secre
 use kubecerts_core::time::Timestamp;
 use tar::{EntryType, Header};
 
-use super::new_file::{NewFile, owner_of_hidden};
+use super::new_file::{NewFile, hidden_in, must_be_free};
 use super::{TreesError, TreesEvent};
 use crate::SystemEntropy;
+use crate::hidden::remove_what_nobody_makes;
 use crate::new_tree::make_parent;
 
 /// What is made of a tree.
@@ -130,14 +130,8 @@ pub(super) struct Directory {
 impl Directory {
     pub(super) fn open(path: PathBuf, form: TreeForm) -> Result<Self, TreesError> {
         make_parent(&path)?;
-        let failed = |source| TreesError::Write { path: Some(path.clone()), source };
-        let mut left: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-        for entry in fs::read_dir(&path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if let Some(owner) = entry.file_name().to_str().and_then(owner_of_hidden) {
-                left.entry(owner.to_owned()).or_default().push(entry.path());
-            }
-        }
+        let left = hidden_in(&path);
+        let left = left.map_err(|source| TreesError::Write { path: Some(path.clone()), source })?;
         Ok(Self { path, form, left })
     }
 
@@ -159,13 +153,19 @@ impl Directory {
         cluster: &DnsLabel,
         observer: &mut dyn FnMut(TreesEvent<'_>),
     ) -> Result<(), TreesError> {
-        for path in self.left.remove(&self.name_of(cluster)).unwrap_or_default() {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|source| TreesError::Write { path: Some(path.clone()), source })?;
+        remove(self.left.remove(&self.name_of(cluster)).unwrap_or_default(), observer)
+    }
+}
+
+/// Removes those of `left` that nobody is at: another run may be making the same cluster.
+fn remove(left: Vec<PathBuf>, observer: &mut dyn FnMut(TreesEvent<'_>)) -> Result<(), TreesError> {
+    for path in left {
+        let removed = remove_what_nobody_makes(&path);
+        if removed.map_err(|source| TreesError::Write { path: Some(path.clone()), source })? {
             observer(TreesEvent::Removed(&path));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Writes a file of Secrets for one cluster.
@@ -207,10 +207,20 @@ impl Write for Sink<'_> {
 }
 
 impl<'a> Collection<'a> {
-    /// Makes a new file; files in an archive are from `made`.
-    pub(super) fn in_file(path: PathBuf, form: TreeForm, made: Timestamp) -> Result<Self, TreesError> {
-        let file = NewFile::create(&path, &mut SystemEntropy::new());
-        let file = file.map_err(|source| TreesError::Write { path: Some(path.clone()), source })?;
+    /// Makes a new file, and removes what an interrupted run has left of it; files in an archive are from `made`.
+    pub(super) fn in_file(
+        path: PathBuf,
+        form: TreeForm,
+        made: Timestamp,
+        observer: &mut dyn FnMut(TreesEvent<'_>),
+    ) -> Result<Self, TreesError> {
+        let failed = |source| TreesError::Write { path: Some(path.clone()), source };
+        must_be_free(&path).map_err(failed)?;
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        let mut left = hidden_in(above.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
+        let own = path.file_name().and_then(|name| name.to_str()).and_then(|name| left.remove(name));
+        remove(own.unwrap_or_default(), observer)?;
+        let file = NewFile::create(&path, &mut SystemEntropy::new()).map_err(failed)?;
         Ok(Self { sink: Sink::File(file), path: Some(path), form, made })
     }
 
@@ -253,15 +263,7 @@ impl<'a> Collection<'a> {
 
     /// Appends the directories and files of one cluster, sorted by path.
     fn append_files(&mut self, cluster: &DnsLabel, files: &ChangeSet) -> io::Result<()> {
-        let mut entries: BTreeMap<String, Option<&Change>> = BTreeMap::new();
-        entries.insert(format!("{cluster}/"), None);
-        for change in files.changes() {
-            let path = format!("{cluster}{}", change.path());
-            let above = path.match_indices('/').map(|(end, _)| format!("{}/", &path[..end]));
-            entries.extend(above.map(|directory| (directory, None)));
-            entries.insert(path, Some(change));
-        }
-        for (path, change) in entries {
+        for (path, change) in entries(cluster, files) {
             let (mode, bytes) = match change {
                 Some(change) => (change.mode(), change.secret_bytes()),
                 None => (DIRECTORY_MODE, &[][..]),
@@ -286,6 +288,23 @@ impl<'a> Collection<'a> {
         self.sink.write_all(bytes)?;
         self.sink.write_all(&[0; BLOCK][..bytes.len().next_multiple_of(BLOCK) - bytes.len()])
     }
+}
+
+/// Returns the directories, which end with `/`, and the files of one cluster, by their paths in an archive.
+fn entries<'a>(cluster: &DnsLabel, files: &'a ChangeSet) -> BTreeMap<String, Option<&'a Change>> {
+    let mut entries = BTreeMap::from([(format!("{cluster}/"), None)]);
+    for change in files.changes() {
+        let path = format!("{cluster}{}", change.path());
+        let above = path.match_indices('/').map(|(end, _)| format!("{}/", &path[..end]));
+        entries.extend(above.map(|directory| (directory, None)));
+        entries.insert(path, Some(change));
+    }
+    entries
+}
+
+/// Returns whether an archive can hold the paths of all directories and files of one cluster.
+pub(super) fn fits_into_an_archive(cluster: &DnsLabel, files: &ChangeSet) -> bool {
+    entries(cluster, files).keys().all(|path| Header::new_ustar().set_path(path).is_ok())
 }
 
 /// An archive is made of pieces of so many bytes (POSIX pax, `ustar`).

@@ -1,5 +1,6 @@
 //! A new file that comes to light when it is whole.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,25 +10,35 @@ use std::path::{Path, PathBuf};
 use kubecerts_core::provider::Entropy;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::hidden::{ATTEMPTS, Claim, claim};
+
 /// A file for secrets under a hidden name, which only its owner can read. Nothing of it is left when it is dropped.
 pub(super) struct NewFile {
     file: File,
     hidden: PathBuf,
     path: PathBuf,
     is_done: bool,
+    _lock: Claim,
 }
 
 impl NewFile {
     /// Makes the empty file for `path`, where there may be nothing yet.
     pub(super) fn create(path: &Path, entropy: &mut dyn Entropy) -> io::Result<Self> {
         must_be_free(path)?;
-        let mut token = [0; 8];
-        entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut name = hidden_prefix(path).ok_or(io::ErrorKind::InvalidInput)?;
-        name.push(format!("{:016x}", u64::from_le_bytes(token)));
-        let hidden = path.with_file_name(name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&hidden)?;
-        Ok(Self { file, hidden, path: path.to_owned(), is_done: false })
+        for _ in 0..ATTEMPTS {
+            let mut token = [0; 8];
+            entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
+            let mut name = hidden_prefix(path).ok_or(io::ErrorKind::InvalidInput)?;
+            name.push(format!("{:016x}", u64::from_le_bytes(token)));
+            let hidden = path.with_file_name(name);
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&hidden)?;
+            match claim(&hidden)? {
+                // Another run has found it before it was locked, and removes it.
+                Claim::NotOurs => {}
+                lock => return Ok(Self { file, hidden, path: path.to_owned(), is_done: false, _lock: lock }),
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
     }
 
     /// Gives the file its name, once everything is on the disk.
@@ -85,8 +96,20 @@ fn hidden_prefix(path: &Path) -> Option<OsString> {
     Some(name)
 }
 
+/// Returns what is below hidden names in `directory`, by the name that it was to get.
+pub(super) fn hidden_in(directory: &Path) -> io::Result<BTreeMap<String, Vec<PathBuf>>> {
+    let mut hidden: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if let Some(owner) = entry.file_name().to_str().and_then(owner_of_hidden) {
+            hidden.entry(owner.to_owned()).or_default().push(entry.path());
+        }
+    }
+    Ok(hidden)
+}
+
 /// Returns of whom the hidden name `name` is.
-pub(super) fn owner_of_hidden(name: &str) -> Option<&str> {
+fn owner_of_hidden(name: &str) -> Option<&str> {
     let (owner, token) = name.strip_prefix('.')?.rsplit_once(MARK)?;
     (token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
 }
