@@ -192,6 +192,40 @@ fn a_tree_with_a_fault_is_not_whole() {
     assert_eq!(missing.to_string(), "/etc/kubernetes/pki/ca.key (and 26 more) is not there");
 }
 
+#[test]
+fn the_tree_of_another_configuration_is_not_kept() {
+    let whole = |intent: &ClusterIntent| {
+        on_disk(
+            &issue_tree(&intent.clone().into(), at(NOW), &mut Seeded::new(9), &mut Seeded::provider(5))
+                .unwrap(),
+        )
+    };
+    let changes: [(&str, fn(&mut ClusterIntent), &str); 7] = [
+        ("algorithm", |intent| intent.algorithm = KeyAlgorithm::EcdsaP384, "a key of the kind"),
+        ("cluster", |intent| intent.cluster_name = "other".to_owned(), "the cluster"),
+        (
+            "surplus name",
+            |intent| intent.api_server_names = vec!["DNS:extra.example.com".parse().unwrap()],
+            "extra.example.com",
+        ),
+        ("version", |intent| intent.version = Some("v1.28.3".parse().unwrap()), ""),
+        ("etcd", |intent| intent.etcd = kubecerts_core::plan::EtcdIntent::External, ""),
+        ("port", |intent| intent.bind_port = 7443, "7443"),
+        ("address", |intent| intent.advertise_address = "192.168.10.12".parse().unwrap(), ""),
+    ];
+    let plain = intent("cp-1");
+    let disk = whole(&plain);
+    for (what, change, said) in changes {
+        let mut other = plain.clone();
+        change(&mut other);
+        let found = shortfall(&other.clone().into(), &disk, NOW);
+        assert!(found.is_some_and(|found| found.to_string().contains(said)), "{what}");
+        let other_disk = whole(&other);
+        assert_eq!(shortfall(&other.into(), &other_disk, NOW), None, "{what}");
+        assert!(shortfall(&plain.clone().into(), &other_disk, NOW).is_some(), "{what}, the other way");
+    }
+}
+
 /// What a Secret says, read line by line.
 struct Parsed {
     head: BTreeMap<String, String>,

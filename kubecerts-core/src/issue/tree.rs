@@ -17,6 +17,8 @@ use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{Arguments, FileState, NodeFacts, Snapshot, Sources, locate};
 use crate::time::Timestamp;
 
+mod difference;
+
 /// A control plane that is to be made from nothing.
 #[derive(Clone, Debug)]
 pub struct NewTree {
@@ -65,8 +67,9 @@ impl NewTree {
     /// there is nothing to make.
     ///
     /// It is right by the rules of [`initialise`](crate::plan::initialise()): all files of the intent are there, keys belong to
-    /// their certificates, those chain to their authorities and have the names of the intent, and nothing has expired. Nobody
-    /// else may read a secret either.
+    /// their certificates, those chain to their authorities and have the names of the intent, and nothing has expired. Beyond
+    /// them it has to be the tree that would be made: with keys of that kind, no other alternative names, organisations and
+    /// files, and the same names and servers in kubeconfigs. Nobody else may read a secret either.
     #[must_use]
     pub fn shortfall(&self, snapshot: &Snapshot, now: Timestamp) -> Option<TreeShortfall> {
         let made = match create(&self.intent, now, &mut NoSerials) {
@@ -81,10 +84,16 @@ impl NewTree {
         }
         // With every file there, what would still be made or left out is not right.
         let request = InitRequest::default();
-        match initialise(&self.intent, &Inventory::parse(snapshot), &request, now, &mut NoSerials) {
+        let inventory = Inventory::parse(snapshot);
+        match initialise(&self.intent, &inventory, &request, now, &mut NoSerials) {
             Err(error) => return Some(TreeShortfall::Wrong(error)),
             Ok(plan) if plan.is_empty() && !plan.is_incomplete() => {}
             Ok(_) => return Some(TreeShortfall::Unclear),
+        }
+        let different = made.steps().iter().find_map(|step| difference::difference(step, &inventory));
+        let different = different.or_else(|| difference::surplus(made.steps(), &inventory));
+        if different.is_some() {
+            return different;
         }
         FileSlot::all().filter(|file| file.is_secret()).find_map(|file| {
             let FileState::Present(content) = snapshot.file(file) else { return None };
@@ -314,6 +323,22 @@ pub enum TreeShortfall {
     /// Something would have to be made although every file is there.
     #[error("some of its files are not what they should be")]
     Unclear,
+    /// A file is right by itself, and of another tree.
+    #[error("{path} has {what} {found:?} instead of {expected:?}")]
+    #[non_exhaustive]
+    Other {
+        /// The file.
+        path: TreePath,
+        /// What differs, such as `the cluster`.
+        what: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A file is there that the tree has not.
+    #[error("{0} is none of its files")]
+    Surplus(TreePath),
     /// Others than the owner have a right to a secret.
     #[error("{path} is open to others: its mode is {mode:04o}")]
     #[non_exhaustive]
