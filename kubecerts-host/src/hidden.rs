@@ -14,8 +14,8 @@ use rustix::io::Errno;
 /// Who is at a hidden file or directory.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// The caller, until this is dropped.
-    Taken(#[expect(dead_code, reason = "closing it gives the lock back")] File),
+    /// The caller, until this is closed.
+    Taken(File),
     /// Somebody else, or it is gone, or it is nothing that a run makes.
     NotOurs,
     /// Nobody knows: the file system has no locks.

@@ -65,6 +65,7 @@ impl Run {
                     }
                     text
                 }
+                TreesEvent::Ended(_) => return,
                 _ => String::new(),
             });
         });

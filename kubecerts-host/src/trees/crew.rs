@@ -1,10 +1,11 @@
 //! The threads that make trees, and the one that hands out work and collects it.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, ErrorKind};
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -27,14 +28,15 @@ use crate::new_tree::write_new_tree;
 use crate::node::{Node, NodeOptions};
 use crate::{SystemEntropy, now};
 
-/// Makes the trees; `total` is how many there are, when that is known.
+/// Makes the trees, and counts them in `summary`, also when it fails; `total` is how many there are, when that is known.
 pub(super) fn run(
     clusters: Clusters,
     destination: Destination<'_>,
     request: &TreesRequest,
     total: Option<u64>,
     observer: &mut dyn FnMut(TreesEvent<'_>),
-) -> Result<TreesSummary, TreesError> {
+    summary: &mut TreesSummary,
+) -> Result<(), TreesError> {
     let Destination { form, place } = destination;
     let mut collection = None;
     let mut directory = None;
@@ -43,24 +45,40 @@ pub(super) fn run(
         Place::File(path) => collection = Some(Collection::in_file(path, form, now(), observer)?),
         Place::Stream(stream) => collection = Some(Collection::in_stream(stream, form, now())),
     }
-    let crew = Crew::of(request.threads.count(), total);
+    let is_file = collection.as_ref().is_some_and(Collection::is_file);
+    let mut crew = Crew::of(request.threads.count(), total);
     let stop = AtomicBool::new(false);
     let worker = Worker { form, request, stop: &stop, provides: crew.threads_each };
     let (jobs, work) = channel::<Job>();
     let (results, done) = channel::<Finished>();
     let work = Mutex::new(work);
-    thread::scope(|scope| {
-        for _ in 0..crew.workers {
+    let outcome = thread::scope(|scope| {
+        for begun in 0..crew.workers {
             let (results, work) = (results.clone(), &work);
-            scope.spawn(move || worker.work(work, &results));
+            let work = move || worker.work(work, &results);
+            let spawned = thread::Builder::new().name("trees".to_owned()).spawn_scoped(scope, work);
+            match spawned {
+                Ok(_) => {}
+                Err(source) if begun == 0 => return Err(TreesError::Threads(source)),
+                // As many as the system gives do the same work.
+                Err(_) => {
+                    crew.workers = begun;
+                    break;
+                }
+            }
         }
         drop(results);
+        summary.threads = crew.threads();
         let master = Master { crew, request, jobs, done, directory, collection, stop: &stop, observer };
-        let outcome = master.run(clusters);
+        let outcome = master.run(clusters, summary);
         // After an error nobody need begin anything else.
         stop.store(true, Ordering::Relaxed);
         outcome
-    })
+    });
+    if is_file && (outcome.is_err() || summary.stopped) {
+        summary.forget_what_was_made();
+    }
+    outcome
 }
 
 /// How the work is divided.
@@ -82,6 +100,11 @@ impl Crew {
         // Small pieces at the end of a short list leave no thread idle for long.
         let piece = (total / workers / 4).clamp(1, LARGEST_PIECE);
         Self { workers, threads_each: Threads::new(each), piece }
+    }
+
+    /// Returns how many threads there are in all.
+    const fn threads(self) -> usize {
+        self.workers.saturating_mul(self.threads_each.count().get())
     }
 }
 
@@ -106,8 +129,8 @@ struct Entry {
 
 struct Finished {
     number: u64,
-    /// `None` when the thread has panicked, so that nobody waits for it.
-    outcomes: Option<Vec<Outcome>>,
+    /// Or what the thread has panicked with, so that nobody waits for it.
+    outcomes: Result<Vec<Outcome>, String>,
 }
 
 /// What became of one cluster.
@@ -154,12 +177,11 @@ struct Master<'r, 'd, 'o> {
 }
 
 impl Master<'_, '_, '_> {
-    fn run(mut self, clusters: Clusters) -> Result<TreesSummary, TreesError> {
+    fn run(mut self, clusters: Clusters, summary: &mut TreesSummary) -> Result<(), TreesError> {
         let file = clusters.file().map(Path::to_owned);
         // Of what could be read twice no name is there twice.
         let mut names = file.is_none().then(Names::default);
         let mut lines = clusters.into_lines();
-        let mut summary = TreesSummary::default();
         let mut waiting = BTreeMap::new();
         let (mut sent, mut taken) = (0, 0);
         let mut is_at_end = false;
@@ -179,28 +201,27 @@ impl Master<'_, '_, '_> {
                 break;
             }
             let Finished { number, outcomes } = self.done.recv().expect("every piece comes back");
-            waiting.insert(number, outcomes.expect("no thread panics"));
+            waiting.insert(number, outcomes.map_err(TreesError::Panicked)?);
             while let Some(outcomes) = waiting.remove(&taken) {
                 taken += 1;
                 for outcome in outcomes {
                     // What has a place of its own was written meanwhile, whatever came before it.
                     let is_there = self.collection.is_none() && outcome.result.is_ok();
                     if !summary.stopped || is_there {
-                        self.take(outcome, &mut summary)?;
+                        self.take(outcome, summary)?;
                     }
                 }
             }
         }
         match self.collection {
             Some(collection) if !summary.stopped => collection.finish()?,
-            Some(collection) if collection.is_file() => summary.forget_what_was_made(),
             _ => {}
         }
-        Ok(summary)
+        Ok(())
     }
 
     fn most_ahead(&self) -> u64 {
-        u64::try_from(2 * self.crew.workers).unwrap_or(u64::MAX)
+        u64::try_from(self.crew.workers.saturating_mul(2)).unwrap_or(u64::MAX)
     }
 
     /// Reads the next clusters of the shard.
@@ -309,16 +330,14 @@ impl Worker<'_> {
             let Ok(Job { number, entries }) = job else { return };
             // What a panic leaves half is not looked at any more.
             let made = catch_unwind(AssertUnwindSafe(|| self.make(entries, &mut provider, &mut entropy)));
-            let (outcomes, panic) = match made {
-                Ok(outcomes) => (Some(outcomes), None),
-                Err(panic) => (None, Some(panic)),
-            };
+            let outcomes = made.map_err(|panic| {
+                self.stop.store(true, Ordering::Relaxed);
+                what_it_says(&*panic)
+            });
+            let has_panicked = outcomes.is_err();
             // Nobody is interested any more when the master has given up.
             let is_over = results.send(Finished { number, outcomes }).is_err();
-            if let Some(panic) = panic {
-                resume_unwind(panic);
-            }
-            if is_over {
+            if is_over || has_panicked {
                 return;
             }
         }
@@ -409,6 +428,12 @@ impl Worker<'_> {
     }
 }
 
+/// Returns the text of a panic.
+fn what_it_says(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a text").to_owned()
+}
+
 /// Returns whether no file of `cluster` lies in another one, and an archive can hold the path of each.
 fn has_place_for_all(cluster: &DnsLabel, files: &ChangeSet) -> bool {
     let paths: BTreeSet<&TreePath> = files.changes().iter().map(Change::path).collect();
@@ -441,5 +466,41 @@ fn judge(tree: &NewTree, place: &Path) -> Result<(), ClusterProblem> {
     match tree.shortfall(&snapshot, now()) {
         None => Ok(()),
         Some(source) => Err(ClusterProblem::NotWhole { path: place.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_thread_is_an_error_of_the_run() {
+        let crew = Crew::of(NonZeroUsize::MIN, None);
+        let (jobs, _work) = channel();
+        let (results, done) = channel();
+        let panic = catch_unwind(|| panic!("number {}", 7)).unwrap_err();
+        results.send(Finished { number: 0, outcomes: Err(what_it_says(&*panic)) }).unwrap();
+        let stop = AtomicBool::new(false);
+        let request = TreesRequest::default();
+        let observer = &mut |_: TreesEvent<'_>| {};
+        let (directory, collection) = (None, None);
+        let master =
+            Master { crew, request: &request, jobs, done, directory, collection, stop: &stop, observer };
+        let mut summary = TreesSummary::default();
+        let run = master.run(Clusters::from_stream(Cursor::new("{}\n")), &mut summary);
+        let Err(TreesError::Panicked(text)) = run else { panic!("{run:?}") };
+        assert_eq!((text.as_str(), summary), ("number 7", TreesSummary::default()));
+        let panic = catch_unwind(|| panic!("literal")).unwrap_err();
+        assert_eq!(what_it_says(&*panic), "literal");
+    }
+
+    #[test]
+    fn any_number_of_threads_can_be_asked_for() {
+        let crew = Crew::of(NonZeroUsize::MAX, None);
+        assert_eq!((crew.workers, crew.threads()), (usize::MAX, usize::MAX));
+        let crew = Crew::of(NonZeroUsize::MAX, Some(2));
+        assert_eq!((crew.workers, crew.threads()), (2, usize::MAX - 1));
     }
 }

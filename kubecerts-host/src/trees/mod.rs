@@ -77,6 +77,8 @@ pub enum TreesEvent<'a> {
     },
     /// A cluster could not be made. Nothing of it is there that was not there before.
     Failed(&'a ClusterFailure),
+    /// The run is over, also when it failed.
+    Ended(&'a TreesSummary),
 }
 
 /// How a run ended.
@@ -98,6 +100,8 @@ pub struct TreesSummary {
     pub files: u64,
     /// Certificates in them, those in kubeconfigs as well.
     pub certificates: u64,
+    /// How many threads worked.
+    pub threads: usize,
     /// How long the run took.
     pub elapsed: Duration,
 }
@@ -208,6 +212,12 @@ pub enum TreesError {
         /// Why not.
         source: io::Error,
     },
+    /// The system gives no thread.
+    #[error("no thread can be started")]
+    Threads(#[source] io::Error),
+    /// A thread has panicked. What is there of other clusters is whole.
+    #[error("a thread of this program failed: {0}")]
+    Panicked(String),
     /// Only what has a directory or a file for each cluster can be looked at again.
     #[error("a run into one file or stream cannot be resumed")]
     NotResumable,
@@ -217,6 +227,7 @@ pub enum TreesError {
 ///
 /// A cluster that cannot be made is told to `observer`, with its line, and counted. Of a file with a list the names are read
 /// first, and one that is there twice is an error before anything is written; in a stream it is the failure of its cluster.
+/// How far it came is told even when it fails, unless it did not begin: [`TreesEvent::Ended`].
 ///
 /// # Errors
 /// [`TreesError`] when the list cannot be read or the destination not be written. What is there whole of other clusters stays.
@@ -232,7 +243,9 @@ pub fn make_trees(
     }
     let total = clusters.survey(request.shard)?;
     observer(TreesEvent::Begun(total));
-    let mut summary = crew::run(clusters, destination, request, total, observer)?;
+    let mut summary = TreesSummary::default();
+    let outcome = crew::run(clusters, destination, request, total, observer, &mut summary);
     summary.elapsed = begun.elapsed();
-    Ok(summary)
+    observer(TreesEvent::Ended(&summary));
+    outcome.map(|()| summary)
 }
