@@ -9,6 +9,11 @@ use crate::args::quoted;
 use crate::exit::Exit;
 
 impl CommandError {
+    /// Returns what a document says about the end of a run before its time.
+    pub(crate) fn text_of_trees(error: &TreesError) -> String {
+        Self::chain(error).message
+    }
+
     /// Returns why a cluster of the list `list` was not made.
     pub(crate) fn of_cluster(failure: &ClusterFailure, list: &str) -> Self {
         let ClusterFailure { line, name, problem, .. } = failure;
@@ -60,6 +65,10 @@ impl From<TreesError> for CommandError {
             }
             TreesError::Write { path: None, .. } => {
                 plain.with_hint("what came out is not whole, and of no use")
+            }
+            TreesError::Threads(_) => plain.with_hint("ask for fewer with --threads N"),
+            TreesError::Panicked(_) => {
+                plain.with_hint("this is an error of kubecerts: please report it with what it said")
             }
             _ => plain.with_hint("see whether it can be written, and has room: df -h"),
         }

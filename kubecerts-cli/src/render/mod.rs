@@ -11,4 +11,5 @@ pub(crate) mod span;
 pub(crate) mod sticking;
 pub(crate) mod table;
 pub(crate) mod text;
+pub(crate) mod trees;
 pub(crate) mod usage;

@@ -26,6 +26,8 @@ pub(crate) enum Document {
     CertificateRequests,
     /// `kubecerts bulk sign --summary FILE`
     BulkSummary,
+    /// `kubecerts bulk trees --summary FILE`
+    BulkTreesSummary,
     /// The record of `kubecerts kubeconfig break-glass`
     IssueRecord,
     /// `kubecerts bench -o json`
@@ -46,6 +48,7 @@ impl Document {
             Self::Verification => include_str!("verification.json"),
             Self::CertificateRequests => include_str!("certificate-requests.json"),
             Self::BulkSummary => include_str!("bulk-summary.json"),
+            Self::BulkTreesSummary => include_str!("bulk-trees-summary.json"),
             Self::IssueRecord => include_str!("issue-record.json"),
             Self::Measurements => include_str!("measurements.json"),
         }

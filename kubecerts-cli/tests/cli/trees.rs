@@ -182,6 +182,12 @@ fn what_cannot_be_made_is_named_with_its_line() {
     list[1] = r#"{"name": "b", "config": {"kind": "Pod"}}"#.to_owned();
     let run = world.run(&list, "out", &["--on-error", "skip"]).exits(6).explains("line 2 (b)");
     assert!(run.stderr.contains("2 clusters made"), "{}", run.stderr);
+    assert!(run.stderr.contains("again with: --resume"), "{}", run.stderr);
+    for (out, form) in [("skipped.tar", "files"), ("skipped.yaml", "secrets"), ("secrets", "secrets")] {
+        let run = world.run(&list, out, &["--format", form]).exits(6);
+        assert!(!run.stderr.contains("--resume"), "{}", run.stderr);
+        assert!(run.stderr.contains("hint: mend these lines"), "{}", run.stderr);
+    }
     assert_eq!(names(&world.path("out")), ["a", "c"].map(str::to_owned).into());
     let stop = ["--on-error", "stop", "--threads", "1"];
     let run = world.run(&list, "out.tar", &stop).exits(6).explains("line 2 (b)");
@@ -230,6 +236,61 @@ fn pods_of_an_indexed_job_share_the_work() {
 }
 
 #[test]
+fn every_end_has_a_summary_as_its_schema_says() {
+    let world = World::new();
+    let schema = kubecerts(&["schema", "bulk-trees-summary"]).exits(0).stdout;
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let bad = [lines(&["a"]), vec!["{}".to_owned()], lines(&["b"])].concat();
+    let told = world.text("summary.json");
+    let stop = ["--on-error", "stop"];
+    for (out, arguments, exit) in [
+        ("fine", &[][..], 0),
+        ("bad", &[], 6),
+        ("stopped", &stop, 6),
+        ("stopped.tar", &stop, 6),
+        ("shard", &["--shard", "1/2"], 0),
+        // There is no room for an archive.
+        ("full", &[], 1),
+    ] {
+        let list = if ["fine", "shard", "full"].contains(&out) { lines(&["a", "b"]) } else { bad.clone() };
+        if out == "full" {
+            fs::write(world.path(out), "no directory").unwrap();
+        }
+        let _ = fs::remove_file(&told);
+        let run = world.run(&list, out, &[&["--summary", &told][..], arguments].concat()).exits(exit);
+        let summary: Value = serde_json::from_str(&fs::read_to_string(&told).unwrap()).unwrap();
+        let errors: Vec<String> = schema.iter_errors(&summary).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{out}: {errors:?}\n{summary}\n{}", run.stderr);
+        assert_eq!(summary["problem"].is_string(), exit == 1, "{out}: {summary}");
+    }
+}
+
+#[test]
+fn a_summary_replaces_nothing_but_a_summary() {
+    let world = World::new();
+    let told = world.text("summary.json");
+    fs::write(&told, "mine").unwrap();
+    let list = lines(&["a"]);
+    for more in [&[][..], &["--resume"]] {
+        world
+            .run(&list, "out", &[&["--summary", &told][..], more].concat())
+            .exits(9)
+            .explains("summary.json");
+        assert!(!world.path("out").exists(), "nothing was made");
+        assert_eq!(fs::read_to_string(&told).unwrap(), "mine");
+    }
+    world.run(&list, "out", &["--summary", &world.text("nowhere/summary.json")]).exits(1);
+    world.run(&list, "out", &["--summary", &world.text("out")]).exits(2);
+    assert!(!world.path("out").exists(), "nothing was made");
+    fs::remove_file(&told).unwrap();
+    for kept in [0, 1] {
+        world.run(&list, "out", &["--summary", &told, "--resume"]).exits(0);
+        let summary: Value = serde_json::from_str(&fs::read_to_string(&told).unwrap()).unwrap();
+        assert_eq!(summary["clusters"]["kept"], kept);
+    }
+}
+
+#[test]
 fn a_list_may_come_from_standard_input() {
     let world = World::new();
     let out = world.text("out");
@@ -256,6 +317,7 @@ fn a_run_that_was_killed_is_resumed_and_no_tree_is_half() {
         child.kill().unwrap();
         kills += usize::from(child.wait().unwrap().code().is_none());
     }
+    assert!(kills >= 1, "no run was interrupted");
     let before = visible();
     let ca = |name: &str| fs::read(world.path("out").join(name).join("etc/kubernetes/pki/ca.crt")).ok();
     let first = ca("t-0").unwrap();

@@ -101,7 +101,8 @@ impl<'a> Destination<'a> {
     }
 
     /// Returns whether every cluster has a place of its own, so that one can see later which are done.
-    pub(super) const fn has_one_place_each(&self) -> bool {
+    #[must_use]
+    pub const fn has_one_place_each(&self) -> bool {
         matches!(self.place, Place::Directory(_))
     }
 }

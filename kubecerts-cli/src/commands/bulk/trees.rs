@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::catalog::DnsLabel;
+use kubecerts_host::SummaryFile;
 use kubecerts_host::crypto::Threads;
 use kubecerts_host::trees::{
-    Clusters, Destination, TreeForm, TreesEvent, TreesRequest, TreesSummary, make_trees,
+    Clusters, Destination, Shard, TreeForm, TreesError, TreesEvent, TreesRequest, TreesSummary, make_trees,
 };
-use serde_json::json;
 
 use super::{OnErrorArg, PartArgs};
 use crate::args::quoted;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::render::text;
+use crate::render::trees as render;
 
 /// Make the files of many new control planes: every certificate, key and kubeconfig that `kubeadm init` would make of each.
 ///
@@ -58,7 +58,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHAT", default_value = "skip")]
     on_error: OnErrorArg,
 
-    /// Write a summary in JSON to this new file; - for standard output.
+    /// Write a summary in JSON to this new file, also when the run fails; - for standard output. With --resume it may replace
+    /// that of a run before.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
 }
@@ -78,21 +79,39 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let request = args.request()?;
     let is_stream = args.out == Path::new("-");
     args.refuse_what_does_not_go_together(is_stream, output)?;
+    let file = args.summary_file(is_stream)?;
     let mut stdout = output.stream();
     let destination = match is_stream {
         true => Destination::stream(&mut stdout, args.format.into()),
         false => Destination::at(&args.out, args.format.into())?,
     };
+    let is_collection = !destination.has_one_place_each();
     let clusters = match args.clusters == Path::new("-") {
         true => Clusters::from_stream(std::io::stdin()),
         false => Clusters::open(&args.clusters)?,
     };
     let progress = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let mut told = Told { list: args.clusters.display().to_string(), progress, output };
-    let summary = make_trees(clusters, destination, &request, &mut |event| told.take(&event));
+    let mut told = Told { list: args.clusters.display().to_string(), progress, summary: None, output };
+    let made = make_trees(clusters, destination, &request, &mut |event| told.take(&event));
     told.progress.finish_and_clear();
-    let summary = summary?;
-    args.tell(&summary, output)
+    let written = told.summary.map_or(Ok(()), |summary| {
+        args.tell(&summary, request.shard, made.as_ref().err(), file.as_ref(), output)
+    });
+    let summary = match (made, written) {
+        (Ok(summary), Ok(())) => summary,
+        (Ok(_), Err(error)) => return Err(error),
+        (Err(error), written) => {
+            if let Err(unwritten) = written {
+                output.error(&unwritten);
+            }
+            return Err(error.into());
+        }
+    };
+    if summary.failed == 0 {
+        return Ok(Exit::Fine);
+    }
+    output.hint(args.next(summary.stopped, is_collection));
+    Ok(Exit::Incomplete)
 }
 
 impl Args {
@@ -132,66 +151,56 @@ impl Args {
         Ok(())
     }
 
-    /// Says how it ended.
-    fn tell(&self, summary: &TreesSummary, output: &mut Output) -> Result<Exit, CommandError> {
-        if let Some(file) = &self.summary {
-            let text = format!("{:#}\n", document(summary));
-            match file == Path::new("-") {
-                true => output.data(&text),
-                false => kubecerts_host::write_new_file(file, text.as_bytes())?,
-            }
-        }
-        let number = |count: u64, thing| text::counted(usize::try_from(count).unwrap_or(usize::MAX), thing);
-        let TreesSummary { made, kept, failed, stopped, certificates, elapsed, .. } = summary;
-        let mut line = format!(
-            "{} made with {} in {:.1} s",
-            number(*made, "cluster"),
-            number(*certificates, "certificate"),
-            elapsed.as_secs_f64()
-        );
-        if *kept > 0 {
-            line.push_str(&format!(", {kept} kept"));
-        }
-        if *failed > 0 {
-            line.push_str(&format!(", {failed} failed"));
-        }
-        output.note(&line);
-        if *made > 0 && self.out != Path::new("-") {
+    /// Looks at the place of the summary, before anything is made.
+    fn summary_file(&self, is_stream: bool) -> Result<Option<SummaryFile>, CommandError> {
+        let file = self.summary.as_deref().filter(|path| *path != Path::new("-"));
+        let out = (!is_stream).then_some(self.out.as_path());
+        let checked = file.map(|path| SummaryFile::check(path, render::KIND, self.resume, out));
+        checked.transpose().map_err(|error| CommandError::of_summary(&error))
+    }
+
+    /// Says how far it came, and writes it down; `problem` ended the run before its time, if one did.
+    fn tell(
+        &self,
+        summary: &TreesSummary,
+        shard: Option<Shard>,
+        problem: Option<&TreesError>,
+        file: Option<&SummaryFile>,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        output.note(&render::told(summary));
+        if summary.made > 0 && self.out != Path::new("-") {
             output.hint(&format!(
                 "{} holds private keys that nothing encrypts: keep it where nobody reads along, and remove what is left on the way",
                 quoted(&self.out.display().to_string())
             ));
         }
-        if *failed == 0 {
-            return Ok(Exit::Fine);
+        if self.summary.is_none() {
+            return Ok(());
         }
-        output.hint(match stopped {
-            true => "the run stopped there; leave out what cannot be made with: --on-error skip",
-            false => {
+        let document = render::summary(summary, shard, problem, kubecerts_host::now()).to_json();
+        match file {
+            Some(file) => file.write(&document).map_err(|error| CommandError::of_summary(&error))?,
+            None => output.data(&document),
+        }
+        Ok(())
+    }
+
+    /// Returns what to do about clusters that could not be made.
+    fn next(&self, stopped: bool, is_collection: bool) -> &'static str {
+        match (stopped, is_collection, self.format) {
+            (true, _, _) => "the run stopped there; leave out what cannot be made with: --on-error skip",
+            (false, true, _) => {
+                "mend these lines, and make them, or the whole list again, with another --out"
+            }
+            (false, false, FormatArg::Files) => {
                 "mend these lines; what is made is kept when the same command is run again with: --resume"
             }
-        });
-        Ok(Exit::Incomplete)
+            (false, false, FormatArg::Secrets | FormatArg::ClusterApi) => {
+                "mend these lines, and make them from a list of their own into the same directory"
+            }
+        }
     }
-}
-
-/// Returns the summary as a document.
-fn document(summary: &TreesSummary) -> serde_json::Value {
-    let TreesSummary { made, kept, failed, stopped, files, certificates, elapsed, .. } = *summary;
-    let seconds = elapsed.as_secs_f64();
-    // Figures for people and dashboards, of three digits after the point.
-    let rate = |count: u64| (count as f64 / seconds.max(0.001) * 1000.0).round() / 1000.0;
-    json!({
-        "apiVersion": "kubecerts.dev/v1",
-        "kind": "BulkTreesSummary",
-        "clusters": { "made": made, "kept": kept, "failed": failed },
-        "stopped": stopped,
-        "files": files,
-        "certificates": certificates,
-        "seconds": (seconds * 1000.0).round() / 1000.0,
-        "clustersPerSecond": rate(made),
-        "certificatesPerSecond": rate(certificates),
-    })
 }
 
 impl From<FormatArg> for TreeForm {
@@ -208,6 +217,8 @@ impl From<FormatArg> for TreeForm {
 struct Told<'o> {
     list: String,
     progress: ProgressBar,
+    /// How far the run came, once it is over.
+    summary: Option<TreesSummary>,
     output: &'o mut Output,
 }
 
@@ -241,6 +252,7 @@ impl Told<'_> {
                 let error = CommandError::of_cluster(failure, &self.list);
                 self.say(|output| output.error(&error));
             }
+            TreesEvent::Ended(summary) => self.summary = Some(**summary),
             _ => {}
         }
     }
