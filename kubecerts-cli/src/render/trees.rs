@@ -28,7 +28,7 @@ pub(crate) fn summary(
         "shard": shard.map(|shard| json!({ "index": shard.index(), "count": shard.count() })),
         "clusters": { "made": made, "kept": kept, "failed": failed },
         "stopped": stopped,
-        "problem": problem.map(|problem| CommandError::text_of_trees(problem)),
+        "problem": problem.map(CommandError::text_of_trees),
         "files": files,
         "certificates": certificates,
         "seconds": (seconds * 1000.0).round() / 1000.0,

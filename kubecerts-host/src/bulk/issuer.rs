@@ -307,7 +307,7 @@ pub enum Stopped {
         reason: String,
     },
     /// What is there already does not belong to these requests.
-    #[error("what is there already is no outcome of these requests: request {position}: {reason}")]
+    #[error("what is there already is no output of these requests: request {position}: {reason}")]
     Foreign {
         /// The place of the first request that it does not fit.
         position: u64,
