@@ -200,7 +200,8 @@ fn the_tree_of_another_configuration_is_not_kept() {
                 .unwrap(),
         )
     };
-    let changes: [(&str, fn(&mut ClusterIntent), &str); 7] = [
+    type Change = fn(&mut ClusterIntent);
+    let changes: [(&str, Change, &str); 7] = [
         ("algorithm", |intent| intent.algorithm = KeyAlgorithm::EcdsaP384, "a key of the kind"),
         ("cluster", |intent| intent.cluster_name = "other".to_owned(), "the cluster"),
         (

@@ -259,7 +259,7 @@ fn what_is_there_and_not_right_is_refused_and_stays() {
     let path = |number: usize| out.join(format!("user-{number:04}.crt"));
     let read = |number| fs::read(path(number)).unwrap();
     fs::write(path(1), "").unwrap();
-    fs::write(path(2), &read(3)).unwrap();
+    fs::write(path(2), read(3)).unwrap();
     let half = read(4);
     fs::write(path(4), &half[..half.len() / 2]).unwrap();
     fs::write(path(5), encode_certificate(authority(&tree).as_der())).unwrap();
