@@ -67,7 +67,7 @@ fn filled(authority: &kubecerts_core::issue::bulk::BulkAuthority, count: usize) 
 
 #[test]
 fn certificates_of_the_last_issue_are_gone_once_something_was_added() {
-    let authority = authority();
+    let authority = authority(CaSlot::Cluster);
     let (_, subject, names) = profiles().remove(0);
     let mut batch = filled(&authority, 2);
     let issue = |batch: &mut Batch<'_>| {
