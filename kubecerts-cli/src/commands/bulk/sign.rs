@@ -185,18 +185,21 @@ impl<'a> Job<'a> {
             return self.work(requests, total, &sink, output);
         }
         let cannot = |error| CommandError::of_bulk_file(path, &error);
-        if !self.args.resume {
-            let sink = StreamSink::into_file(OutputFile::create(path).map_err(cannot)?, form);
-            let done = self.work(requests, total, &sink, output)?;
-            if done.1.requests == 0 && self.shard.is_none() {
-                // It would only stand in the way of the run that has requests.
-                sink.remove_new().map_err(cannot)?;
-            }
-            return Ok(done);
+        let (sink, done);
+        if self.args.resume {
+            let file = OutputFile::resume(path).map_err(cannot)?;
+            let leftover = Leftover::of(&file, form, self.args.profile).map_err(cannot)?;
+            sink = StreamSink::into_file(file, form);
+            done = self.work(leftover.beside(requests), total, &sink, output)?;
+        } else {
+            sink = StreamSink::into_file(OutputFile::create(path).map_err(cannot)?, form);
+            done = self.work(requests, total, &sink, output)?;
         }
-        let file = OutputFile::resume(path).map_err(cannot)?;
-        let leftover = Leftover::of(&file, form, self.args.profile).map_err(cannot)?;
-        self.work(leftover.beside(requests), total, &StreamSink::into_file(file, form), output)
+        if done.1.requests == 0 && self.shard.is_none() {
+            // It would only stand in the way of the run that has requests.
+            sink.remove_new().map_err(cannot)?;
+        }
+        Ok(done)
     }
 
     fn sign_to_directory(
