@@ -45,6 +45,8 @@ impl SummaryFile {
         }
         match fs::metadata(above) {
             Ok(found) if found.is_dir() => {}
+            // The run makes it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && output == Some(above) => {}
             Ok(_) => return Err(failed(&io::ErrorKind::NotADirectory.into())),
             Err(error) => return Err(failed(&error)),
         }
@@ -260,7 +262,10 @@ mod tests {
                 assert_eq!(refused, SummaryError::SamePlace { path: path.clone() });
             }
         }
-        same(&path, &scratch.path().join("other")).unwrap();
+        let other = scratch.path().join("other");
+        same(&path, &other).unwrap();
+        // The directory that the run makes.
+        same(&other.join("run.json"), &other).unwrap();
         for nowhere in ["no/run.json", "out/run.json", ".."] {
             let refused = check(&scratch.path().join(nowhere), false).unwrap_err();
             assert!(matches!(refused, SummaryError::Write { .. }), "{refused}");
