@@ -218,7 +218,9 @@ fn what_does_not_go_together_is_a_usage_error() {
         assert!(!world.path(out).exists(), "{arguments:?}");
     }
     world.run(&lines(&["a"]), "a", &["--namespace", "X", "--format", "secrets"]).exits(2);
-    world.run(&lines(&["a"]), "a", &["--threads", "0"]).exits(2);
+    for threads in ["0", "1025"] {
+        world.run(&lines(&["a"]), "a", &["--threads", threads]).exits(2);
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `kubecerts bulk trees`
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -13,7 +12,7 @@ use kubecerts_host::trees::{
 };
 
 use super::{OnErrorArg, PartArgs};
-use crate::args::quoted;
+use crate::args::{quoted, threads};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -43,9 +42,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAMESPACE")]
     namespace: Option<DnsLabel>,
 
-    /// How many threads work at the same time [default: all processors].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// How many threads work at the same time, up to 1024 [default: all processors].
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<Threads>,
 
     #[command(flatten)]
     part: PartArgs,
@@ -118,7 +117,7 @@ impl Args {
     fn request(&self) -> Result<TreesRequest, CommandError> {
         let mut request = TreesRequest::default();
         if let Some(threads) = self.threads {
-            request.threads = Threads::new(threads);
+            request.threads = threads;
         }
         request.shard = self.part.shard()?;
         request.resume = self.resume;
