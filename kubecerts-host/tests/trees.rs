@@ -372,8 +372,13 @@ fn a_directory_that_no_archive_can_name_is_the_failure_of_its_cluster() {
 #[test]
 fn a_damaged_line_stops_a_run_that_is_to_stop() {
     let world = World::new();
+    let stopping = |threads| {
+        let mut request = request(threads);
+        request.on_error = OnError::Stop;
+        request
+    };
     let text = format!("{}{{}}\n{}", list(&["a", "b"]), list(&["c", "d", "e", "f", "g", "h", "i"]));
-    let run = world.make(&text, "out.tar", TreeForm::Files, &request(1));
+    let run = world.make(&text, "out.tar", TreeForm::Files, &stopping(1));
     let summary = run.result.unwrap();
     assert!(summary.stopped);
     assert_eq!((summary.made, summary.failed), (0, 1), "nothing is left of what was made");
@@ -384,9 +389,9 @@ fn a_damaged_line_stops_a_run_that_is_to_stop() {
         "nothing is left of the archive"
     );
     let bad = format!("{}{}", "{}\n".repeat(3), list(&["a", "b"]));
-    let run = world.make(&bad, "out", TreeForm::Files, &request(2));
+    let run = world.make(&bad, "out", TreeForm::Files, &stopping(2));
     assert_eq!(run.result.unwrap().failed, 1, "it stopped at the first one");
-    let run = world.make(&text, "more", TreeForm::Files, &request(2));
+    let run = world.make(&text, "more", TreeForm::Files, &stopping(2));
     let summary = run.result.unwrap();
     assert!(summary.stopped);
     assert_eq!(summary.made, world.names("more").len() as u64, "what is there is counted");
