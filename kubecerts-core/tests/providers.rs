@@ -1,7 +1,6 @@
 //! Everything that can be issued, with the provider in pure Rust. The host's providers go through the same.
 
 #![cfg(feature = "rustcrypto")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "OpenSSL reads files")]
 
 use std::path::Path;
