@@ -210,7 +210,8 @@ impl Measurements {
     /// threads had no processor in more than a tenth of their time.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
-        self.processor_share() < 0.9
+        let (worked, elapsed) = self.time;
+        worked.saturating_mul(10) < elapsed.saturating_mul(9)
     }
 
     /// Returns how long jobs take on all threads, for each algorithm and source.
