@@ -21,7 +21,7 @@ use crate::SystemEntropy;
 
 /// Keys and signatures by AWS-LC, and RSA keys by Graviola where the processor has what that needs.
 ///
-/// ECDSA nonces and the blinding of RSA are AWS-LC's own. A key is handed to AWS-LC once: up to [`CACHED`] keys of issuers stay
+/// ECDSA nonces and the blinding of RSA are AWS-LC's own. A key is handed to AWS-LC once: up to 64 keys of issuers stay
 /// there until the provider is dropped or others push them out, and are wiped by AWS-LC then. What it refuses, such as an RSA
 /// key of less than 2048 bits, the core's [`RustCrypto`] signs, so that there is no tree that one provider renews and the
 /// other does not.
