@@ -161,7 +161,8 @@ pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// Returns the directory of the file `path`, which is the working one for a mere name.
+pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -8,9 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use kubecerts_core::provider::Entropy;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::hidden::{ATTEMPTS, Claim, claim};
+use crate::summary::{directory_of, rename_to_new};
 
 /// A file for secrets under a hidden name, which only its owner can read. Nothing of it is left when it is dropped.
 pub(super) struct NewFile {
@@ -44,19 +44,10 @@ impl NewFile {
     /// Gives the file its name, once everything is on the disk.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        match renameat_with(CWD, &self.hidden, CWD, &self.path, RenameFlags::NOREPLACE) {
-            Ok(()) => {}
-            // Not every file system can do that, but all can link, which replaces nothing either.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                fs::hard_link(&self.hidden, &self.path)?;
-                fs::remove_file(&self.hidden)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
+        rename_to_new(&self.hidden, &self.path)?;
         self.is_done = true;
-        let above = self.path.parent().filter(|above| !above.as_os_str().is_empty());
         // It is there, whatever the flush says.
-        let _ = File::open(above.unwrap_or_else(|| Path::new("."))).and_then(|above| above.sync_all());
+        let _ = File::open(directory_of(&self.path)).and_then(|above| above.sync_all());
         Ok(())
     }
 }
