@@ -47,12 +47,22 @@ pub enum Impact {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum FindingCode {
+    /// admin.conf depends on a binding that nothing on this node could restore.
+    AdminRbac,
     /// A certificate of a server lacks a name or an address by which it is reached.
     AlternativeNameMissing,
     /// A certificate of a server has a name that nothing asks for.
     AlternativeNameUnexpected,
     /// An authority ends before certificates that are renewed now would.
     CaEndsBeforeRenewal,
+    /// Nodes of one cluster have different authorities.
+    CaMismatch,
+    /// An authority was made anew under its old name, and what it had signed was not.
+    CaReplaced,
+    /// Two authorities of the tree have one key.
+    CaReuse,
+    /// The clock of the node cannot be right.
+    ClockSkew,
     /// The content of a file is not what it should be.
     Damaged,
     /// What listens where a component should does not speak TLS as a server does.
@@ -67,6 +77,10 @@ pub enum FindingCode {
     ExpiresSoon,
     /// The authority's key is not on this node.
     ExternalCa,
+    /// A certificate that belongs to one node is of another node.
+    ForeignLeaf,
+    /// Extension API servers are told not to accept the API server's client certificate.
+    FrontProxyRefused,
     /// The private key belongs to another certificate.
     KeyMismatch,
     /// There is a certificate and no private key.
@@ -75,22 +89,52 @@ pub enum FindingCode {
     KeyReadable,
     /// The kubeconfig trusts other authorities than the tree has.
     KubeconfigCaStale,
+    /// A copy of a kubeconfig is older than its original.
+    KubeconfigCopyStale,
     /// kubelet.conf embeds a certificate that nobody rotates.
     KubeletConfInline,
+    /// A certificate ends at another time than those that are renewed with it.
+    LateLeaf,
+    /// Files lie where kubeadm would put them, and nothing refers to them.
+    LayoutMismatch,
     /// The certificate ends after its authority.
     LeafOutlivesCa,
+    /// Nodes have a certificate in common that belongs to one of them.
+    LeafShared,
+    /// The kubelet is given two manifests of one component.
+    ManifestDuplicate,
     /// A file that should exist does not.
     Missing,
+    /// A certificate has a name on one node that it lacks on another.
+    NamesDiffer,
+    /// Nodes differ in their versions, or in when their certificates end.
+    NodesOutOfStep,
+    /// The kubelet's current certificate is not a link to the newest good one.
+    NotASymlink,
     /// An authority's certificate does not allow it to sign certificates.
     NotAnAuthority,
     /// Something that runs could not be looked at.
     NotObserved,
     /// The validity has not begun.
     NotYetValid,
+    /// A component may not read its private key, or a user may who should not.
+    OwnerWrong,
+    /// A certificate differs from those beside it in the kind of its key or in its lifetime.
+    ParamDrift,
+    /// Pods were given another authority than the tree has.
+    RootCaStale,
     /// sa.key and sa.pub are not a pair.
     SaKeyMismatch,
+    /// Components do not use the service account pair of the tree, or not the same one.
+    SaKeyUnused,
+    /// Nodes of one cluster have different service account keys.
+    SaKeysDiffer,
+    /// Pods hold tokens that were signed with another key.
+    SaTokenInvalid,
     /// A server shows a certificate of its own that is over.
     ServedExpired,
+    /// A timer or a script restarts the control plane without regard to other nodes.
+    SimultaneousRestart,
     /// A manifest or configuration that should tell where files lie cannot be understood.
     SourceDamaged,
     /// A program uses something older than what is on disk.
@@ -99,20 +143,29 @@ pub enum FindingCode {
     TrustFileStale,
     /// A program says that it is not well.
     Unhealthy,
+    /// A certificate of the tree is used from a place that no renewal reaches.
+    UnmanagedCopy,
     /// A file exists and cannot be read.
     Unreadable,
     /// The signature is of a kind that cannot be verified.
     Unverifiable,
+    /// A key is too small, or a signature is by an algorithm that is no longer accepted.
+    WeakAlgorithm,
     /// The authority on disk did not sign the certificate.
     WrongAuthority,
 }
 
 impl FindingCode {
     /// Every code, sorted by name.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 53] = [
+        Self::AdminRbac,
         Self::AlternativeNameMissing,
         Self::AlternativeNameUnexpected,
         Self::CaEndsBeforeRenewal,
+        Self::CaMismatch,
+        Self::CaReplaced,
+        Self::CaReuse,
+        Self::ClockSkew,
         Self::Damaged,
         Self::EndpointBroken,
         Self::EndpointDown,
@@ -120,24 +173,43 @@ impl FindingCode {
         Self::Expired,
         Self::ExpiresSoon,
         Self::ExternalCa,
+        Self::ForeignLeaf,
+        Self::FrontProxyRefused,
         Self::KeyMismatch,
         Self::KeyMissing,
         Self::KeyReadable,
         Self::KubeconfigCaStale,
+        Self::KubeconfigCopyStale,
         Self::KubeletConfInline,
+        Self::LateLeaf,
+        Self::LayoutMismatch,
         Self::LeafOutlivesCa,
+        Self::LeafShared,
+        Self::ManifestDuplicate,
         Self::Missing,
+        Self::NamesDiffer,
+        Self::NodesOutOfStep,
+        Self::NotASymlink,
         Self::NotAnAuthority,
         Self::NotObserved,
         Self::NotYetValid,
+        Self::OwnerWrong,
+        Self::ParamDrift,
+        Self::RootCaStale,
         Self::SaKeyMismatch,
+        Self::SaKeyUnused,
+        Self::SaKeysDiffer,
+        Self::SaTokenInvalid,
         Self::ServedExpired,
+        Self::SimultaneousRestart,
         Self::SourceDamaged,
         Self::StaleInMemory,
         Self::TrustFileStale,
         Self::Unhealthy,
+        Self::UnmanagedCopy,
         Self::Unreadable,
         Self::Unverifiable,
+        Self::WeakAlgorithm,
         Self::WrongAuthority,
     ];
 
@@ -145,9 +217,14 @@ impl FindingCode {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::AdminRbac => "admin-rbac",
             Self::AlternativeNameMissing => "alternative-name-missing",
             Self::AlternativeNameUnexpected => "alternative-name-unexpected",
             Self::CaEndsBeforeRenewal => "ca-ends-before-renewal",
+            Self::CaMismatch => "ca-mismatch",
+            Self::CaReplaced => "ca-replaced",
+            Self::CaReuse => "ca-reuse",
+            Self::ClockSkew => "clock-skew",
             Self::Damaged => "damaged",
             Self::EndpointBroken => "endpoint-broken",
             Self::EndpointDown => "endpoint-down",
@@ -155,24 +232,43 @@ impl FindingCode {
             Self::Expired => "expired",
             Self::ExpiresSoon => "expires-soon",
             Self::ExternalCa => "external-ca",
+            Self::ForeignLeaf => "foreign-leaf",
+            Self::FrontProxyRefused => "front-proxy-refused",
             Self::KeyMismatch => "key-mismatch",
             Self::KeyMissing => "key-missing",
             Self::KeyReadable => "key-readable",
             Self::KubeconfigCaStale => "kubeconfig-ca-stale",
+            Self::KubeconfigCopyStale => "kubeconfig-copy-stale",
             Self::KubeletConfInline => "kubelet-conf-inline",
+            Self::LateLeaf => "late-leaf",
+            Self::LayoutMismatch => "layout-mismatch",
             Self::LeafOutlivesCa => "leaf-outlives-ca",
+            Self::LeafShared => "leaf-shared",
+            Self::ManifestDuplicate => "manifest-duplicate",
             Self::Missing => "missing",
+            Self::NamesDiffer => "names-differ",
+            Self::NodesOutOfStep => "nodes-out-of-step",
+            Self::NotASymlink => "not-a-symlink",
             Self::NotAnAuthority => "not-an-authority",
             Self::NotObserved => "not-observed",
             Self::NotYetValid => "not-yet-valid",
+            Self::OwnerWrong => "owner-wrong",
+            Self::ParamDrift => "param-drift",
+            Self::RootCaStale => "root-ca-stale",
             Self::SaKeyMismatch => "sa-key-mismatch",
+            Self::SaKeyUnused => "sa-key-unused",
+            Self::SaKeysDiffer => "sa-keys-differ",
+            Self::SaTokenInvalid => "sa-token-invalid",
             Self::ServedExpired => "served-expired",
+            Self::SimultaneousRestart => "simultaneous-restart",
             Self::SourceDamaged => "source-damaged",
             Self::StaleInMemory => "stale-in-memory",
             Self::TrustFileStale => "trust-file-stale",
             Self::Unhealthy => "unhealthy",
+            Self::UnmanagedCopy => "unmanaged-copy",
             Self::Unreadable => "unreadable",
             Self::Unverifiable => "unverifiable",
+            Self::WeakAlgorithm => "weak-algorithm",
             Self::WrongAuthority => "wrong-authority",
         }
     }

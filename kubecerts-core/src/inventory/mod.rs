@@ -9,6 +9,7 @@ mod expiration;
 mod names;
 mod reading;
 mod rotation;
+mod surroundings;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use expiration::{ExpirationRow, RowState};
 pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
+pub use surroundings::{FoundCertificates, FoundKind, Surroundings};
 pub use trust::{OutdatedTrust, Trusting};
 
 /// Everything that is known of one node's certificates. Public data.
@@ -36,6 +38,7 @@ pub struct Inventory {
     credentials: BTreeMap<Place, Credential>,
     service_account: ServiceAccount,
     trust_files: Vec<(TrustFile, Reading<CertificateBundle>)>,
+    surroundings: Surroundings,
 }
 
 /// Where a certificate was found: in a slot of the tree, or in a copy outside of it.
@@ -105,6 +108,7 @@ impl Inventory {
             files: FileSlot::all().map(|file| (file, FileFacts::of_slot(snapshot, file))).collect(),
             service_account: ServiceAccount::parse(snapshot),
             trust_files: trust::read(snapshot),
+            surroundings: Surroundings::parse(snapshot),
             authorities,
             credentials,
         }
@@ -158,6 +162,12 @@ impl Inventory {
     #[must_use]
     pub const fn service_account(&self) -> &ServiceAccount {
         &self.service_account
+    }
+
+    /// Returns what lies around the tree; nothing unless the scan was asked to look there.
+    #[must_use]
+    pub const fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// Returns whether the node is a worker: it has a kubelet, and nothing of a control plane but the authority's certificate.

@@ -29,11 +29,14 @@ pub struct ScanRequest {
     pub kubeadm_config: Option<(TreePath, FileState)>,
     /// The host's own name; `None` when another machine's disk is read.
     pub hostname: Option<String>,
+    /// Whether to look around the tree as well, for what a diagnosis of the whole node needs: backups, copies, timers and
+    /// what pods were given. That reads many more files, so it is not done by default.
+    pub surroundings: bool,
 }
 
 /// Reads every file of the node that `reader` gives access to. This cannot fail: what cannot be read is so noted.
 pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
-    let ScanRequest { arguments, kubeadm_config, hostname } = request;
+    let ScanRequest { arguments, kubeadm_config, hostname, surroundings: _ } = request;
     let kubelet_directory = arguments.kubelet.clone().unwrap_or_else(|| Directories::default().kubelet);
     let mut read_kubelet = |name| {
         let path = kubelet_directory.join(name).ok()?;

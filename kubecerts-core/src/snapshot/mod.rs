@@ -37,13 +37,20 @@ pub struct Snapshot {
     files: BTreeMap<FileSlot, FileState>,
     others: BTreeMap<TreePath, FileState>,
     copies: BTreeSet<TreePath>,
+    surroundings: BTreeMap<TreePath, FileState>,
 }
 
 impl Snapshot {
     /// Returns an empty snapshot of the node that `node` describes.
     #[must_use]
     pub const fn new(node: NodeFacts) -> Self {
-        Self { node, files: BTreeMap::new(), others: BTreeMap::new(), copies: BTreeSet::new() }
+        Self {
+            node,
+            files: BTreeMap::new(),
+            others: BTreeMap::new(),
+            copies: BTreeSet::new(),
+            surroundings: BTreeMap::new(),
+        }
     }
 
     /// Adds what was found at the path of `file`.
@@ -60,6 +67,16 @@ impl Snapshot {
     pub fn insert_copy(&mut self, path: TreePath, state: FileState) {
         self.copies.insert(path.clone());
         self.others.insert(path, state);
+    }
+
+    /// Adds a file that lies around the tree: a backup, a copy, a timer, what pods were given.
+    pub fn insert_surrounding(&mut self, path: TreePath, state: FileState) {
+        self.surroundings.insert(path, state);
+    }
+
+    /// Returns the files around the tree, sorted by path.
+    pub fn surroundings(&self) -> impl Iterator<Item = (&TreePath, &FileState)> {
+        self.surroundings.iter()
     }
 
     /// Returns what is known of the node.
