@@ -1,42 +1,15 @@
-//! One broken tree for each finding, which has it and no other.
-//!
-//! Every tree is kubeadm's default one, made 2026-01-01 and valid for a year with authorities for ten, without
-//! kubelet.conf, and with one thing broken. The entries are the tests; together they are the table that is compared
-//! with [`FindingCode::ALL`] and with `docs/findings.md`.
+//! What is wrong with single files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::disallowed_methods, reason = "the documentation is read")]
-
-use std::collections::BTreeSet;
-use std::fs;
-
-use kubecerts_core::catalog::{Component, FileKind, FileSlot, KubeconfigSlot, LeafSlot, Service};
+use kubecerts_core::catalog::{FileSlot, KubeconfigSlot, LeafSlot};
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::kubeconfig::{Edit, Kubeconfig, Source, edit, user_key};
-use kubecerts_core::observation::{
-    ClusterHealth, Handshake, Health, HealthReport, Observations, Run, RunSource, Served, Sighting, WellBeing,
-};
+use kubecerts_core::kubeconfig::{Kubeconfig, Source, user_key};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection};
-use kubecerts_core::secret::SecretBytes;
-use kubecerts_core::snapshot::{Endpoint, FileContent, FileMeta, FileState, ReadProblem, ScanRequest};
-use kubecerts_core::time::{Moment, Seconds};
-use kubecerts_core::x509::{AlternativeName, AlternativeNames, KeyUsages, encode_certificate};
-use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
+use kubecerts_core::x509::{AlternativeName, KeyUsages};
+use kubecerts_testkit::{Seeded, TreeBuilder, at, path};
 
-/// Defines one test for each broken tree, and the table of all codes that are so tested.
-macro_rules! broken_trees {
-    ($($test:ident: $code:ident => $codes:expr;)+) => {
-        $(
-            #[test]
-            fn $test() {
-                assert_eq!($codes, [FindingCode::$code]);
-            }
-        )+
-
-        const TABLE: &[FindingCode] = &[$(FindingCode::$code),+];
-    };
-}
+use crate::support::*;
 
 broken_trees! {
     a_server_without_the_address_that_kubeconfigs_have_is_found: AlternativeNameMissing =>
@@ -75,7 +48,6 @@ broken_trees! {
         });
         codes(&tree)
     };
-
     a_bundle_whose_second_authority_is_cut_off_is_damaged: Damaged => {
         let tree = broken(|tree| {
             let half = stranger().read_file(FRONT_PROXY_CA)[..200].to_vec();
@@ -83,16 +55,6 @@ broken_trees! {
         });
         codes(&tree)
     };
-    a_port_at_which_nobody_listens_is_found: EndpointDown =>
-        codes_seeing(|seen| handshake(seen, Service::ApiServer, Handshake::Down("refused".to_owned())));
-    a_server_that_does_not_answer_is_found: EndpointBroken =>
-        codes_seeing(|seen| handshake(seen, Service::ApiServer, Handshake::Silent));
-    a_server_that_speaks_no_tls_is_found: EndpointBroken =>
-        codes_seeing(|seen| handshake(seen, Service::Scheduler, Handshake::Broken("garbage".to_owned())));
-    a_member_of_etcd_that_is_not_well_is_found: EtcdUnwell => codes_seeing(|seen| {
-        let unwell = WellBeing::Unwell("deadline".to_owned());
-        seen.etcd = Some(ClusterHealth::new(vec![("cp-1".to_owned(), unwell)]));
-    });
     a_certificate_that_is_over_is_expired: Expired => {
         let tree = broken(|tree| {
             tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-01-31T23:59:59Z"));
@@ -184,23 +146,6 @@ broken_trees! {
         });
         codes_at(&tree, "2026-02-01T00:00:00Z")
     };
-    what_could_not_be_asked_is_found: NotObserved =>
-        codes_seeing(|seen| seen.gaps.push("the container runtime does not answer".to_owned()));
-    a_self_signed_certificate_that_is_served_and_over_is_found: ServedExpired => {
-        let old = TreeBuilder::kubeadm().seed(3).made(at("2024-01-01T00:00:00Z")).build();
-        codes_seeing(|seen| serve(seen, Service::Kubelet, &old, APISERVER))
-    };
-    a_server_that_shows_the_certificate_from_before_the_renewal_is_stale: StaleInMemory =>
-        codes_seeing(|seen| serve(seen, Service::ApiServer, &stranger(), APISERVER));
-    a_program_that_is_older_than_its_kubeconfig_is_stale: StaleInMemory => codes_seeing(|seen| {
-        let before = Some(Moment::from_unix(at("2025-12-31T23:59:59Z").unix(), 0));
-        let source = RunSource::Container { id: "0123".to_owned() };
-        seen.runs.push(Run::new(Component::Scheduler, before, source));
-    });
-    a_program_that_says_that_it_is_not_well_is_found: Unhealthy => codes_seeing(|seen| {
-        let endpoint = Endpoint::new(Service::ApiServer, "127.0.0.1", 6443);
-        seen.health.push(HealthReport::new(endpoint, "/readyz", Health::Unwell("500".to_owned())));
-    });
     a_public_key_of_another_pair_does_not_match_sa_key: SaKeyMismatch => {
         let tree = broken(|tree| {
             let other = stranger().read_file("/etc/kubernetes/pki/sa.pub").to_vec();
@@ -327,175 +272,4 @@ fn a_copy_of_admin_conf_from_before_the_renewal_is_found_where_it_lies() {
     let diagnosis = diagnose(&tree.inventory(), &Observations::none(), Policy::default(), later);
     let found: Vec<String> = diagnosis.findings().iter().map(ToString::to_string).collect();
     assert_eq!(found, ["/root/.kube/config: expires 2027-01-01T00:00:00Z, in 17 days"]);
-}
-
-#[test]
-fn every_code_has_a_broken_tree() {
-    let table: BTreeSet<FindingCode> = TABLE.iter().copied().collect();
-    assert_eq!(table, FindingCode::ALL.into_iter().collect());
-}
-
-#[test]
-fn every_code_has_an_entry_in_the_documentation_in_the_order_of_names() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/findings.md");
-    let text = fs::read_to_string(file).unwrap();
-    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    assert_eq!(headings, FindingCode::ALL.map(FindingCode::name));
-}
-
-const CA: &str = "/etc/kubernetes/pki/ca.crt";
-const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
-const APISERVER: &str = "/etc/kubernetes/pki/apiserver.crt";
-const APISERVER_KEY: &str = "/etc/kubernetes/pki/apiserver.key";
-const FRONT_PROXY_CA: &str = "/etc/kubernetes/pki/front-proxy-ca.crt";
-const FRONT_PROXY_CA_KEY: &str = "/etc/kubernetes/pki/front-proxy-ca.key";
-const FRONT_PROXY_CLIENT: &str = "/etc/kubernetes/pki/front-proxy-client.crt";
-const ADMIN: &str = "/etc/kubernetes/admin.conf";
-
-/// Without kubelet.conf, since the one that kubeadm makes has a finding of its own.
-fn whole() -> TreeBuilder {
-    TreeBuilder::kubeadm().without(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet))
-}
-
-fn short_lived() -> TreeBuilder {
-    whole().lifetime(Seconds::from_days(100))
-}
-
-/// Another cluster: the same names, other keys.
-fn stranger() -> MemoryTree {
-    whole().seed(2).build()
-}
-
-fn broken(change: impl FnOnce(&mut MemoryTree)) -> MemoryTree {
-    let mut tree = whole().build();
-    change(&mut tree);
-    tree
-}
-
-/// Returns the code of every finding on the day after the tree was made.
-fn codes(tree: &MemoryTree) -> Vec<FindingCode> {
-    codes_at(tree, "2026-01-02T00:00:00Z")
-}
-
-fn codes_at(tree: &MemoryTree, now: &str) -> Vec<FindingCode> {
-    codes_of(&tree.inventory(), now)
-}
-
-fn codes_without_access_to(file: FileSlot) -> Vec<FindingCode> {
-    let mut snapshot = whole().build().snapshot();
-    snapshot.insert(file, FileState::Unreadable(ReadProblem::PermissionDenied));
-    codes_of(&Inventory::parse(&snapshot), "2026-01-02T00:00:00Z")
-}
-
-/// Returns the codes of a tree in which nothing is wrong, and of what was seen to run.
-fn codes_seeing(see: impl FnOnce(&mut Observations)) -> Vec<FindingCode> {
-    let mut seen = Observations::none();
-    see(&mut seen);
-    let (tree, now) = (dated(), at("2026-01-02T00:00:00Z"));
-    let diagnosis = diagnose(&tree, &seen, Policy::default(), now);
-    diagnosis.findings().iter().map(|finding| finding.code).collect()
-}
-
-/// Returns an inventory whose files are as old as the tree, but for the authorities, which are older than every program.
-fn dated() -> Inventory {
-    let mut snapshot = whole().build().snapshot();
-    let files: Vec<FileSlot> = snapshot.layout().iter().map(|(file, _)| file).collect();
-    for file in files {
-        let FileState::Present(content) = snapshot.file(file) else { continue };
-        let mut meta = content.meta().clone();
-        let made =
-            if file.kind() == FileKind::Kubeconfig { "2026-01-01T00:00:00Z" } else { "2025-01-01T00:00:00Z" };
-        meta.modified = Some(Moment::from_unix(at(made).unix(), 0));
-        meta.changed = meta.modified;
-        let bytes = SecretBytes::new(content.secret_bytes().to_vec());
-        snapshot.insert(file, FileState::Present(FileContent::new(bytes, meta)));
-    }
-    Inventory::parse(&snapshot)
-}
-
-/// Changes the alternative names of the API server.
-fn rename(tree: &mut MemoryTree, change: impl FnOnce(&mut Vec<AlternativeName>)) {
-    tree.redraft(APISERVER, CA_KEY, |leaf| {
-        let mut names = leaf.alternative_names.as_slice().to_vec();
-        change(&mut names);
-        leaf.alternative_names = AlternativeNames::new(names);
-    });
-}
-
-/// Returns a scan that is given the configuration from which the tree could have been made.
-fn configured() -> ScanRequest {
-    let text = "\
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: 192.168.10.11}
-nodeRegistration: {name: cp-1}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-networking: {serviceSubnet: 10.96.0.0/12, dnsDomain: cluster.local}
-";
-    let content = FileContent::new(SecretBytes::new(text.as_bytes().to_vec()), FileMeta::with_mode(0o644));
-    let mut request = ScanRequest::default();
-    request.kubeadm_config = Some((path("/kubeadm.yaml"), FileState::Present(content)));
-    request
-}
-
-fn handshake(seen: &mut Observations, service: Service, handshake: Handshake) {
-    let endpoint = Endpoint::new(service, "127.0.0.1", service.default_port());
-    seen.sightings.push(Sighting::new(endpoint, handshake));
-}
-
-fn serve(seen: &mut Observations, service: Service, tree: &MemoryTree, file: &str) {
-    handshake(seen, service, Handshake::Served(Served::new(Ok(tree.certificate(file)), 0)));
-}
-
-fn codes_of(inventory: &Inventory, now: &str) -> Vec<FindingCode> {
-    let diagnosis = diagnose(inventory, &Observations::none(), Policy::default(), at(now));
-    diagnosis.findings().iter().map(|finding| finding.code).collect()
-}
-
-/// Returns the rest of the line that `key` begins.
-fn value(tree: &MemoryTree, file: &str, key: &str) -> String {
-    let text = std::str::from_utf8(tree.read_file(file)).unwrap();
-    let (_, rest) = text.split_once(key).expect("the file has this key");
-    rest.lines().next().unwrap().to_owned()
-}
-
-fn replace(tree: &mut MemoryTree, file: &str, from: &str, to: &str) {
-    tree.edit(file, |content| {
-        let text = std::str::from_utf8(content).unwrap();
-        assert!(text.contains(from), "{file} holds no {from:?}");
-        *content = text.replacen(from, to, 1).into_bytes();
-    });
-}
-
-/// Lets the kubeconfig trust `certificates` in place of the tree's authority.
-fn trust(tree: &mut MemoryTree, kubeconfig: &str, certificates: &[u8]) {
-    let edited =
-        edit(tree.read_file(kubeconfig), &Edit::new().authority(certificates, "kubernetes")).unwrap();
-    tree.edit(kubeconfig, |content| *content = edited.secret_bytes().to_vec());
-}
-
-/// Has the controller-manager hand the certificates in `file` to pods.
-fn trust_from(tree: &mut MemoryTree, file: &str) {
-    const MANIFEST: &str = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
-    let kubeadms = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
-    let manifest = String::from_utf8(kubeadms.read_file(MANIFEST).to_vec()).unwrap();
-    let flag = "--root-ca-file=/etc/kubernetes/pki/ca.crt";
-    assert!(manifest.contains(flag));
-    let manifest = manifest.replace(flag, &format!("--root-ca-file={file}"));
-    tree.write(&path(MANIFEST), manifest.into_bytes(), 0o600);
-}
-
-/// Names ecdsa-with-SHA224 as the algorithm, in the signed part and beside it.
-fn sign_with_sha224(tree: &mut MemoryTree) {
-    const SHA256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
-    let mut der = tree.certificate(APISERVER).as_der().to_vec();
-    let positions: Vec<usize> =
-        der.windows(8).enumerate().filter(|(_, window)| *window == SHA256).map(|(at, _)| at).collect();
-    assert_eq!(positions.len(), 2);
-    for position in positions {
-        der[position + 7] = 1;
-    }
-    tree.edit(APISERVER, |content| *content = encode_certificate(&der).into_bytes());
 }
