@@ -39,6 +39,7 @@ Exit codes:
   5  inconsistent: wrong authority, wrong key, or old credentials in the memory of a program
   6  incomplete: something asked for could not be done, or not looked at
   7  a program did not come back with the new files, and the old ones were put back
+  8  interrupted; what is done stays, and the run can go on
   9  refused for safety, nothing was changed"
 )]
 pub(crate) struct Cli {

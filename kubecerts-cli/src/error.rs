@@ -63,6 +63,11 @@ impl CommandError {
         Self { exit: Exit::Usage, ..Self::failed(message) }
     }
 
+    /// Returns that somebody has ended a run.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Interrupted, ..Self::failed(message) }
+    }
+
     /// Adds what to do next.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(Hint { text: hint.into(), files: Vec::new() });

@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Incomplete,
     /// A component did not come back with the new files, so the old ones were put back.
     RolledBack,
+    /// Somebody ended the run; what is done stays, and it can go on.
+    Interrupted,
     /// Refused for safety; nothing was changed.
     Refused,
     /// A state in the codes of Nagios.
@@ -75,6 +77,7 @@ impl Exit {
             Self::Inconsistent => 5,
             Self::Incomplete => 6,
             Self::RolledBack => 7,
+            Self::Interrupted => 8,
             Self::Refused => 9,
             Self::Nagios(state) => match state {
                 NagiosState::Ok => 0,

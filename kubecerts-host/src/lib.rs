@@ -10,6 +10,7 @@
 mod apply;
 mod audit;
 pub mod bulk;
+mod cancel;
 mod copies;
 pub mod crypto;
 mod directory;

@@ -96,6 +96,19 @@ impl CommandError {
                 .with_hint("with --out FILE instead of standard output a run can go on with --resume"),
         }
     }
+
+    /// Returns that a run was ended from outside after `done` requests, when `rest` says how to go on.
+    pub(crate) fn of_interruption(done: u64, rest: Rest) -> Self {
+        let plain = Self::interrupted(format!("interrupted after {done} requests"));
+        match rest {
+            Rest::Resumable => plain.with_hint(
+                "every certificate that is there is whole; go on with the same command and --resume",
+            ),
+            Rest::New => plain
+                .with_hint("every certificate that came out is whole; ask for what is missing again")
+                .with_hint("with --out FILE instead of standard output a run can go on with --resume"),
+        }
+    }
 }
 
 /// How what a run has not done can be done.

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use kubecerts_host::trees::{ClusterFailure, ClusterProblem, DestinationError, TreesError};
+use kubecerts_host::trees::{ClusterFailure, ClusterProblem, DestinationError, TreesError, TreesSummary};
 
 use super::CommandError;
 use crate::args::quoted;
@@ -12,6 +12,12 @@ impl CommandError {
     /// Returns what a document says about the end of a run before its time.
     pub(crate) fn text_of_trees(error: &TreesError) -> String {
         Self::chain(error).message
+    }
+
+    /// Returns that a run was ended from outside, as `summary` says; `next` is what to do then.
+    pub(crate) fn of_interrupted_trees(summary: &TreesSummary, next: &str) -> Self {
+        Self::interrupted(format!("interrupted after {} clusters", summary.made + summary.kept))
+            .with_hint(next)
     }
 
     /// Returns why a cluster of the list `list` was not made.

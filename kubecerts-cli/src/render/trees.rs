@@ -18,7 +18,9 @@ pub(crate) fn summary(
     problem: Option<&TreesError>,
     at: Timestamp,
 ) -> Document {
-    let TreesSummary { made, kept, failed, stopped, files, certificates, threads, elapsed, .. } = *summary;
+    let TreesSummary {
+        made, kept, failed, stopped, cancelled, files, certificates, threads, elapsed, ..
+    } = *summary;
     let seconds = elapsed.as_secs_f64();
     // Figures for people and dashboards, of three digits after the point.
     let rate = |count: u64| (count as f64 / seconds.max(0.001) * 1000.0).round() / 1000.0;
@@ -28,6 +30,7 @@ pub(crate) fn summary(
         "shard": shard.map(|shard| json!({ "index": shard.index(), "count": shard.count() })),
         "clusters": { "made": made, "kept": kept, "failed": failed },
         "stopped": stopped,
+        "cancelled": cancelled,
         "problem": problem.map(CommandError::text_of_trees),
         "files": files,
         "certificates": certificates,

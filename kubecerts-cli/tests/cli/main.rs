@@ -21,6 +21,7 @@ mod foreign;
 mod hints;
 mod init;
 mod inspect;
+mod interrupted;
 mod join;
 mod kubeadm_output;
 mod kubelet;

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use kubecerts_core::provider::ProviderError;
 use kubecerts_core::x509::SignatureAlgorithm;
 
 use super::chunk::{Finished, Worker};
-use super::{BulkRequest, InputError, OnError, Refusal, Sink};
+use super::{BulkRequest, Cancel, InputError, OnError, Refusal, Sink};
 use crate::crypto::{Provider, Threads};
 
 /// Issues certificates of one authority on several threads.
@@ -173,23 +173,6 @@ impl fmt::Debug for BulkIssuer<'_> {
             .field("terms", &self.terms)
             .field("threads", &self.threads)
             .finish_non_exhaustive()
-    }
-}
-
-/// A flag that ends a run from outside: the pieces in work come out, and nothing more is begun.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Ends the run.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether somebody ended the run.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -384,6 +367,7 @@ where
             return None;
         }
         let mut weight = 0;
+        let mut is_over = false;
         while weight < PIECE && source.failure.is_none() {
             match source.requests.next() {
                 Some(Ok(request)) => {
@@ -392,11 +376,16 @@ where
                 }
                 Some(Err(failure)) => source.failure = Some(failure),
                 None => {
-                    source.is_over = true;
+                    is_over = true;
                     break;
                 }
             }
         }
+        if self.cancel.is_cancelled() {
+            // Who writes the requests may have ended by the same signal, in the middle of one.
+            return None;
+        }
+        source.is_over = is_over;
         let number = source.next;
         if requests.is_empty() {
             let failure = source.failure.take()?;

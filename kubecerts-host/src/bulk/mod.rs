@@ -19,9 +19,10 @@ mod resume;
 
 pub use directory::{CertificateDirectory, DirectorySink, NewFiles, RequestDirectory, requests_in};
 pub use input::{InputError, Requests, of_shard, requests_of};
-pub use issuer::{BulkIssuer, Cancel, End, KeySources, Progress, Stopped, Totals};
+pub use issuer::{BulkIssuer, End, KeySources, Progress, Stopped, Totals};
 pub use output::{OutputFile, StreamForm, StreamSink};
 pub use request::{BulkRequest, Content, Issued, Made, Outcome, Prior, Refusal, Sink};
 pub use resume::{Leftover, ResumeError};
 
+pub use crate::cancel::{Cancel, UntilCancelled};
 pub use crate::shard::{InvalidShard, OnError, Shard};

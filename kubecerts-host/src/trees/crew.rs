@@ -189,6 +189,11 @@ impl Master<'_, '_, '_> {
             // What is behind the slowest piece waits in memory, so there is a bound on how far the others may be ahead.
             while !is_at_end && !summary.stopped && sent - taken < self.most_ahead() {
                 let entries = self.next_piece(&mut lines, &mut names, file.as_deref())?;
+                if self.request.cancel.is_cancelled() {
+                    // Who writes the list may have ended by the same signal, in the middle of a line.
+                    summary.cancel();
+                    break;
+                }
                 is_at_end = entries.len() < self.crew.piece;
                 if !entries.is_empty() {
                     self.jobs
@@ -278,6 +283,9 @@ impl Master<'_, '_, '_> {
                 summary.kept += 1;
                 (self.observer)(TreesEvent::Kept { line, name: &name });
             }
+            (Ok(Success::Dropped), _) if !summary.stopped && self.request.cancel.is_cancelled() => {
+                summary.cancel();
+            }
             (Ok(_), _) => {}
             (Err(Trouble::Fatal(error)), _) => return Err(error),
             (Err(Trouble::Cluster(problem)), name) => {
@@ -354,7 +362,7 @@ impl Worker<'_> {
         for entry in entries {
             let mut outcome =
                 Outcome { line: entry.line, name: None, remarks: Vec::new(), result: Ok(Success::Dropped) };
-            if !self.is_stopped() {
+            if !self.is_stopped() && !self.request.cancel.is_cancelled() {
                 match self.prepare(entry, &mut outcome) {
                     Ok(Some((tree, place))) => pending.push(Pending { at: outcomes.len(), tree, place }),
                     Ok(None) => outcome.result = Ok(Success::Kept),

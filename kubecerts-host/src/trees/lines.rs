@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kubecerts_core::catalog::DnsLabel;
 use kubecerts_core::manifest::ClusterLine;
 
-use super::{Shard, TreesError};
+use super::{Cancel, Shard, TreesError};
 
 /// Where the list of clusters comes from.
 pub struct Clusters {
@@ -43,6 +43,15 @@ impl Clusters {
     #[must_use]
     pub fn from_stream(input: impl Read + Send + 'static) -> Self {
         Self { input: Box::new(BufReader::new(input)), file: None }
+    }
+
+    /// Takes the list on standard input, which is over when `cancel` ends the run.
+    ///
+    /// # Errors
+    /// [`TreesError::Read`] when it cannot be used.
+    pub fn from_standard_input(cancel: &Cancel) -> Result<Self, TreesError> {
+        let input = cancel.standard_input().map_err(|source| TreesError::Read { path: None, source })?;
+        Ok(Self::from_stream(input))
     }
 
     /// Reads a list that can be read twice, refuses one with a name that is there twice, and returns how many of the clusters

@@ -21,6 +21,7 @@ use kubecerts_core::plan::IntentError;
 use crate::crypto::Threads;
 use crate::new_tree::NewTreeError;
 
+pub use crate::cancel::Cancel;
 pub use crate::shard::{InvalidShard, OnError, Shard};
 pub use destination::{Destination, DestinationError, TreeForm};
 pub use lines::Clusters;
@@ -39,6 +40,8 @@ pub struct TreesRequest {
     pub on_error: OnError,
     /// The namespace of Secrets; that of whoever applies them by default.
     pub namespace: Option<DnsLabel>,
+    /// What can end the run from outside.
+    pub cancel: Cancel,
 }
 
 /// What is going on.
@@ -96,6 +99,8 @@ pub struct TreesSummary {
     pub failed: u64,
     /// Whether the run stopped before the end of the list.
     pub stopped: bool,
+    /// Whether it stopped because [`TreesRequest::cancel`] said so.
+    pub cancelled: bool,
     /// Files of the clusters that were made.
     pub files: u64,
     /// Certificates in them, those in kubeconfigs as well.
@@ -107,6 +112,11 @@ pub struct TreesSummary {
 }
 
 impl TreesSummary {
+    /// The run stops because somebody said so.
+    pub(super) const fn cancel(&mut self) {
+        (self.stopped, self.cancelled) = (true, true);
+    }
+
     /// Nothing is left of the one file that the trees went into.
     pub(super) const fn forget_what_was_made(&mut self) {
         (self.made, self.files, self.certificates) = (0, 0, 0);

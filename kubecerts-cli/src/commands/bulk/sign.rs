@@ -1,7 +1,7 @@
 //! `kubecerts bulk sign`
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -12,8 +12,9 @@ use kubecerts_core::issue::sign::SigningProfile;
 use kubecerts_core::plan::{PlanRequest, check_clock};
 use kubecerts_core::time::Seconds;
 use kubecerts_host::bulk::{
-    BulkIssuer, BulkRequest, CertificateDirectory, DirectorySink, InputError, Leftover, OutputFile, Progress,
-    RequestDirectory, Shard, Sink, StreamForm, StreamSink, Totals, of_shard, requests_in, requests_of,
+    BulkIssuer, BulkRequest, Cancel, CertificateDirectory, DirectorySink, End, InputError, Leftover,
+    OutputFile, Progress, RequestDirectory, Shard, Sink, StreamForm, StreamSink, Totals, of_shard,
+    requests_in, requests_of,
 };
 use kubecerts_host::crypto::{Provider, Threads};
 use kubecerts_host::{SummaryFile, is_directory};
@@ -116,8 +117,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let authority = BulkAuthority::from_snapshot(&snapshot, *ca, now)
         .map_err(|error| CommandError::of_signing(error, *ca).at(&whereabouts))?;
     let threads = args.threads.unwrap_or_else(Threads::available);
+    // A run that nobody can tell to end can still be killed.
+    let cancel = Cancel::on_signals().unwrap_or_default();
     let issuer = BulkIssuer::new(&authority, BulkTerms { profile: *profile, lifetime, now })
         .with_threads(threads)
+        .with_cancel(&cancel)
         .with_on_error(args.on_error.into());
     let job = Job { args, issuer, shard, summary };
 
@@ -125,9 +129,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         FormatArg::Pem => StreamForm::Pem,
         FormatArg::Jsonl => StreamForm::JsonLines,
     });
-    let stdin = io::BufReader::with_capacity(1 << 16, io::stdin());
     let (told, totals) = if is_stream(csr_dir) {
-        let requests = requests_of(stdin).map_err(|error| CommandError::of_input(&error))?;
+        let stdin = cancel.standard_input();
+        let stdin = stdin.map_err(|error| CommandError::of_input(&InputError::Read(error.to_string())))?;
+        let requests = requests_of(BufReader::with_capacity(1 << 16, stdin));
+        let requests = requests.map_err(|error| CommandError::of_input(&error))?;
         let form = form.unwrap_or(requests.form());
         job.sign_to_stream(of_shard(requests, shard), form, None, output)?
     } else {
@@ -309,11 +315,14 @@ impl<'a> Job<'a> {
     }
 
     fn tell_end(&self, totals: &Totals, output: &mut Output) -> Result<Exit, CommandError> {
-        let stopped = match &totals.end {
+        let is_cut_short = match &totals.end {
             Err(stopped) => return Err(CommandError::of_stopped(stopped, self.rest())),
-            Ok(end) => *end != kubecerts_host::bulk::End::Complete,
+            Ok(End::Cancelled) => {
+                return Err(CommandError::of_interruption(totals.requests, self.rest()));
+            }
+            Ok(end) => *end == End::Refused,
         };
-        if stopped {
+        if is_cut_short {
             output.hint(&format!(
                 "what was asked for before it is done; mend it and {}",
                 match self.rest() {
@@ -330,7 +339,7 @@ impl<'a> Job<'a> {
         if totals.refused > 0 {
             output.hint("`kubecerts inspect CSR` says what a request asks for");
         }
-        Ok(if totals.refused > 0 || stopped { Exit::Incomplete } else { Exit::Fine })
+        Ok(if totals.refused > 0 || is_cut_short { Exit::Incomplete } else { Exit::Fine })
     }
 
     fn write_summary(&self, told: &Told, totals: &Totals, output: &mut Output) -> Result<(), CommandError> {

@@ -8,7 +8,8 @@ use kubecerts_core::catalog::DnsLabel;
 use kubecerts_host::SummaryFile;
 use kubecerts_host::crypto::Threads;
 use kubecerts_host::trees::{
-    Clusters, Destination, Shard, TreeForm, TreesError, TreesEvent, TreesRequest, TreesSummary, make_trees,
+    Cancel, Clusters, Destination, Shard, TreeForm, TreesError, TreesEvent, TreesRequest, TreesSummary,
+    make_trees,
 };
 
 use super::{OnErrorArg, PartArgs};
@@ -75,10 +76,12 @@ enum FormatArg {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let request = args.request()?;
+    let mut request = args.request()?;
     let is_stream = args.out == Path::new("-");
     args.refuse_what_does_not_go_together(is_stream, output)?;
     let file = args.summary_file(is_stream)?;
+    // A run that nobody can tell to end can still be killed.
+    request.cancel = Cancel::on_signals().unwrap_or_default();
     let mut stdout = output.stream();
     let destination = match is_stream {
         true => Destination::stream(&mut stdout, args.format.into()),
@@ -86,7 +89,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     };
     let is_collection = !destination.has_one_place_each();
     let clusters = match args.clusters == Path::new("-") {
-        true => Clusters::from_stream(std::io::stdin()),
+        true => Clusters::from_standard_input(&request.cancel)?,
         false => Clusters::open(&args.clusters)?,
     };
     let progress = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -97,6 +100,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         args.tell(&summary, request.shard, made.as_ref().err(), file.as_ref(), output)
     });
     let summary = match (made, written) {
+        (Ok(summary), written) if summary.cancelled => {
+            if let Err(unwritten) = written {
+                output.error(&unwritten);
+            }
+            let next = args.next_after_interruption(is_stream, is_collection);
+            return Err(CommandError::of_interrupted_trees(&summary, next));
+        }
         (Ok(summary), Ok(())) => summary,
         (Ok(_), Err(error)) => return Err(error),
         (Err(error), written) => {
@@ -197,6 +207,20 @@ impl Args {
             }
             (false, false, FormatArg::Secrets | FormatArg::ClusterApi) => {
                 "mend these lines, and make them from a list of their own into the same directory"
+            }
+        }
+    }
+
+    /// Returns what to do about clusters that were not made because the run was ended.
+    const fn next_after_interruption(&self, is_stream: bool, is_collection: bool) -> &'static str {
+        match (is_stream, is_collection, self.format) {
+            (true, _, _) => "what came out has no end, and is of no use; run the same command again",
+            (false, true, _) => "nothing is left of the file; run the same command again",
+            (false, false, FormatArg::Files) => {
+                "every cluster that is there is whole; go on with the same command and --resume"
+            }
+            (false, false, FormatArg::Secrets | FormatArg::ClusterApi) => {
+                "every file that is there is whole; make the others from a list of their own into the same directory"
             }
         }
     }
