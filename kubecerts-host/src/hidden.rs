@@ -3,13 +3,34 @@
 //! Whoever makes one holds its lock, which the kernel takes back from a process that dies. So what can be locked was left by a run
 //! that is over, on whatever machine of a shared file system it was.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use kubecerts_core::provider::Entropy;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+
+/// Returns a hidden name beside `path` that nobody else has: a number of the process would not do, in containers all have the same.
+pub(crate) fn hidden_beside(path: &Path, entropy: &mut dyn Entropy) -> io::Result<PathBuf> {
+    let mut token = [0; 8];
+    entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    name.push(format!("{MARK}{:016x}", u64::from_le_bytes(token)));
+    Ok(path.with_file_name(name))
+}
+
+/// Returns what the hidden name `name` is to become.
+pub(crate) fn owner_of_hidden(name: &str) -> Option<&str> {
+    let (owner, token) = name.strip_prefix('.')?.rsplit_once(MARK)?;
+    (token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
+}
+
+/// What is between a name and its token.
+const MARK: &str = ".kubecerts-";
 
 /// Who is at a hidden file or directory.
 #[derive(Debug)]
@@ -66,6 +87,22 @@ pub(crate) const ATTEMPTS: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SystemEntropy;
+
+    #[test]
+    fn a_hidden_name_says_whose_it_is() {
+        let path = Path::new("/trees/tenant-a.kubecerts-0123456789abcdef");
+        let names = [path; 2].map(|path| hidden_beside(path, &mut SystemEntropy::new()).unwrap());
+        assert!(names[0] != names[1] && names[0].parent() == path.parent());
+        let owner = owner_of_hidden(names[0].file_name().unwrap().to_str().unwrap());
+        assert_eq!(owner, path.file_name().unwrap().to_str());
+        for other in
+            ["tenant-a", ".tenant-a", ".a.kubecerts-", ".a.kubecerts-0123", "a.kubecerts-0123456789abcdef"]
+        {
+            assert_eq!(owner_of_hidden(other), None, "{other}");
+        }
+        assert!(hidden_beside(Path::new("/"), &mut SystemEntropy::new()).is_err());
+    }
 
     #[test]
     fn only_what_nobody_makes_is_removed() {

@@ -1,6 +1,5 @@
 //! Trees of nodes that are elsewhere, each in a directory of its own.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -10,7 +9,7 @@ use kubecerts_core::issue::{Change, ChangeSet};
 use kubecerts_core::provider::Entropy;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::hidden::{ATTEMPTS, Claim, claim};
+use crate::hidden::{ATTEMPTS, Claim, claim, hidden_beside};
 use crate::scratch::make_directories;
 
 /// Writes `changes` below the new directory `directory`: all of them, or nothing.
@@ -65,14 +64,8 @@ pub fn make_parent(directory: &Path) -> Result<(), NewTreeError> {
 
 /// Makes the hidden directory beside `directory`, and takes its lock, so that no other run thinks that it was left.
 fn make_hidden(directory: &Path, entropy: &mut dyn Entropy) -> io::Result<(PathBuf, Claim)> {
-    let name = directory.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     for _ in 0..ATTEMPTS {
-        let mut token = [0; 8];
-        entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".kubecerts-{:016x}", u64::from_le_bytes(token)));
-        let hidden = directory.with_file_name(hidden);
+        let hidden = hidden_beside(directory, entropy)?;
         DirBuilder::new().mode(0o700).create(&hidden)?;
         match claim(&hidden)? {
             // Another run has found it before it was locked, and removes it.

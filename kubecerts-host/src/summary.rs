@@ -1,16 +1,15 @@
 //! The file for the summary of a run, which is looked at before the run and written after it.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use kubecerts_core::provider::Entropy;
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use serde::Deserialize;
 
 use crate::SystemEntropy;
+use crate::hidden::hidden_beside;
 
 /// A place for the summary of a run. Nothing is replaced there but the summary of a run before this one, and that only if it may.
 #[derive(Clone, Debug)]
@@ -95,14 +94,9 @@ impl SummaryFile {
         }
     }
 
-    /// Writes a file beside, whose name nobody else has: in containers all processes have the same number.
+    /// Writes a file beside.
     fn write_hidden(&self, document: &str) -> io::Result<PathBuf> {
-        let mut token = [0; 8];
-        SystemEntropy::new().fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut name = OsString::from(".");
-        name.push(self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
-        name.push(format!(".kubecerts-{:016x}", u64::from_le_bytes(token)));
-        let hidden = self.path.with_file_name(name);
+        let hidden = hidden_beside(&self.path, &mut SystemEntropy::new())?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&hidden)?;
         let written = file.write_all(document.as_bytes()).and_then(|()| file.sync_all());
         if written.is_err() {

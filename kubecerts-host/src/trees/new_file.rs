@@ -1,7 +1,6 @@
 //! A new file that comes to light when it is whole.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kubecerts_core::provider::Entropy;
 
-use crate::hidden::{ATTEMPTS, Claim, claim};
+use crate::hidden::{ATTEMPTS, Claim, claim, hidden_beside, owner_of_hidden};
 use crate::summary::{directory_of, rename_to_new};
 
 /// A file for secrets under a hidden name, which only its owner can read. Nothing of it is left when it is dropped.
@@ -26,11 +25,7 @@ impl NewFile {
     pub(super) fn create(path: &Path, entropy: &mut dyn Entropy) -> io::Result<Self> {
         must_be_free(path)?;
         for _ in 0..ATTEMPTS {
-            let mut token = [0; 8];
-            entropy.fill(&mut token).map_err(|error| io::Error::other(error.to_string()))?;
-            let mut name = hidden_prefix(path).ok_or(io::ErrorKind::InvalidInput)?;
-            name.push(format!("{:016x}", u64::from_le_bytes(token)));
-            let hidden = path.with_file_name(name);
+            let hidden = hidden_beside(path, entropy)?;
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&hidden)?;
             match claim(&hidden)? {
                 // Another run has found it before it was locked, and removes it.
@@ -79,14 +74,6 @@ pub(super) fn must_be_free(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns how the hidden names of a path begin, which [`write_new_tree`](crate::write_new_tree) uses too.
-fn hidden_prefix(path: &Path) -> Option<OsString> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name()?);
-    name.push(MARK);
-    Some(name)
-}
-
 /// Returns what is below hidden names in `directory`, by the name that it was to get.
 pub(super) fn hidden_in(directory: &Path) -> io::Result<BTreeMap<String, Vec<PathBuf>>> {
     let mut hidden: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
@@ -98,14 +85,6 @@ pub(super) fn hidden_in(directory: &Path) -> io::Result<BTreeMap<String, Vec<Pat
     }
     Ok(hidden)
 }
-
-/// Returns of whom the hidden name `name` is.
-fn owner_of_hidden(name: &str) -> Option<&str> {
-    let (owner, token) = name.strip_prefix('.')?.rsplit_once(MARK)?;
-    (token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
-}
-
-const MARK: &str = ".kubecerts-";
 
 #[cfg(test)]
 mod tests {
