@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use kubecerts_core::x509::{Certificate, decode_blocks};
 use serde_json::Value;
 
 use crate::support::{Outcome, command, kubecerts, kubecerts_with_input};
@@ -290,6 +291,32 @@ fn a_summary_replaces_nothing_but_a_summary() {
         let summary: Value = serde_json::from_str(&fs::read_to_string(&told).unwrap()).unwrap();
         assert_eq!(summary["clusters"]["kept"], kept);
     }
+}
+
+#[test]
+fn a_policy_comes_before_what_configurations_say() {
+    let world = World::new();
+    let policy = world.text("policy.toml");
+    fs::write(&policy, "version = 1\n[validity]\ndefault = \"7d\"\nca = \"30d\"\napiserver = \"2d\"\n")
+        .unwrap();
+    let stated = format!("{CONFIG}certificateValidityPeriod: 100h\ncaCertificateValidityPeriod: 480h\n");
+    let line = serde_json::json!({ "name": "a", "config": stated }).to_string();
+    world.run(std::slice::from_ref(&line), "out", &["--policy", &policy]).exits(0);
+    let days = |name: &str| {
+        let pem = fs::read(world.path("out/a/etc/kubernetes/pki").join(name)).unwrap();
+        let der = decode_blocks(&pem).remove(0).unwrap().secret_bytes().to_vec();
+        let certificate = Certificate::parse_der(&der).unwrap();
+        // kubeadm dates the beginning five minutes back.
+        (certificate.not_after().unix() - certificate.not_before().unix()) / 86_400
+    };
+    assert_eq!(days("ca.crt"), 30);
+    assert_eq!((days("apiserver.crt"), days("front-proxy-client.crt")), (2, 7));
+    assert_eq!(days("etcd/ca.crt"), 20, "the policy leaves it to the configuration");
+    // A run that is resumed under another policy keeps what is there.
+    world.run(&[line], "out", &["--resume"]).exits(0);
+    fs::write(&policy, "version = 2\n").unwrap();
+    world.run(&lines(&["b"]), "other", &["--policy", &policy]).exits(1).explains("policy.toml");
+    assert!(!world.path("other").exists());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::inventory::Inventory;
 use crate::manifest::KubeadmConfig;
 use crate::path::TreePath;
 use crate::plan::{
-    ClusterIntent, InitRequest, IntentError, Plan, PlanError, Step, Write, create, initialise,
+    ClusterIntent, InitRequest, IntentError, LifetimePolicy, Plan, PlanError, Step, Write, create, initialise,
 };
 use crate::provider::{Entropy, ProviderError};
 use crate::snapshot::{Arguments, FileState, NodeFacts, Snapshot, Sources, locate};
@@ -46,6 +46,13 @@ impl NewTree {
     #[must_use]
     pub fn with_certificates_directory(self, directory: TreePath) -> Self {
         Self { certificates: Some(directory), ..self }
+    }
+
+    /// Returns the same tree with the lifetimes that `policy` states, before those of a configuration.
+    #[must_use]
+    pub fn with_policy(mut self, policy: &LifetimePolicy) -> Self {
+        policy.fill_intent(&mut self.intent);
+        self
     }
 
     /// Returns what the control plane is to be.

@@ -416,7 +416,10 @@ impl Worker<'_> {
         }
         let line = parsed.map_err(ClusterProblem::from)?;
         outcome.remarks = line.config.remarks().to_vec();
-        let tree = NewTree::from_config(&line.config).map_err(ClusterProblem::from)?;
+        let mut tree = NewTree::from_config(&line.config).map_err(ClusterProblem::from)?;
+        if let Some(policy) = &self.request.policy {
+            tree = tree.with_policy(policy);
+        }
         let Some(place) = place else { return Ok(Some((tree, None))) };
         match fs::symlink_metadata(&place) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some((tree, Some(place)))),

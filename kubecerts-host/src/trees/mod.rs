@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use kubecerts_core::catalog::DnsLabel;
 use kubecerts_core::issue::{TreeError, TreeShortfall};
 use kubecerts_core::manifest::{ClusterLineError, ConfigRemark};
-use kubecerts_core::plan::IntentError;
+use kubecerts_core::plan::{IntentError, LifetimePolicy};
 
 use crate::crypto::Threads;
 use crate::new_tree::NewTreeError;
@@ -40,6 +40,8 @@ pub struct TreesRequest {
     pub on_error: OnError,
     /// The namespace of Secrets; that of whoever applies them by default.
     pub namespace: Option<DnsLabel>,
+    /// How long certificates are valid, before what each configuration says; by default that alone counts.
+    pub policy: Option<LifetimePolicy>,
     /// What can end the run from outside.
     pub cancel: Cancel,
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kubecerts_core::catalog::DnsLabel;
-use kubecerts_host::SummaryFile;
 use kubecerts_host::crypto::Threads;
 use kubecerts_host::trees::{
     Cancel, Clusters, Destination, Shard, TreeForm, TreesError, TreesEvent, TreesRequest, TreesSummary,
     make_trees,
 };
+use kubecerts_host::{Node, NodeOptions, SummaryFile, read_policy};
 
 use super::{OnErrorArg, PartArgs};
 use crate::args::{quoted, threads};
@@ -42,6 +42,11 @@ pub(crate) struct Args {
     /// The namespace of the Secrets [default: that of whoever applies them].
     #[arg(long, value_name = "NAMESPACE")]
     namespace: Option<DnsLabel>,
+
+    /// The policy file, which says how long certificates are valid before each configuration does
+    /// [default: /etc/kubecerts/policy.toml of this machine].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 
     /// How many threads work at the same time, up to 1024 [default: all processors].
     #[arg(long, value_name = "N", value_parser = threads)]
@@ -133,6 +138,9 @@ impl Args {
         request.resume = self.resume;
         request.on_error = self.on_error.into();
         request.namespace.clone_from(&self.namespace);
+        let mut machine = NodeOptions::default();
+        machine.is_new = true;
+        request.policy = read_policy(self.policy.as_deref(), &Node::open(machine)?)?;
         Ok(request)
     }
 
