@@ -443,6 +443,60 @@ fn a_refused_request_beside_its_correction_is_taken_up() {
 }
 
 #[test]
+fn refused_requests_in_a_row_before_their_corrections_are_taken_up() {
+    let (tree, maker) = (Tree::fixture(FIXTURE), RequestMaker::with_keys(2));
+    let forged = |number| {
+        let mut der = maker.der(number);
+        let last = der.len() - 1;
+        der[last] ^= 1;
+        encode_request(&der)
+    };
+    let good = |number| maker.pem(number);
+    // A row of refused ones and their corrections in the same order, one with something else between, and one without correction.
+    let input = [
+        good(1),
+        forged(2),
+        forged(3),
+        forged(2),
+        good(2),
+        good(3),
+        forged(4),
+        "-----END X-----\n".to_owned(),
+        good(4),
+        good(4),
+        forged(5),
+        good(6),
+        forged(7),
+    ]
+    .concat();
+    for form in ["pem", "jsonl"] {
+        let out = tree.path(&format!("/out.{form}"));
+        let arguments = ["--csr-dir", "-", "--out", text(&out), "--format", form];
+        sign(&tree, &arguments, Some(&input)).exits(6);
+        let whole = fs::read_to_string(&out).unwrap();
+        let end = if form == "pem" { "-----END CERTIFICATE-----\n" } else { "}\n" };
+        let blocks: Vec<&str> = whole.split_inclusive(end).collect();
+        assert_eq!(blocks.len(), 6);
+        for kept in (0..=6).rev() {
+            fs::write(&out, blocks[..kept].concat()).unwrap();
+            let outcome = sign(&tree, &[&arguments[..], &["--resume"]].concat(), Some(&input)).exits(6);
+            let before = if kept == 0 { String::new() } else { format!("{kept} already there, ") };
+            let figures = format!("{} signed, {before}7 refused", 6 - kept);
+            assert!(outcome.stderr.contains(&figures), "{}", outcome.stderr);
+            let written = fs::read_to_string(&out).unwrap();
+            assert!(written.starts_with(&blocks[..kept].concat()));
+            if form == "pem" {
+                assert_eq!(subjects(&written), subjects(&whole));
+            }
+        }
+    }
+}
+
+fn subjects(pem: &str) -> Vec<DistinguishedName> {
+    certificates(pem).iter().map(|certificate| certificate.subject().clone()).collect()
+}
+
+#[test]
 fn a_torn_end_does_not_outlive_a_run_that_ends_with_a_refusal() {
     let (tree, maker) = (Tree::fixture(FIXTURE), RequestMaker::with_keys(2));
     let (input, _) = with_bad_ones(&maker, 10);

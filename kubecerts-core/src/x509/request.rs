@@ -40,9 +40,28 @@ impl CertificateRequest {
     /// # Errors
     /// [`Damage`] when there is none or it is malformed. A wrong signature is not damage but a [`SignatureVerdict`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+        Self::find(bytes, Self::parse_der)
+    }
+
+    /// Returns the DER of the subject and of the key that the first request in `bytes` asks for, one behind the other; `None` when there
+    /// is none or it is malformed.
+    ///
+    /// It is a quick look, by which certificates and requests find together: nothing else is parsed, and nothing is verified.
+    #[must_use]
+    pub fn subject_and_key(bytes: &[u8]) -> Option<Vec<u8>> {
+        let look = |der: &[u8]| {
+            let malformed = |error| Damage::der("certificate request", error);
+            let outer = Signed::from_der(der).map_err(malformed)?;
+            let info = RawInfo::from_der(outer.content.as_der()).map_err(malformed)?;
+            Ok([info.subject.as_der(), info.public_key.as_der()].concat())
+        };
+        Self::find(bytes, look).ok()
+    }
+
+    fn find<T>(bytes: &[u8], parse_der: impl FnOnce(&[u8]) -> Result<T, Damage>) -> Result<T, Damage> {
         for block in pem::blocks(bytes) {
             match block {
-                Ok(block) if is_request(block.label()) => return Self::parse_der(block.secret_bytes()),
+                Ok(block) if is_request(block.label()) => return parse_der(block.secret_bytes()),
                 Err(Damage::Pem { label, reason }) if is_request(&label) => {
                     return Err(Damage::Pem { label, reason });
                 }
@@ -50,7 +69,7 @@ impl CertificateRequest {
             }
         }
         if bytes.first() == Some(&0x30) {
-            return Self::parse_der(bytes);
+            return parse_der(bytes);
         }
         Err(Damage::Nothing("certificate request"))
     }

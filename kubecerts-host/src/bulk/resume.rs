@@ -3,14 +3,15 @@
 //! The file is read beside the requests. Each certificate in it has to be the one of a request, in the order of the requests; whether
 //! it is right is judged where the others are made. The last one may be cut off.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
-use std::iter::Peekable;
+use std::iter::Fuse;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use kubecerts_core::issue::sign::{SigningProfile, is_for_request, is_refused};
-use kubecerts_core::x509::{Certificate, decode_blocks};
+use kubecerts_core::issue::sign::{SigningProfile, is_refused};
+use kubecerts_core::x509::{Certificate, CertificateRequest, decode_blocks};
 use serde::Deserialize;
 
 use super::directory::read_small;
@@ -40,6 +41,13 @@ struct Kept {
     position: Option<u64>,
 }
 
+impl Kept {
+    fn is_for(&self, asked: &[u8]) -> bool {
+        let subject = self.certificate.subject().as_der();
+        asked.strip_prefix(subject).is_some_and(|key| key == self.certificate.public_key().as_der())
+    }
+}
+
 impl Leftover {
     /// Reads `file`, which is to hold certificates in `form` for what `profile` says.
     ///
@@ -54,52 +62,55 @@ impl Leftover {
     /// Tells each of `requests` what was made of it.
     ///
     /// PEM does not say of which request a certificate is: it is that of the next one with its subject and its key, unless this one is
-    /// refused and the one after it has them too. A request without a certificate among others that have theirs was refused.
+    /// refused and one of the 255 after it has them too. A request without a certificate among others that have theirs was refused.
     pub fn beside<I>(mut self, requests: I) -> impl Iterator<Item = Result<BulkRequest, InputError>> + use<I>
     where
         I: Iterator<Item = Result<BulkRequest, InputError>>,
     {
-        let mut requests = requests.fuse().peekable();
+        let mut ahead = Ahead { requests: requests.fuse(), window: VecDeque::new() };
         let mut has_failed = false;
         std::iter::from_fn(move || {
             if has_failed {
                 return None;
             }
-            let paired = match requests.next() {
-                Some(Ok(request)) => self.pair(request, &mut requests).map(Some),
-                Some(Err(error)) => Err(error),
-                None => self.end().map(|()| None),
-            };
+            let paired = self.next_paired(&mut ahead);
             has_failed = !matches!(paired, Ok(Some(_)));
             paired.transpose()
         })
     }
 
-    fn pair<I>(
-        &mut self,
-        mut request: BulkRequest,
-        after: &mut Peekable<I>,
-    ) -> Result<BulkRequest, InputError>
+    fn next_paired<I>(&mut self, ahead: &mut Ahead<I>) -> Result<Option<BulkRequest>, InputError>
     where
         I: Iterator<Item = Result<BulkRequest, InputError>>,
     {
         self.fill()?;
+        if self.next.as_ref().is_some_and(|kept| kept.position.is_none()) {
+            ahead.fill();
+        }
+        match ahead.next() {
+            Some(Ok(seen)) => self.pair(seen, ahead).map(Some),
+            Some(Err(error)) => Err(error),
+            None => self.end().map(|()| None),
+        }
+    }
+
+    fn pair<I>(&mut self, seen: Seen, ahead: &Ahead<I>) -> Result<BulkRequest, InputError>
+    where
+        I: Iterator<Item = Result<BulkRequest, InputError>>,
+    {
+        let Seen { mut request, asked } = seen;
         let Some(kept) = &self.next else { return Ok(request) };
         let is_own = match kept.position {
             Some(position) if position < request.position => {
                 return Err(ResumeError::Position { position }.into());
             }
             Some(position) => position == request.position,
-            None => match content_if_of(&kept.certificate, &mut request) {
-                // To look at a request as a whole takes as long as to sign it, and is done only where it matters.
-                Some(bytes) => {
-                    let is_of_next = match after.peek_mut() {
-                        Some(Ok(next)) => content_if_of(&kept.certificate, next).is_some(),
-                        _ => false,
-                    };
-                    !(is_of_next && is_refused(bytes, self.profile))
+            None => match (&request.content, &asked) {
+                (Content::Request(bytes), Some(asked)) if kept.is_for(asked) => {
+                    // To look at a request as a whole takes as long as to sign it, and is done only where it matters.
+                    !(ahead.has(asked) && is_refused(bytes, self.profile))
                 }
-                None => false,
+                _ => false,
             },
         };
         if !is_own {
@@ -241,12 +252,42 @@ fn is_cut_block(rest: &[u8]) -> bool {
     digits.iter().all(is_digit) && END.starts_with(end) && end != END
 }
 
-/// Returns the request, if `certificate` has its subject and its key.
-fn content_if_of<'a>(certificate: &Certificate, request: &'a mut BulkRequest) -> Option<&'a [u8]> {
-    read_content(request);
-    match &request.content {
-        Content::Request(bytes) if is_for_request(certificate, bytes) => Some(bytes),
-        _ => None,
+/// A request, and whose certificate for which key it asks for, where that was looked at.
+struct Seen {
+    request: BulkRequest,
+    asked: Option<Vec<u8>>,
+}
+
+/// The requests, of which some are read before it is their turn.
+struct Ahead<I: Iterator> {
+    requests: Fuse<I>,
+    window: VecDeque<Result<Seen, InputError>>,
+}
+
+impl<I: Iterator<Item = Result<BulkRequest, InputError>>> Ahead<I> {
+    /// Looks at as many requests as are kept at a time.
+    fn fill(&mut self) {
+        while self.window.len() < AHEAD && !matches!(self.window.back(), Some(Err(_))) {
+            let Some(request) = self.requests.next() else { return };
+            self.window.push_back(request.map(|mut request| {
+                read_content(&mut request);
+                let asked = match &request.content {
+                    Content::Request(bytes) => CertificateRequest::subject_and_key(bytes),
+                    _ => None,
+                };
+                Seen { request, asked }
+            }));
+        }
+    }
+
+    fn next(&mut self) -> Option<Result<Seen, InputError>> {
+        let new = |request: Result<_, _>| request.map(|request| Seen { request, asked: None });
+        self.window.pop_front().or_else(|| self.requests.next().map(new))
+    }
+
+    /// Returns whether another request that was looked at asks for the same.
+    fn has(&self, asked: &[u8]) -> bool {
+        self.window.iter().flatten().any(|seen| seen.asked.as_deref() == Some(asked))
     }
 }
 
@@ -323,6 +364,9 @@ pub enum ResumeError {
         offset: u64,
     },
 }
+
+/// So many requests are looked at before it is their turn: a piece of the run, some 200 KiB.
+const AHEAD: usize = 256;
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----\n";
 const END: &[u8] = b"-----END CERTIFICATE-----\n";

@@ -3,7 +3,7 @@
 use super::{SigningProfile, SigningRefusal, check};
 use crate::issue::bulk::BulkAuthority;
 use crate::time::Timestamp;
-use crate::x509::{Certificate, Damage, SignedMessage, Verifier, decode_blocks};
+use crate::x509::{Certificate, Damage, SignedMessage, Verifier};
 
 /// Returns whether `certificate`, in DER, is what `authority` gives for `request` under `profile`, and valid at `now`. Its serial
 /// number and its dates may be any; `verifier` knows the authority's key.
@@ -47,20 +47,6 @@ pub fn prove_issued(
     Ok(())
 }
 
-/// Returns whether `certificate` names the subject and the key that `request`, in PEM or DER, asks for. It is a quick look, by which
-/// certificates and requests find together: nothing is parsed as a whole, and nothing is verified.
-#[must_use]
-pub fn is_for_request(certificate: &Certificate, request: &[u8]) -> bool {
-    // In a request the key follows the subject (RFC 2986 §4.1).
-    let wanted = [certificate.subject().as_der(), certificate.public_key().as_der()].concat();
-    let holds = |der: &[u8]| der.windows(wanted.len()).any(|window| window == wanted);
-    if request.first() == Some(&DER_SEQUENCE) {
-        return holds(request);
-    }
-    let mut blocks = decode_blocks(request).into_iter().flatten();
-    blocks.any(|block| block.label().ends_with("CERTIFICATE REQUEST") && holds(block.secret_bytes()))
-}
-
 /// Returns whether the rules of `profile` are against `request`, in PEM or DER, or it is none.
 #[must_use]
 pub fn is_refused(request: &[u8], profile: SigningProfile) -> bool {
@@ -92,6 +78,3 @@ pub enum NotIssued {
         to: Timestamp,
     },
 }
-
-/// The first byte of a request in DER.
-const DER_SEQUENCE: u8 = 0x30;

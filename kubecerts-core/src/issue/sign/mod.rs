@@ -21,7 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::{Certificate, Damage, SerialNumber, SignatureVerdict, Validity, assemble, verify};
 
-pub use issued::{NotIssued, is_for_request, is_refused, prove_issued};
+pub use issued::{NotIssued, is_refused, prove_issued};
 pub use profile::{SignerName, SigningProfile, UnknownProfile};
 
 /// A request to be signed.
