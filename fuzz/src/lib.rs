@@ -4,6 +4,7 @@
 //! `fuzz_targets/`; `src/bin/smoke.rs` calls them on any stable toolchain; `fuzz/smoke.sh` does what works here.
 //! A law is about what was understood: bytes that are refused are no finding, a panic or a hang on them is.
 
+mod bulk;
 mod kubeconfig;
 mod seeds;
 
@@ -17,6 +18,7 @@ use kubecerts_core::x509::{
     certificates, decode_blocks, encode_certificate, encode_public_key,
 };
 
+pub use bulk::{bulk_requests, cluster_line};
 pub use kubeconfig::kubeconfig;
 pub use seeds::{seeds, tokens};
 
@@ -24,8 +26,10 @@ pub use seeds::{seeds, tokens};
 pub type Law = fn(&[u8]);
 
 /// Every law by the name of its target.
-pub const LAWS: [(&str, Law); 7] = [
+pub const LAWS: [(&str, Law); 9] = [
+    ("bulk_requests", bulk_requests),
     ("certificate", certificate),
+    ("cluster_line", cluster_line),
     ("key", key),
     ("kubeadm_config", kubeadm_config),
     ("kubeconfig", kubeconfig),

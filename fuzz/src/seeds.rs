@@ -7,7 +7,9 @@ use std::path::Path;
 use kubecerts_core::kubeconfig::Kubeconfig;
 use kubecerts_core::plan::{ClusterIntent, KeyChoice, Plan, PlanRequest, Selection, create, plan};
 use kubecerts_core::x509::decode_blocks;
-use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, at};
+use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, RequestMaker, Seeded, at};
+
+use crate::bulk::cluster_of;
 
 /// Returns the seeds of the target `name`, sorted and each once.
 ///
@@ -29,6 +31,12 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
     };
     let mut seeds = BTreeSet::from([Vec::new()]);
     match name {
+        "bulk_requests" => seeds.extend(requests()),
+        "cluster_line" => {
+            let texts = others("kubeadm-config.yaml").filter_map(|bytes| String::from_utf8(bytes).ok());
+            seeds.extend(texts.flat_map(|text| [cluster_of(&text), text]).map(String::into_bytes));
+            seeds.extend(CLUSTERS.map(|line| line.as_bytes().to_vec()));
+        }
         "pem" => seeds.extend(files(".crt").chain(files(".key")).chain(files(".pub"))),
         "certificate" => seeds.extend(ders(".crt").chain(files(".crt")).chain(others(".csr"))),
         "key" => seeds.extend(ders(".key").chain(files(".key")).chain(files(".pub"))),
@@ -49,10 +57,31 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
 pub fn tokens(name: &str) -> &'static [&'static str] {
     match name {
         "pem" | "key" => &["-----BEGIN ", "-----END ", "-----", "PRIVATE KEY", "\r\n", "=", "ENCRYPTED", ":"],
+        "bulk_requests" => &[
+            "-----BEGIN CERTIFICATE REQUEST-----\n",
+            "-----END CERTIFICATE REQUEST-----\n",
+            "-----BEGIN ",
+            "-----",
+            "\n",
+            "\r\n",
+            "{\"csr\":\"",
+            "\"}\n",
+            "\",\"name\":\"x\"}\n",
+            "\\n",
+            "\u{feff}",
+            "{",
+            "=",
+        ],
         "certificate" => {
             &["\x30\0", "\x06\x03\x55", "\x01\x01\x7f", "\x02\x01", "\x0c\x01", "\x17\x0d", "\\\""]
         }
-        "kubeadm_config" => &[
+        "kubeadm_config" | "cluster_line" => &[
+            "{\"name\": \"a\", \"config\": ",
+            "\\n",
+            "\\u000a",
+            "\"",
+            "}",
+            "[",
             "v1beta1",
             "v1beta3",
             "kind: JoinConfiguration\n",
@@ -125,6 +154,27 @@ pub fn tokens(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// Returns streams of requests in both forms, whole and with something wrong.
+fn requests() -> Vec<Vec<u8>> {
+    let maker = RequestMaker::with_keys(2);
+    let pem = |number| maker.pem(number);
+    let line = |number| format!("{{\"csr\":\"{}\",\"name\":\"n\"}}\n", pem(number).replace('\n', "\\n"));
+    let base64 = |number| {
+        let digits: String = pem(number).lines().filter(|line| !line.starts_with('-')).collect();
+        format!("{{\"csr\":\"{digits}\"}}\n")
+    };
+    let torn = pem(1).split_at(200).0.to_owned();
+    let streams = [
+        pem(1),
+        [pem(1), pem(2), pem(1)].concat(),
+        [torn.clone(), pem(2), "text\n".to_owned(), pem(1).trim_end().to_owned(), pem(2)].concat(),
+        [line(1), base64(2), "\n".to_owned(), line(2)].concat(),
+        [base64(1), torn, "\n{}\n".to_owned()].concat(),
+        pem(1).replace("CERTIFICATE REQUEST", "PRIVATE KEY"),
+    ];
+    streams.map(String::into_bytes).into()
+}
+
 /// Returns the plans that `tree` gives rise to: what is due, everything with new keys, everything with the old ones,
 /// and a new tree.
 fn plans(tree: &MemoryTree) -> Vec<Plan> {
@@ -163,6 +213,13 @@ fn files_below(directory: &Path, suffix: &str) -> Vec<Vec<u8>> {
     }
     found
 }
+
+/// Clusters whose configuration is no text.
+const CLUSTERS: [&str; 3] = [
+    r#"{"name": "tenant-a", "config": [{"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "InitConfiguration", "nodeRegistration": {"name": "cp-1"}, "localAPIEndpoint": {"advertiseAddress": "10.0.0.1"}}, {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "clusterName": "a\u002db"}]}"#,
+    r#"{"config": {"apiVersion": "kubeadm.k8s.io/v1beta3", "kind": "ClusterConfiguration", "etcd": {"external": {}}}, "name": "b"}"#,
+    r#"{"name": "c", "config": {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "JoinConfiguration"}}"#,
+];
 
 /// Ways to write a kubeconfig that kubeadm does not use and people do.
 const KUBECONFIGS: [&str; 3] = [
