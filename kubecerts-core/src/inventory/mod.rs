@@ -10,6 +10,7 @@ mod names;
 mod reading;
 mod rotation;
 mod surroundings;
+mod token_keys;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
 pub use surroundings::{FoundCertificates, FoundKind, Surroundings};
+pub use token_keys::TokenKey;
 pub use trust::{OutdatedTrust, Trusting};
 
 /// Everything that is known of one node's certificates. Public data.
@@ -38,6 +40,7 @@ pub struct Inventory {
     credentials: BTreeMap<Place, Credential>,
     service_account: ServiceAccount,
     trust_files: Vec<(TrustFile, Reading<CertificateBundle>)>,
+    token_keys: Vec<TokenKey>,
     surroundings: Surroundings,
 }
 
@@ -103,14 +106,16 @@ impl Inventory {
             }
         }
 
+        let service_account = ServiceAccount::parse(snapshot);
         Self {
             node: snapshot.node().clone(),
             files: FileSlot::all().map(|file| (file, FileFacts::of_slot(snapshot, file))).collect(),
-            service_account: ServiceAccount::parse(snapshot),
             trust_files: trust::read(snapshot),
+            token_keys: token_keys::read(snapshot, &service_account),
             surroundings: Surroundings::parse(snapshot),
             authorities,
             credentials,
+            service_account,
         }
     }
 
@@ -162,6 +167,13 @@ impl Inventory {
     #[must_use]
     pub const fn service_account(&self) -> &ServiceAccount {
         &self.service_account
+    }
+
+    /// Returns the keys with which the components are told to sign and verify service account tokens, each flag's value with what
+    /// is in its file.
+    #[must_use]
+    pub fn token_keys(&self) -> &[TokenKey] {
+        &self.token_keys
     }
 
     /// Returns what lies around the tree; nothing unless the scan was asked to look there.
@@ -334,7 +346,7 @@ impl ServiceAccount {
             key_file: FileFacts::of_slot(snapshot, FileSlot::ServiceAccountKey),
             key: Reading::key(snapshot.file(FileSlot::ServiceAccountKey)),
             public_key_file: FileFacts::of_slot(snapshot, FileSlot::ServiceAccountPublicKey),
-            public_key: Reading::from_state(public, PublicKey::parse_pem),
+            public_key: Reading::from_state(public, token_keys::public_key),
         }
     }
 }

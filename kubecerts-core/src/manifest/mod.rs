@@ -11,6 +11,7 @@ mod kubelet;
 mod kubelet_edit;
 mod kubelet_flags;
 mod pod;
+mod security;
 
 pub use cluster_line::{ClusterLine, ClusterLineError, ClusterLineProblem};
 pub use kubeadm::{ConfigRemark, Contradiction, ExternalEtcd, KubeadmConfig, Place, Statement};
@@ -18,6 +19,7 @@ pub use kubelet::KubeletConfig;
 pub use kubelet_edit::{RotationEditError, rotate_certificates};
 pub use kubelet_flags::KubeletFlags;
 pub use pod::StaticPod;
+pub use security::RunsAs;
 
 use crate::path::TreePath;
 use crate::yaml::{Node, YamlError};

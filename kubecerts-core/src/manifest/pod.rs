@@ -1,6 +1,6 @@
 //! Static-pod manifests: which program runs with which flags, and where its files lie on the host.
 
-use super::{DamagedManifest, owned};
+use super::{DamagedManifest, RunsAs, owned};
 use crate::catalog::{Component, KubernetesVersion};
 use crate::path::TreePath;
 use crate::yaml::{self, Node, YamlError};
@@ -25,6 +25,7 @@ pub struct StaticPod {
     image: Option<String>,
     flags: Vec<Flag>,
     mounts: Vec<Mount>,
+    runs_as: RunsAs,
 }
 
 impl StaticPod {
@@ -64,12 +65,20 @@ impl StaticPod {
             })
             .or(containers.first());
         let (Some(spec), Some(container)) = (spec, container) else {
-            return Ok(Self { name, component, image: None, flags: Vec::new(), mounts: Vec::new() });
+            return Ok(Self {
+                name,
+                component,
+                image: None,
+                flags: Vec::new(),
+                mounts: Vec::new(),
+                runs_as: RunsAs::default(),
+            });
         };
         Ok(Self {
             image: container.image.map(str::to_owned),
             flags: container.flags(component)?,
             mounts: Mount::parse_all(container.node, spec)?,
+            runs_as: RunsAs::parse(spec, container.node)?,
             name,
             component,
         })
@@ -122,6 +131,12 @@ impl StaticPod {
     #[must_use]
     pub fn flag_values(&self, name: &str) -> Vec<&str> {
         self.values(name).collect()
+    }
+
+    /// Returns as whom the program runs.
+    #[must_use]
+    pub const fn runs_as(&self) -> &RunsAs {
+        &self.runs_as
     }
 
     /// Returns where `container_path` lies on the host.
@@ -542,6 +557,24 @@ spec:
         );
         assert_eq!((pod.component(), pod.version(), pod.flag("a")), (None, None, None));
         assert_eq!(parse("kind: Pod").image(), None);
+    }
+
+    #[test]
+    fn a_container_says_over_its_pod_as_whom_it_runs() {
+        let pod = parse(
+            "
+kind: Pod
+spec:
+  securityContext: {runAsUser: 2000, runAsGroup: 2000, supplementalGroups: [2004, '2005', -1], fsGroup: 2006}
+  containers:
+  - command: [kube-apiserver]
+    securityContext: {runAsUser: 2001}
+",
+        );
+        let runs_as = pod.runs_as();
+        assert_eq!((runs_as.user, runs_as.group), (Some(2001), Some(2000)));
+        assert_eq!(runs_as.groups().into_iter().collect::<Vec<_>>(), [2000, 2004, 2005, 2006]);
+        assert_eq!(parse(ETCD).runs_as().user, None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::{Addresses, Endpoint, FileState, endpoint};
+use super::{Addresses, Endpoint, FileState, Programs, endpoint};
 use crate::catalog::{
     CaSlot, Component, Directories, FileSlot, KubeconfigSlot, KubernetesVersion, Layout, LeafSlot,
     PathSource, Slot,
@@ -108,6 +108,7 @@ pub struct NodeFacts {
     kubelet_instance: Option<KubeletConfig>,
     signing_duration: Option<Stated<String>>,
     trust_files: Vec<TrustFile>,
+    programs: Programs,
     problems: Vec<SourceProblem>,
 }
 
@@ -220,6 +221,12 @@ impl NodeFacts {
     #[must_use]
     pub fn trust_files(&self) -> &[TrustFile] {
         &self.trust_files
+    }
+
+    /// Returns what the manifests say about their programs beside where files lie.
+    #[must_use]
+    pub const fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Returns the flags that kubeadm passes to the kubelet, of `kubeadm-flags.env`.
@@ -343,6 +350,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
             .and_then(|(_, state)| Some(KubeletFlags::parse(state.content()?.secret_bytes())))
             .unwrap_or_default(),
         trust_files: trust_files(&layout, kubelet.as_ref(), &pods),
+        programs: Programs::of(&pods),
         kubelet_instance,
         manifests: paths,
         components: pods.keys().copied().collect(),

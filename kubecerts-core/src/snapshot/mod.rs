@@ -13,6 +13,7 @@ mod collect;
 mod endpoint;
 mod file;
 mod locate;
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ pub use locate::{
     Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, TrustFile, locate,
     manifests_directory,
 };
+pub use programs::{FrontProxy, Programs, TokenKeyFile};
 
 /// The files of one node at one moment. It holds secrets: no `Clone`, and wiped on drop.
 #[derive(Debug)]
@@ -129,6 +131,7 @@ impl Snapshot {
             })
             .flat_map(|(path, kubeconfig)| referenced(&path.parent(), &kubeconfig))
             .chain(self.node.trust_files().iter().map(|file| file.path.clone()))
+            .chain(self.node.programs().token_keys.iter().map(|file| file.path.clone()))
             .filter(|path| self.at(path).is_none())
             .collect()
     }
