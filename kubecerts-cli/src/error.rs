@@ -454,6 +454,18 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
         Remedy::Start(component) => format!("see why {component} is not well: its log is under /var/log/pods"),
         Remedy::UpdateTrust => format!("kubecerts kubeconfig set-ca{}", whereabouts.options),
         Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
+        Remedy::SetOwner { path, uid, gid, mode, .. } => {
+            format!("chown {uid}:{gid} {path} && chmod {mode:04o} {path}", path = file(path))
+        }
+        Remedy::SetFlag(component, flag, value) => {
+            let manifest = finding.path.as_ref().map_or_else(|| format!("the manifest of {component}"), file);
+            format!("write {} into {manifest}; the kubelet restarts {component}", quoted(&format!("--{flag}={value}")))
+        }
+        Remedy::BreakGlass => format!(
+            "should it be needed, this makes a credential for an hour that no RBAC locks out: \
+             kubecerts kubeconfig break-glass --reason TEXT --out FILE{}",
+            whereabouts.options
+        ),
         _ => return None,
     })
 }
@@ -474,7 +486,11 @@ fn restore(file: FileSlot, whereabouts: &Whereabouts) -> String {
         Slot::Kubeconfig(kubeconfig) => format!(
             "put {file} back from a backup; or make it anew: kubecerts init {kubeconfig}{config}{options}"
         ),
-        _ => format!("put {file} back from a backup"),
+        Slot::KubeletClient => format!(
+            "make one where the key of ca is: kubecerts kubelet credential --node NAME --out FILE; and put it in place \
+             here: kubecerts kubelet install --pem FILE{options}"
+        ),
+        Slot::KubeletServing => format!("put {file} back from a backup"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `kubecerts check`
 
 use clap::ValueEnum;
-use kubecerts_core::diagnosis::{Policy, diagnose};
+use kubecerts_core::diagnosis::{Clock, Policy, diagnose};
 use kubecerts_core::observation::Observations;
 use kubecerts_core::time::Timestamp;
 
@@ -78,7 +78,11 @@ fn look(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
     super::mention_interrupted(&node, &whereabouts, output);
     let (_, inventory) = scan(&node)?;
     let now = at.unwrap_or_else(kubecerts_host::now);
-    let diagnosis = diagnose(&inventory, &Observations::none(), Policy::with_window(window.within), now);
+    let mut policy = Policy::with_window(window.within);
+    if at.is_some() {
+        policy.clock = Clock::Assumed;
+    }
+    let diagnosis = diagnose(&inventory, &Observations::none(), policy, now);
     match form {
         Form::Table => output.data(&table::check(&inventory, &diagnosis, table::Width::Normal, &whereabouts)),
         Form::Wide => output.data(&table::check(&inventory, &diagnosis, table::Width::Wide, &whereabouts)),

@@ -303,6 +303,9 @@ const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::UpdateTrust => "update-trust",
         Remedy::Restart(_) => "restart",
         Remedy::Start(_) => "start",
+        Remedy::SetOwner { .. } => "set-owner",
+        Remedy::SetFlag(..) => "set-flag",
+        Remedy::BreakGlass => "break-glass",
         _ => "none",
     }
 }

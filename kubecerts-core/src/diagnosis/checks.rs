@@ -359,12 +359,12 @@ fn service_account(context: &Context<'_>, out: &mut Vec<Finding>) {
 }
 
 impl<'a> Context<'a> {
-    fn authorities(&self) -> impl Iterator<Item = (CaSlot, &'a Authority)> {
+    pub(super) fn authorities(&self) -> impl Iterator<Item = (CaSlot, &'a Authority)> {
         CaSlot::ALL.into_iter().map(|ca| (ca, self.inventory.authority(ca)))
     }
 
     /// Returns the credentials that are worth a finding of their own.
-    fn own_credentials(&self) -> impl Iterator<Item = (&'a Place, &'a Credential)> {
+    pub(super) fn own_credentials(&self) -> impl Iterator<Item = (&'a Place, &'a Credential)> {
         self.inventory.credentials().filter(|(place, credential)| self.concerns(place, credential))
     }
 
@@ -406,10 +406,26 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Returns what a kubelet whose certificate is over can do about it: with bootstrap-kubelet.conf it asks for another one,
+    /// without it ends (`pkg/kubelet/certificate/bootstrap/bootstrap.go`).
+    fn bootstrap(&self, place: &Place) -> String {
+        if !matches!(place, Place::Slot(Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet))) {
+            return String::new();
+        }
+        let directory = &self.inventory.node().directories().kubeconfigs;
+        let Ok(path) = directory.join("bootstrap-kubelet.conf") else { return String::new() };
+        // Every kubeconfig beside those of the layout is among the copies.
+        match self.inventory.certificate_file(&Place::Copy(path.clone())) {
+            Some(_) => format!("; {path} is there, so the kubelet asks for another while its token is valid"),
+            None => format!("; there is no {path}, so the kubelet cannot ask for another"),
+        }
+    }
+
     fn dated(&self, place: &Place, facts: &FileFacts, certificate: &Certificate) -> Option<Finding> {
         let (begin, end) = (certificate.not_before(), certificate.not_after());
         let (severity, code, impact, message, remedy) = if end < self.now {
             let message = format!("expired {}, {} ago", end, coarse(self.now.since(end)));
+            let message = message + &self.bootstrap(place);
             (Severity::Error, FindingCode::Expired, Impact::Unusable, message, self.renewal(place))
         } else if begin > self.now {
             let message =
@@ -461,7 +477,13 @@ fn damaged_further(
     unusable::<()>(place, facts, &Reading::Damaged(damage.clone()))
 }
 
-fn error(slot: Slot, code: FindingCode, impact: Impact, message: String, remedy: Remedy) -> Finding {
+pub(super) fn error(
+    slot: Slot,
+    code: FindingCode,
+    impact: Impact,
+    message: String,
+    remedy: Remedy,
+) -> Finding {
     about(&Place::Slot(slot), Severity::Error, code, impact, message, remedy)
 }
 
@@ -481,7 +503,7 @@ pub(super) fn at(facts: &FileFacts, finding: Finding) -> Finding {
 }
 
 /// Writes a span in its largest unit: days, hours, minutes or seconds.
-fn coarse(span: Seconds) -> String {
+pub(super) fn coarse(span: Seconds) -> String {
     let (count, unit) = match span.0 {
         seconds if seconds >= 2 * 86_400 => (seconds / 86_400, "days"),
         seconds if seconds >= 2 * 3_600 => (seconds / 3_600, "hours"),

@@ -1,13 +1,21 @@
 //! What is wrong: findings about an [`Inventory`], and about what was seen of running programs, at a moment.
 //!
-//! One pure function per check, in `checks`, `names`, `running` and `trust`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
+//! One pure function per check, in the modules below; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
 //! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
 //! read gives findings.
 
+mod admin;
+mod algorithms;
+mod authority;
 mod checks;
+mod clock;
 mod code;
+mod manifests;
 mod names;
+mod node;
+mod owner;
 mod running;
+mod siblings;
 mod trust;
 
 use std::fmt;
@@ -38,11 +46,38 @@ pub fn diagnose(
 ) -> Diagnosis {
     let context = checks::Context { inventory, observations, policy, now };
     let mut findings = Vec::new();
-    for check in checks::ALL.into_iter().chain(running::ALL) {
+    for check in checks::ALL.into_iter().chain(running::ALL).chain(CAUSES) {
         check(&context, &mut findings);
     }
     findings.sort();
     Diagnosis { findings, now, policy }
+}
+
+/// The checks that look at the tree as a whole, after all others. What such a finding explains at a place is left out there, and
+/// what has a graver finding already is not found again; so their order matters.
+const CAUSES: [checks::Check; 11] = [
+    clock::skew,
+    authority::replaced,
+    authority::reused,
+    node::foreign,
+    manifests::front_proxy,
+    manifests::token_keys,
+    owner::owners,
+    algorithms::weak,
+    admin::admin,
+    siblings::parameters,
+    siblings::ends,
+];
+
+/// Whether the moment of a diagnosis is what the node's clock says.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "somebody's clock says it, or somebody asks what would be")]
+pub enum Clock {
+    /// It is, so a moment that contradicts the tree is the clock's fault.
+    #[default]
+    Node,
+    /// It was asked for, and says nothing about any clock.
+    Assumed,
 }
 
 /// What counts as wrong.
@@ -53,11 +88,13 @@ pub struct Policy {
     pub window: Seconds,
     /// How long renewed certificates will be valid, to warn of authorities that end sooner; one year by default.
     pub lifetime: Seconds,
+    /// Whether the moment is what the node's clock says; it is by default.
+    pub clock: Clock,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { window: DEFAULT_WINDOW, lifetime: crate::plan::DEFAULT_LIFETIME }
+        Self { window: DEFAULT_WINDOW, lifetime: crate::plan::DEFAULT_LIFETIME, clock: Clock::Node }
     }
 }
 
@@ -173,6 +210,22 @@ pub enum Remedy {
     RefreshCopy(TreePath),
     /// Put the certificates of the authorities into the files that components are told to trust.
     UpdateTrust,
+    /// Give this file this owner and this mode.
+    #[non_exhaustive]
+    SetOwner {
+        /// The file.
+        path: TreePath,
+        /// The number of the user.
+        uid: u32,
+        /// The number of the group.
+        gid: u32,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Give this flag this value in the manifest of the program.
+    SetFlag(Component, &'static str, String),
+    /// Make a credential that has its rights without any binding, should that be needed.
+    BreakGlass,
     /// There is nothing to do.
     Nothing,
 }

@@ -26,12 +26,15 @@ macro_rules! broken_trees {
     };
 }
 
+mod causes;
+mod healthy;
+mod manifests;
 mod running;
 mod support;
 mod tree;
 
 /// The tables of all modules.
-const TABLES: [&[FindingCode]; 2] = [running::TABLE, tree::TABLE];
+const TABLES: [&[FindingCode]; 4] = [causes::TABLE, manifests::TABLE, running::TABLE, tree::TABLE];
 
 #[test]
 fn every_code_has_a_broken_tree() {

@@ -3,13 +3,13 @@
 use kubecerts_core::catalog::{FileKind, FileSlot, KubeconfigSlot, Service};
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::kubeconfig::{Edit, edit};
+use kubecerts_core::kubeconfig::{Edit, Kubeconfig, Source, edit, user_key};
 use kubecerts_core::observation::{Handshake, Observations, Served, Sighting};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{Endpoint, FileContent, FileMeta, FileState, ReadProblem, ScanRequest};
 use kubecerts_core::time::{Moment, Seconds};
-use kubecerts_core::x509::{AlternativeName, AlternativeNames, encode_certificate};
-use kubecerts_testkit::{Fixture, MemoryTree, TreeBuilder, at, path};
+use kubecerts_core::x509::{AlternativeName, AlternativeNames, certificates, encode_certificate};
+use kubecerts_testkit::{Draft, Fixture, MemoryTree, TreeBuilder, at, path};
 
 pub(crate) const CA: &str = "/etc/kubernetes/pki/ca.crt";
 pub(crate) const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
@@ -19,6 +19,11 @@ pub(crate) const FRONT_PROXY_CA: &str = "/etc/kubernetes/pki/front-proxy-ca.crt"
 pub(crate) const FRONT_PROXY_CA_KEY: &str = "/etc/kubernetes/pki/front-proxy-ca.key";
 pub(crate) const FRONT_PROXY_CLIENT: &str = "/etc/kubernetes/pki/front-proxy-client.crt";
 pub(crate) const ADMIN: &str = "/etc/kubernetes/admin.conf";
+pub(crate) const KUBELET: &str = "/etc/kubernetes/kubelet.conf";
+pub(crate) const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
+/// A moment at which kubeadm's own trees are fresh.
+pub(crate) const FRESH: &str = "2026-11-22T00:06:00Z";
 
 /// Without kubelet.conf, since the one that kubeadm makes has a finding of its own.
 pub(crate) fn whole() -> TreeBuilder {
@@ -166,4 +171,51 @@ pub(crate) fn sign_with_sha224(tree: &mut MemoryTree) {
         der[position + 7] = 1;
     }
     tree.edit(APISERVER, |content| *content = encode_certificate(&der).into_bytes());
+}
+
+/// Returns a tree that kubeadm made, with its manifests, with kubelet.conf as the kubelet leaves it, and with one thing broken.
+pub(crate) fn broken_node(change: impl FnOnce(&mut MemoryTree)) -> MemoryTree {
+    let mut tree = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
+    rotate(&mut tree);
+    change(&mut tree);
+    tree
+}
+
+/// Lets kubelet.conf refer to the certificate that it embeds.
+pub(crate) fn rotate(tree: &mut MemoryTree) {
+    let bytes = tree.read_file(KUBELET).to_vec();
+    let parsed = Kubeconfig::parse(&bytes).unwrap();
+    let user = parsed.current().unwrap().user;
+    let Source::Data(certificate) = user.client_certificate() else { panic!("it is embedded") };
+    let key = user_key(&bytes, user.name()).unwrap();
+    tree.write(&path(KUBELET_CLIENT), [certificate.as_slice(), key.secret_bytes()].concat(), 0o600);
+    for kind in ["certificate", "key"] {
+        let embedded =
+            format!("client-{kind}-data: {}", value(tree, KUBELET, &format!("client-{kind}-data: ")));
+        replace(tree, KUBELET, &embedded, &format!("client-{kind}: {KUBELET_CLIENT}"));
+    }
+}
+
+/// Changes the certificate that the kubeconfig embeds, and signs it again with the cluster's authority.
+pub(crate) fn redraft_client(tree: &mut MemoryTree, kubeconfig: &str, change: impl FnOnce(&mut Draft)) {
+    let bytes = tree.read_file(kubeconfig).to_vec();
+    let parsed = Kubeconfig::parse(&bytes).unwrap();
+    let user = parsed.current().unwrap().user;
+    let Source::Data(pem) = user.client_certificate() else { panic!("it is embedded") };
+    let mut draft = Draft::of(&certificates(pem).unwrap().remove(0).unwrap());
+    change(&mut draft);
+    let signed = encode_certificate(&draft.signed_by(&tree.private_key(CA_KEY)));
+    let edited = edit(&bytes, &Edit::new().client(signed.as_bytes(), None, user.name())).unwrap();
+    tree.edit(kubeconfig, |content| *content = edited.secret_bytes().to_vec());
+}
+
+/// Returns the inventory of `tree` with what the file system says about `file` changed.
+pub(crate) fn with_meta(tree: &MemoryTree, file: FileSlot, change: impl FnOnce(&mut FileMeta)) -> Inventory {
+    let mut snapshot = tree.snapshot();
+    let content = snapshot.file(file).content().unwrap();
+    let mut meta = content.meta().clone();
+    change(&mut meta);
+    let bytes = SecretBytes::new(content.secret_bytes().to_vec());
+    snapshot.insert(file, FileState::Present(FileContent::new(bytes, meta)));
+    Inventory::parse(&snapshot)
 }

@@ -3,9 +3,9 @@
 use kubecerts_core::catalog::{FileSlot, KubeconfigSlot, LeafSlot};
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
-use kubecerts_core::kubeconfig::{Kubeconfig, Source, user_key};
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection};
+use kubecerts_core::time::Seconds;
 use kubecerts_core::x509::{AlternativeName, KeyUsages};
 use kubecerts_testkit::{Seeded, TreeBuilder, at, path};
 
@@ -200,9 +200,9 @@ fn a_tree_as_its_configuration_has_it_has_no_finding() {
 
 #[test]
 fn a_certificate_is_not_due_one_second_before_its_window() {
-    let tree = broken(|tree| {
-        tree.redraft(APISERVER, CA_KEY, |leaf| leaf.not_after = at("2026-03-03T00:00:01Z"));
-    });
+    // All of them end 2026-03-03T00:00:01Z.
+    let mut tree = whole().lifetime(Seconds(61 * 86_400 + 1)).build();
+    tree.redraft(APISERVER, CA_KEY, |leaf| assert_eq!(leaf.not_after, at("2026-03-03T00:00:01Z")));
     assert_eq!(codes_at(&tree, "2026-02-01T00:00:00Z"), []);
 }
 
@@ -238,18 +238,7 @@ fn a_key_that_its_group_can_read_is_no_finding() {
 #[test]
 fn kubelet_conf_that_refers_to_the_rotated_certificate_is_no_finding() {
     let mut tree = TreeBuilder::kubeadm().build();
-    let (conf, pem) = ("/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/pki/kubelet-client-current.pem");
-    let bytes = tree.read_file(conf).to_vec();
-    let parsed = Kubeconfig::parse(&bytes).unwrap();
-    let user = parsed.current().unwrap().user;
-    let Source::Data(certificate) = user.client_certificate() else { panic!("it is embedded") };
-    let key = user_key(&bytes, user.name()).unwrap();
-    tree.write(&path(pem), [certificate.as_slice(), key.secret_bytes()].concat(), 0o600);
-    for kind in ["certificate", "key"] {
-        let embedded =
-            format!("client-{kind}-data: {}", value(&tree, conf, &format!("client-{kind}-data: ")));
-        replace(&mut tree, conf, &embedded, &format!("client-{kind}: {pem}"));
-    }
+    rotate(&mut tree);
     assert_eq!(codes(&tree), []);
 }
 
