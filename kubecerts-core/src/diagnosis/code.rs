@@ -291,6 +291,42 @@ impl FindingCode {
     }
 }
 
+impl FindingCode {
+    /// Returns the entry of `docs/findings.md` about it, in Markdown: what it means, how it is detected, what comes of it and what
+    /// to do. Its heading is the code.
+    #[must_use]
+    pub fn documentation(self) -> &'static str {
+        let mut entries = DOCUMENTATION.split("\n## ").skip(1);
+        let mine = |entry: &&str| entry.lines().next() == Some(self.name());
+        entries.find(mine).unwrap_or_default().trim_end()
+    }
+
+    /// Returns the codes whose names `text` may have been meant for, the likeliest first: a few letters are wrong, or it is a part
+    /// of the name.
+    #[must_use]
+    pub fn close_to(text: &str) -> Vec<Self> {
+        let wanted = text.to_lowercase().replace('_', "-");
+        // Longer texts than any name cost time and are close to none.
+        if wanted.chars().count() > LONGEST_TEXT {
+            return Vec::new();
+        }
+        let far = |code: &Self| -> Option<usize> {
+            let name = code.name();
+            let wrong = distance(&wanted, name);
+            let is_part = wanted.len() >= SHORTEST_PART && (name.contains(&wanted) || wanted.contains(name));
+            let shares_word = || {
+                let mut words = wanted.split('-').filter(|word| word.len() >= SHORTEST_PART);
+                words.any(|word| name.split('-').any(|other| other == word))
+            };
+            (wrong <= MOST_WRONG || is_part || shares_word()).then_some(wrong)
+        };
+        let mut close: Vec<(usize, Self)> =
+            Self::ALL.into_iter().filter_map(|code| Some((far(&code)?, code))).collect();
+        close.sort();
+        close.into_iter().map(|(_, code)| code).take(MOST_CLOSE).collect()
+    }
+}
+
 impl fmt::Display for FindingCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -310,9 +346,62 @@ impl FromStr for FindingCode {
 #[error("{0:?} is not the code of a finding")]
 pub struct UnknownCode(String);
 
+/// Returns how many letters have to be put in, taken out or replaced to make one text of the other (Levenshtein's distance).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (position, letter) in one.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = position + 1;
+        for (column, other) in other.iter().enumerate() {
+            let replaced = before + usize::from(letter != *other);
+            before = row[column + 1];
+            row[column + 1] = replaced.min(before + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// The file beside this one is a link to `docs/findings.md`, so that the entries are part of the packaged crate.
+const DOCUMENTATION: &str = include_str!("findings.md");
+
+/// More wrong letters than this make another word.
+const MOST_WRONG: usize = 3;
+/// Parts with fewer letters than this are in too many names.
+const SHORTEST_PART: usize = 3;
+/// More names than this are no help.
+const MOST_CLOSE: usize = 5;
+/// Twice the length of the longest name, in letters.
+const LONGEST_TEXT: usize = 52;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant_is_found() {
+        let close = |text| FindingCode::close_to(text).first().map(|code| code.name());
+        for (text, name) in [
+            ("expird", Some("expired")),
+            ("Stale_In_Memory", Some("stale-in-memory")),
+            ("stale", Some("root-ca-stale")),
+            ("mismatch", Some("ca-mismatch")),
+            ("san-missing", Some("key-missing")),
+            ("xyzzyxyzzy", None),
+            ("", None),
+        ] {
+            assert_eq!(close(text), name, "{text}");
+        }
+        assert!(FindingCode::close_to(&"stale".repeat(1_000_000)).is_empty());
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn an_entry_begins_with_its_code_and_ends_before_the_next() {
+        let entry = FindingCode::Expired.documentation();
+        assert!(entry.starts_with("expired\n\n* **Means** "), "{entry}");
+        assert!(entry.contains("* **Do** ") && !entry.contains("expires-soon"), "{entry}");
+    }
 
     #[test]
     fn codes_are_sorted_and_parse_back() {
