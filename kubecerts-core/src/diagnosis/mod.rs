@@ -7,6 +7,7 @@
 mod admin;
 mod algorithms;
 mod authority;
+mod case;
 mod checks;
 mod clock;
 mod code;
@@ -27,6 +28,7 @@ use crate::path::TreePath;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::AlternativeName;
 
+pub use case::{Case, Examined, cases, narrow};
 pub use code::{FindingCode, Impact, Severity, UnknownCode};
 
 /// Certificates that end within this span are due: 30 days, so that a monthly look cannot miss one.
