@@ -17,8 +17,9 @@ use kubecerts_host::crypto::Threads;
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, import, init, inspect, join_node,
-    kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign, verify,
+    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, import, init, inspect,
+    join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign,
+    verify,
 };
 use crate::error::CommandError;
 use crate::output::Output;
@@ -75,6 +76,7 @@ pub(crate) enum Form {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Check(check::Args),
+    Doctor(Box<doctor::Args>),
     Plan(plan::Args),
     Renew(Box<renew::Args>),
     Recover(rescue::Args),
@@ -107,6 +109,7 @@ impl Command {
     pub(crate) const fn node(&self) -> Option<&NodeArgs> {
         Some(match self {
             Self::Check(args) => &args.node,
+            Self::Doctor(args) => &args.node,
             Self::Plan(args) => &args.node,
             Self::Renew(args) => &args.node,
             Self::Recover(args) => &args.node,

@@ -23,12 +23,14 @@ use kubecerts_host::{ApplyError, NodeError, PlantError, PolicyFileError, Scratch
 use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
+mod advice;
 mod bulk;
 mod external;
 mod init;
 mod kubelet;
 mod trees;
 
+pub(crate) use advice::advice;
 pub(crate) use bulk::Rest;
 
 /// Why a command could not do its work.

@@ -10,6 +10,7 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod csr;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
@@ -54,6 +55,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
     let whereabouts = command.node().map(NodeArgs::whereabouts).unwrap_or_default();
     let exit = match &command {
         Command::Check(args) => check::run(args, output),
+        Command::Doctor(args) => doctor::run(args, output),
         Command::Plan(args) => plan::run(args, output),
         Command::Renew(args) => renew::run(args, output),
         Command::Apply(args) => apply::run(args, output),
@@ -184,15 +186,20 @@ fn scan(node: &Node) -> Result<(Snapshot, Inventory), CommandError> {
     let snapshot = node.scan()?;
     let inventory = Inventory::parse(&snapshot);
     if inventory.is_empty() {
-        let directories = snapshot.node().directories();
-        let root = node.root().directory().display();
-        return Err(CommandError::failed(format!(
-            "there is no certificate in {} and no kubeconfig in {}, below {root}",
-            directories.certificates, directories.kubeconfigs
-        ))
-        .with_hint("run it on a control-plane node, or say where the files are with --rootfs, --cert-dir, --kubeconfig-dir"));
+        return Err(nothing_there(node, &snapshot));
     }
     Ok((snapshot, inventory))
+}
+
+/// Returns that there is nothing at all of a control plane.
+fn nothing_there(node: &Node, snapshot: &Snapshot) -> CommandError {
+    let directories = snapshot.node().directories();
+    let root = node.root().directory().display();
+    CommandError::failed(format!(
+        "there is no certificate in {} and no kubeconfig in {}, below {root}",
+        directories.certificates, directories.kubeconfigs
+    ))
+    .with_hint("run it on a control-plane node, or say where the files are with --rootfs, --cert-dir, --kubeconfig-dir")
 }
 
 /// Returns the plan that `args` ask for.

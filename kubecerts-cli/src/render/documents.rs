@@ -264,7 +264,7 @@ fn row(row: &ExpirationRow<'_>, inventory: &Inventory, diagnosis: &Diagnosis) ->
     value
 }
 
-fn finding(finding: &Finding, whereabouts: &Whereabouts) -> Value {
+pub(super) fn finding(finding: &Finding, whereabouts: &Whereabouts) -> Value {
     json!({
         "code": finding.code.name(),
         "severity": finding.severity.name(),
@@ -276,7 +276,7 @@ fn finding(finding: &Finding, whereabouts: &Whereabouts) -> Value {
     })
 }
 
-const fn impact(impact: Impact) -> &'static str {
+pub(super) const fn impact(impact: Impact) -> &'static str {
     match impact {
         Impact::None => "none",
         Impact::Due => "due",

@@ -3,6 +3,7 @@
 pub(crate) mod authorities;
 pub(crate) mod bulk;
 pub(crate) mod creation;
+pub(crate) mod doctor;
 pub(crate) mod documents;
 pub(crate) mod external;
 pub(crate) mod kubeadm;

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 pub(crate) enum Document {
     /// `kubecerts check -o json`
     Check,
+    /// `kubecerts doctor -o json`
+    Doctor,
     /// `kubecerts plan -o json`
     Plan,
     /// `kubecerts renew -o json`
@@ -39,6 +41,7 @@ impl Document {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Check => include_str!("check.json"),
+            Self::Doctor => include_str!("doctor.json"),
             Self::Plan => include_str!("plan.json"),
             Self::Renewal => include_str!("renewal.json"),
             Self::Inspection => include_str!("inspection.json"),

@@ -14,6 +14,7 @@ mod bench;
 mod bulk;
 mod ca;
 mod check;
+mod doctor;
 mod documents;
 mod etcd;
 mod external;

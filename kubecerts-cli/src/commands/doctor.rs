@@ -1,0 +1,173 @@
+//! `kubecerts doctor`
+
+use std::collections::BTreeSet;
+
+use clap::ValueEnum;
+use kubecerts_core::diagnosis::{
+    Case, Examined, FindingCode, Impact, Policy, Severity, cases, diagnose, narrow,
+};
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::observation::Observations;
+use kubecerts_core::plan::node_name;
+use kubecerts_core::snapshot::Snapshot;
+use kubecerts_core::time::Timestamp;
+use kubecerts_host::Node;
+use kubecerts_host::probe::Probe as _;
+
+use super::live::RuntimeArgs;
+use super::nothing_there;
+use crate::args::{Form, NodeArgs, WindowArgs, timestamp};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::render::doctor::{self, Consultation, Looked, Patient};
+
+/// Find out what is wrong with a node, why, and what to do first.
+///
+/// Looks at every file of the tree, and on the node itself at what runs: shakes hands with every endpoint, asks for health, and
+/// compares starts with changes of files. What is found is put into relation: causes first, each with the findings that it
+/// explains, the bytes that prove it, what comes of it, and the command that mends it. Needs no API server, and changes nothing.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print what a code means, how it is detected, what comes of it and what to do; nothing is looked at.
+    #[arg(long, value_name = "CODE")]
+    explain: Option<String>,
+
+    /// Show findings with these codes only.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Show findings that are at least this grave, and their causes.
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "notice")]
+    severity: Level,
+
+    /// Look at files only, and at nothing that runs.
+    #[arg(long)]
+    no_probe: bool,
+
+    /// Judge as of this moment, in RFC 3339, instead of now.
+    #[arg(long, value_name = "RFC3339", value_parser = timestamp)]
+    at: Option<Timestamp>,
+
+    /// The form of the output.
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Form,
+
+    #[command(flatten)]
+    window: WindowArgs,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Level {
+    /// Something does not work, or will not when it is next used.
+    Error,
+    /// Something will fail if nobody acts.
+    Warning,
+    /// Something to know.
+    Notice,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
+    let Args { explain, only, severity, no_probe, at, output: form, window, runtime, node } = args;
+    if let Some(code) = explain {
+        output.data(&format!("{}\n", parse(code)?.documentation()));
+        return Ok(Exit::Fine);
+    }
+    let only = only.iter().map(|code| parse(code)).collect::<Result<BTreeSet<_>, _>>()?;
+    let level = severity.severity();
+    let is_wanted =
+        |case: &Case| case.severity() <= level && (only.is_empty() || only.contains(&case.finding.code));
+
+    let whereabouts = node.whereabouts();
+    let node = node.open()?;
+    super::mention_interrupted(&node, &whereabouts, output);
+    let now = at.unwrap_or_else(kubecerts_host::now);
+    let snapshot = node.scan()?;
+    let inventory = Inventory::parse(&snapshot);
+    // A node whose certificates are all gone is as sick as can be.
+    if inventory.is_empty() && inventory.node().components().is_empty() {
+        return Err(nothing_there(&node, &snapshot));
+    }
+    let (seen, looked) = observe(&node, &snapshot, &inventory, *no_probe, runtime)?;
+    let policy = Policy::with_window(window.within);
+    let patient = patient(&inventory, &seen, looked, (policy, now), &is_wanted);
+    let consultation = Consultation { now, policy, patients: vec![patient], fleet: Vec::new() };
+    match form {
+        Form::Text => output.data(&doctor::text(&consultation, &whereabouts)),
+        Form::Json => output.data(&doctor::document(&consultation, &whereabouts).to_json()),
+    }
+    let impact = consultation.cases().map(Case::impact).max().unwrap_or(Impact::None);
+    Ok(Exit::of_impact(impact))
+}
+
+/// Returns the node's name: what its files state, or its certificates.
+fn name_of(inventory: &Inventory) -> Option<String> {
+    let stated = inventory.node().node_name().map(|name| name.value.clone());
+    stated.or_else(|| node_name(inventory).map(|name| name.to_string()))
+}
+
+/// Diagnoses a node, and keeps what is wanted.
+fn patient(
+    inventory: &Inventory,
+    seen: &Observations,
+    looked: Looked,
+    (policy, now): (Policy, Timestamp),
+    is_wanted: &dyn Fn(&Case) -> bool,
+) -> Patient {
+    let diagnosis = diagnose(inventory, seen, policy, now);
+    Patient {
+        name: name_of(inventory),
+        version: inventory.node().version(),
+        examined: Examined::of(inventory, seen),
+        looked,
+        found: diagnosis.findings().len(),
+        cases: narrow(cases(&diagnosis, inventory, seen), is_wanted),
+    }
+}
+
+/// Looks at what runs, if the node is this host.
+fn observe(
+    node: &Node,
+    snapshot: &Snapshot,
+    inventory: &Inventory,
+    no_probe: bool,
+    runtime: &RuntimeArgs,
+) -> Result<(Observations, Looked), CommandError> {
+    if no_probe {
+        return Ok((Observations::none(), Looked::AsAsked));
+    }
+    if !node.is_this_host() {
+        return Ok((Observations::none(), Looked::Elsewhere));
+    }
+    let mut plant = runtime.plant(node, snapshot)?;
+    Ok((plant.observe(&inventory.components().collect()), Looked::AtPrograms))
+}
+
+fn parse(text: &str) -> Result<FindingCode, CommandError> {
+    text.trim().parse().map_err(|error: kubecerts_core::diagnosis::UnknownCode| {
+        let close: Vec<&str> = FindingCode::close_to(text).into_iter().map(FindingCode::name).collect();
+        let names = match close.as_slice() {
+            [] => FindingCode::ALL.map(FindingCode::name).join(", "),
+            close => close.join(", "),
+        };
+        let are = if close.is_empty() { "the codes are" } else { "there is" };
+        CommandError::usage(error.to_string()).with_hint(format!("{are}: {names}"))
+    })
+}
+
+impl Level {
+    const fn severity(self) -> Severity {
+        match self {
+            Self::Error => Severity::Error,
+            Self::Warning => Severity::Warning,
+            Self::Notice => Severity::Notice,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What `kubecerts doctor` has found, for people at night and for programs.
+
+use kubecerts_core::catalog::KubernetesVersion;
+use kubecerts_core::diagnosis::{
+    Case, DEFAULT_WINDOW, Examined, Finding, FindingCode, Impact, Policy, Remedy, Severity,
+};
+use kubecerts_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::documents::{self, Document};
+use crate::args::Whereabouts;
+use crate::error::advice;
+use crate::output::{BAD, SOON, STRONG, plain};
+
+/// Everybody who was looked at.
+pub(crate) struct Consultation {
+    /// The moment of the judgement.
+    pub(crate) now: Timestamp,
+    /// What counted as wrong.
+    pub(crate) policy: Policy,
+    /// The nodes.
+    pub(crate) patients: Vec<Patient>,
+    /// What is wrong between nodes, with the names of those that differ.
+    pub(crate) fleet: Vec<(Case, Vec<String>)>,
+}
+
+/// A node that was looked at.
+pub(crate) struct Patient {
+    /// Its name, when anything states it.
+    pub(crate) name: Option<String>,
+    /// The version of its API server.
+    pub(crate) version: Option<KubernetesVersion>,
+    /// How much was looked at.
+    pub(crate) examined: Examined,
+    /// Whether programs were looked at.
+    pub(crate) looked: Looked,
+    /// How many findings there are, those that are not shown included.
+    pub(crate) found: usize,
+    /// What is shown.
+    pub(crate) cases: Vec<Case>,
+}
+
+/// Whether programs were looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Looked {
+    /// They were.
+    AtPrograms,
+    /// They were not, as was asked for.
+    AsAsked,
+    /// They run on another machine.
+    Elsewhere,
+}
+
+impl Consultation {
+    /// Returns the cases of all nodes.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
+        let between = self.fleet.iter().map(|(case, _)| case);
+        self.patients.iter().flat_map(|patient| &patient.cases).chain(between)
+    }
+}
+
+/// Returns everything in words, the most urgent first.
+pub(crate) fn text(consultation: &Consultation, whereabouts: &Whereabouts) -> String {
+    let mut text = String::new();
+    for patient in &consultation.patients {
+        text.push_str(&format!("{STRONG}{}{STRONG:#}\n", headline(patient, consultation.now)));
+        for (position, case) in patient.cases.iter().enumerate() {
+            text.push('\n');
+            text.push_str(&told(position + 1, case, whereabouts));
+        }
+        text.push_str(&at_once(patient, consultation.policy, whereabouts));
+        text.push('\n');
+        text.push_str(&format!("{}\n", summary(patient, consultation)));
+    }
+    if !consultation.fleet.is_empty() {
+        text.push_str(&format!("\n{STRONG}Between the nodes{STRONG:#}\n"));
+    }
+    for (position, (case, nodes)) in consultation.fleet.iter().enumerate() {
+        text.push('\n');
+        text.push_str(&told(position + 1, case, whereabouts));
+        text.push_str(&field("nodes", &nodes.join(", ")));
+    }
+    text
+}
+
+/// Returns the document `Doctor`.
+pub(crate) fn document(consultation: &Consultation, whereabouts: &Whereabouts) -> Document {
+    let Consultation { now, policy, patients, fleet } = consultation;
+    let between = fleet.iter().map(|(case, nodes)| {
+        let mut value = case_value(case, whereabouts);
+        value["nodes"] = json!(nodes);
+        value
+    });
+    let impact = consultation.cases().map(Case::impact).max().unwrap_or(Impact::None);
+    Document::new(
+        "Doctor",
+        json!({
+            "at": now.to_string(),
+            "windowSeconds": policy.window.0,
+            "impact": documents::impact(impact),
+            "nodes": patients.iter().map(|patient| node(patient, whereabouts)).collect::<Vec<_>>(),
+            "fleet": between.collect::<Vec<_>>(),
+        }),
+    )
+}
+
+fn node(patient: &Patient, whereabouts: &Whereabouts) -> Value {
+    let Patient { name, version, examined, looked, found, cases } = patient;
+    json!({
+        "name": name,
+        "version": version.map(|version| version.to_string()),
+        "examined": {
+            "files": examined.files,
+            "certificates": examined.certificates,
+            "surroundings": examined.surroundings,
+            "endpoints": examined.endpoints,
+            "programs": examined.programs,
+            "running": *looked == Looked::AtPrograms,
+        },
+        "found": found,
+        "cases": cases.iter().map(|case| case_value(case, whereabouts)).collect::<Vec<_>>(),
+    })
+}
+
+fn case_value(case: &Case, whereabouts: &Whereabouts) -> Value {
+    let mut value = documents::finding(&case.finding, whereabouts);
+    value["remedy"]["text"] = json!(advice(&case.finding, whereabouts));
+    value["proof"] = json!(case.proof);
+    value["consequence"] = json!(case.consequence);
+    let explains = case.explains.iter().map(|case| case_value(case, whereabouts)).collect::<Vec<_>>();
+    value["explains"] = json!(explains);
+    value
+}
+
+fn headline(patient: &Patient, now: Timestamp) -> String {
+    let name = patient.name.as_deref().map_or("this node".to_owned(), plain);
+    let errors = patient.cases.iter().filter(|case| case.severity() == Severity::Error).count();
+    let warnings = patient.cases.iter().filter(|case| case.severity() == Severity::Warning).count();
+    let verdict = match (patient.cases.len(), errors, warnings) {
+        (0, ..) => "nothing is wrong".to_owned(),
+        (_, 0, 0) => "nothing is wrong, and there is something to know".to_owned(),
+        (_, 0, _) => "nothing has failed yet, and something will".to_owned(),
+        _ => "do this first".to_owned(),
+    };
+    // What is not shown may be all that is wrong.
+    let verdict = if patient.cases.is_empty() && patient.found > 0 {
+        "nothing of what was asked for".to_owned()
+    } else {
+        verdict
+    };
+    format!("{name} at {now}: {verdict}")
+}
+
+/// Returns one case: the cause, what proves it, what comes of it, what it explains, and what to do.
+fn told(number: usize, case: &Case, whereabouts: &Whereabouts) -> String {
+    let mut text = format!("{number}. {}\n", named(&case.finding, case.severity()));
+    for line in &case.proof {
+        text.push_str(&field("proof", line));
+    }
+    if let Some(consequence) = &case.consequence {
+        text.push_str(&field("so", consequence));
+    }
+    below(&case.explains, 0, &mut text);
+    let mut commands = vec![advice(&case.finding, whereabouts)];
+    text.push_str(&field("do", &commands[0]));
+    for finding in case.findings().skip(1).filter(|finding| is_further_work(finding)) {
+        let command = advice(finding, whereabouts);
+        if !commands.contains(&command) {
+            text.push_str(&field("then", &command));
+            commands.push(command);
+        }
+    }
+    text
+}
+
+/// Writes what a case explains, each thing on a line, deeper for each cause between.
+fn below(cases: &[Case], depth: usize, text: &mut String) {
+    for case in cases {
+        let indent = "  ".repeat(depth);
+        let line = format!("{indent}{} [{}]", plain(&case.finding.to_string()), case.finding.code);
+        text.push_str(&format!("   {STRONG}{:<6}{STRONG:#} {line}\n", "hence"));
+        below(&case.explains, depth + 1, text);
+    }
+}
+
+/// Returns whether a finding has to be mended even after its cause is.
+const fn is_further_work(finding: &Finding) -> bool {
+    // What does not run for a known cause comes back without it.
+    !matches!(finding.remedy, Remedy::Start(_) | Remedy::Nothing | Remedy::Inspect(_) | Remedy::SetClock)
+}
+
+fn named(finding: &Finding, severity: Severity) -> String {
+    let style = match severity {
+        Severity::Error => BAD,
+        Severity::Warning => SOON,
+        Severity::Notice => STRONG,
+    };
+    format!("{style}{}:{style:#} {} [{}]", severity.name(), plain(&finding.to_string()), finding.code)
+}
+
+fn field(name: &str, value: &str) -> String {
+    format!("   {STRONG}{name:<6}{STRONG:#} {}\n", plain(value))
+}
+
+/// Returns the one command for many certificates that are over or due.
+fn at_once(patient: &Patient, policy: Policy, whereabouts: &Whereabouts) -> String {
+    let due = |finding: &&Finding| {
+        matches!(finding.code, FindingCode::Expired | FindingCode::ExpiresSoon)
+            && matches!(finding.remedy, Remedy::Renew(_))
+    };
+    if patient.cases.iter().flat_map(Case::findings).filter(due).count() < 2 {
+        return String::new();
+    }
+    let window = policy.window;
+    let within = if window == DEFAULT_WINDOW { String::new() } else { format!(" --within {window}") };
+    format!("\nAll that is over or due at once: kubecerts renew{within}{}\n", plain(&whereabouts.options))
+}
+
+fn summary(patient: &Patient, consultation: &Consultation) -> String {
+    let Patient { examined, looked, found, cases, .. } = patient;
+    let shown: usize = cases.iter().map(|case| case.findings().count()).sum();
+    let running = match looked {
+        Looked::AtPrograms => "",
+        Looked::AsAsked => "; nothing that runs",
+        Looked::Elsewhere => "; nothing that runs, which can be seen on the node itself only",
+    };
+    let looked = format!("Looked at {examined}{running}.");
+    let hidden = match found - shown {
+        0 => String::new(),
+        hidden => format!(" {hidden} of {} not shown.", counted(*found, "finding")),
+    };
+    if *found == 0 {
+        let (now, window) = (consultation.now, consultation.policy.window);
+        return format!("Nothing is wrong at {now}, and nothing ends within {window}. {looked}");
+    }
+    let of = |severity| {
+        let all = cases.iter().flat_map(Case::findings);
+        all.filter(|finding| finding.severity == severity).count()
+    };
+    format!(
+        "{} from {}: {}, {}, {}.{hidden} {looked}",
+        counted(shown, "finding"),
+        counted(cases.len(), "cause"),
+        counted(of(Severity::Error), "error"),
+        counted(of(Severity::Warning), "warning"),
+        counted(of(Severity::Notice), "notice"),
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
