@@ -220,6 +220,11 @@ fn an_expired_kubelet_credential_explains_that_no_static_pod_runs() {
     let cases = kubelet_client_over().cases();
     let below: BTreeSet<F> = cases[0].explains.iter().map(|case| case.finding.code).collect();
     assert_eq!(below, [F::EndpointDown, F::Unhealthy].into());
+    let says = |cases: &[Case], part: &str| cases[0].proof.iter().any(|line| line.contains(part));
+    assert!(says(&cases, "/etc/kubernetes/bootstrap-kubelet.conf is not there"), "{:?}", cases[0].proof);
+    let mut node = kubelet_client_over();
+    node.tree.copy("/etc/kubernetes/admin.conf", "/etc/kubernetes/bootstrap-kubelet.conf");
+    assert!(says(&node.cases(), "/etc/kubernetes/bootstrap-kubelet.conf is there"));
     assert_eq!(cases[0].severity(), Severity::Error);
 }
 

@@ -16,6 +16,7 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Vec<String> {
     match finding.code {
         F::Expired | F::ExpiresSoon | F::NotYetValid | F::CaEndsBeforeRenewal | F::ServedExpired => {
             proof.certificate();
+            proof.bootstrap();
         }
         F::KeyMismatch | F::KeyMissing => proof.halves(),
         F::SaKeyMismatch | F::SaKeyUnused | F::SaKeysDiffer | F::SaTokenInvalid => proof.service_account(),
@@ -87,6 +88,24 @@ impl Lines<'_> {
         if let Some(certificate) = certificate {
             self.say(dated(certificate));
         }
+    }
+
+    /// Whether a kubelet whose certificate is over can ask for a new one.
+    fn bootstrap(&mut self) {
+        if self.finding.place != Some(Place::Slot(Slot::KubeletClient)) {
+            return;
+        }
+        let inventory = self.view.inventory;
+        let Ok(path) = inventory.node().directories().kubeconfigs.join("bootstrap-kubelet.conf") else {
+            return;
+        };
+        // Kubeconfigs beside those of the tree are read as copies.
+        let is_there = inventory.credentials().any(|(place, _)| *place == Place::Copy(path.clone()));
+        self.say(if is_there {
+            format!("{path} is there: the kubelet asks for a new certificate with its token, if that is still valid")
+        } else {
+            format!("{path} is not there: the kubelet cannot ask for a new certificate, and ends")
+        });
     }
 
     /// The certificates in the file, when that lies around the tree.
