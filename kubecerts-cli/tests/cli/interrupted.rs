@@ -121,11 +121,14 @@ fn who_waits_for_requests_can_be_told_to_end() {
     drop(stdin);
 
     let mut child = tree.command(&[&SIGN[..], &["--csr-dir", "-"]].concat());
-    let child = child.stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
+    // To wait for the command would close its input.
+    let stdin = child.stdin.take().unwrap();
     // It may not wait for the signal yet. Until it does, the signal ends it as any other program.
     wait_for_handler(&child);
     signal(&child, "INT");
     let outcome = Outcome::of(child.wait_with_output().unwrap()).exits(8).explains("after 0 requests");
+    drop(stdin);
     assert!(outcome.stderr.contains("--out FILE"), "{}", outcome.stderr);
 }
 
