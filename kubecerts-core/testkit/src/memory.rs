@@ -1,6 +1,6 @@
 //! A node's disk in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubecerts_core::catalog::Slot;
 use kubecerts_core::digest::Digest;
@@ -10,17 +10,20 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{PlanRequest, Step, plan};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{
-    FileContent, FileMeta, FileState, ScanRequest, Snapshot, TreeReader, collect,
+    FileContent, FileMeta, FileState, ReadProblem, ScanRequest, Snapshot, TreeReader, collect,
 };
 use kubecerts_core::time::Timestamp;
 use kubecerts_core::x509::{Certificate, PrivateKey, certificates, encode_certificate};
 
 use crate::{Draft, Seeded, path};
 
-/// The files of a node: content and mode by path. There are no links.
+/// The files of a node: content and mode by path, and links.
+///
+/// Only a scan follows links; what changes a file takes its own path.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MemoryTree {
     files: BTreeMap<TreePath, (Vec<u8>, u32)>,
+    links: BTreeMap<TreePath, TreePath>,
 }
 
 impl MemoryTree {
@@ -50,6 +53,13 @@ impl MemoryTree {
         self.files.insert(path(to), file);
     }
 
+    /// Makes a link at `at`, to a file or a directory, which need not exist; a relative target starts beside the link.
+    pub fn link(&mut self, at: &str, target: &str) {
+        let at = path(at);
+        let target = at.parent().join(target).expect("the target is a path");
+        self.links.insert(at, target);
+    }
+
     /// Returns the content of the file at `at`.
     #[must_use]
     pub fn read_file(&self, at: &str) -> &[u8] {
@@ -71,6 +81,15 @@ impl MemoryTree {
     #[must_use]
     pub fn snapshot_with(&self, request: ScanRequest) -> Snapshot {
         collect(&mut self.clone(), request)
+    }
+
+    /// Returns the inventory of what a scan finds that looks around the tree as well.
+    #[must_use]
+    pub fn inventory_around(&self) -> Inventory {
+        let mut request = ScanRequest::default();
+        request.surroundings = true;
+        request.backups.push(path("/var/lib/kubecerts/backups"));
+        Inventory::parse(&self.snapshot_with(request))
     }
 
     /// Returns the inventory of what a scan finds.
@@ -133,25 +152,60 @@ impl MemoryTree {
     }
 }
 
+impl MemoryTree {
+    /// Returns the path behind all links, and the last link on the way.
+    fn resolve(&self, path: &TreePath) -> Option<(TreePath, Option<TreePath>)> {
+        let mut at = path.clone();
+        let mut last = None;
+        for _ in 0..MOST_LINKS {
+            let on_the_way = |link: &&TreePath| **link == at || at.below(link).is_some();
+            let Some(link) = self.links.keys().find(on_the_way) else { return Some((at, last)) };
+            let below = at.below(link).unwrap_or_default().to_owned();
+            last = Some(link.clone());
+            at = self.links[link].join(&below).expect("a path below a target");
+        }
+        None
+    }
+
+    fn exists(&self, path: &TreePath) -> bool {
+        self.files.contains_key(path) || !self.entries(path).is_empty()
+    }
+
+    fn entries(&self, path: &TreePath) -> Vec<TreePath> {
+        let Some((resolved, _)) = self.resolve(path) else { return Vec::new() };
+        let names: BTreeSet<&str> = self
+            .files
+            .keys()
+            .chain(self.links.keys())
+            .filter_map(|entry| entry.below(&resolved)?.split('/').next())
+            .collect();
+        names.into_iter().map(|name| path.join(name).expect("a name without dots")).collect()
+    }
+}
+
 impl TreeReader for MemoryTree {
     fn read(&mut self, path: &TreePath) -> FileState {
-        match self.files.get(path) {
-            Some((content, mode)) => FileState::Present(FileContent::new(
-                SecretBytes::new(content.clone()),
-                FileMeta::with_mode(*mode),
-            )),
-            None => FileState::Absent,
+        let Some((resolved, link)) = self.resolve(path) else {
+            return FileState::Unreadable(ReadProblem::LinkLoop);
+        };
+        match (self.files.get(&resolved), link) {
+            (Some((content, mode)), link) => {
+                let mut meta = FileMeta::with_mode(*mode);
+                meta.target = link.map(|_| resolved);
+                FileState::Present(FileContent::new(SecretBytes::new(content.clone()), meta))
+            }
+            (None, Some(link)) if !self.exists(&self.links[&link]) => {
+                let target = self.links[&link].to_string();
+                FileState::Unreadable(ReadProblem::DanglingLink { link, target })
+            }
+            (None, _) => FileState::Absent,
         }
     }
 
     fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
-        let mut entries: Vec<TreePath> = self
-            .files
-            .keys()
-            .filter_map(|file| file.below(path)?.split('/').next())
-            .map(|name| path.join(name).expect("a name without dots"))
-            .collect();
-        entries.dedup();
-        entries
+        self.entries(path)
     }
 }
+
+/// As many as Linux follows.
+const MOST_LINKS: usize = 40;
