@@ -467,6 +467,28 @@ pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<Str
             "should it be needed, this makes a credential for an hour that no RBAC locks out: \
              kubecerts kubeconfig break-glass --reason TEXT --out FILE{}",
             whereabouts.options
+        Remedy::MoveAway(path) => {
+            format!("move {0} to where nothing looks for it, such as /root: mv {0} /root/", file(path))
+        }
+        Remedy::Relink { link, target, .. } => {
+            format!("ln -sfn {} {}, then: systemctl restart kubelet", file(target), file(link))
+        }
+        Remedy::MoveAndLink { file: current, target, .. } => {
+            format!("mv {0} {1} && ln -s {1} {0}", file(current), file(target))
+        }
+        Remedy::RestartPods => {
+            "restart the pods of this node, or give the API server the earlier key as a second --service-account-key-file \
+             until their tokens have turned over"
+                .to_owned()
+        }
+        Remedy::SpreadOut(path) if path.file_name().ends_with(".timer") => format!(
+            "give it a delay of its own on each node (systemctl edit {}: RandomizedDelaySec=2h), and let it run: \
+             kubecerts renew --restart --yes",
+            path.file_name()
+        ),
+        Remedy::SpreadOut(path) => format!(
+            "let {} sleep for a random time or take a lock, and run: kubecerts renew --restart --yes",
+            file(path)
         ),
         _ => return None,
     })

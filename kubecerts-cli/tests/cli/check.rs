@@ -119,7 +119,7 @@ fn an_expired_copy_is_a_warning_and_no_more() {
     );
     let outcome = Tree::of(&tree).run(&["check", "--at", FRESH]).exits(0);
     assert!(
-        has_line(&outcome.stdout, "warning: /home/kim/.kube/config: ", "[expired]"),
+        has_line(&outcome.stdout, "warning: /home/kim/.kube/config: ", "[kubeconfig-copy-stale]"),
         "{}",
         outcome.stdout
     );

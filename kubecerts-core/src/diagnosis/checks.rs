@@ -43,7 +43,8 @@ pub(super) const ALL: [Check; 15] = [
 
 /// `source-damaged`
 fn sources_are_understood(context: &Context<'_>, out: &mut Vec<Finding>) {
-    for problem in context.inventory.node().problems() {
+    let node = context.inventory.node();
+    for problem in node.problems().iter().filter(|problem| problem.duplicate_of.is_none()) {
         out.push(Finding {
             severity: Severity::Warning,
             place: None,
@@ -109,6 +110,9 @@ fn files_can_be_read(context: &Context<'_>, out: &mut Vec<Finding>) {
         out.extend(unusable(&place, authority.key_file(), authority.key()));
     }
     for (place, credential) in context.own_credentials() {
+        if super::around::is_broken_link(context, place) {
+            continue;
+        }
         let certificate = unusable(place, credential.certificate_file(), credential.certificate());
         let one_file = credential.certificate_file().path == credential.key_file().path;
         // One damaged file is one finding, even when both halves of the pair are in it.
@@ -145,6 +149,10 @@ fn validity(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
     for (place, credential) in context.own_credentials() {
         let Some(certificate) = credential.leaf() else { continue };
+        // That the original is newer says more.
+        if super::around::newer_original(context, place, credential).is_some() {
+            continue;
+        }
         out.extend(context.dated(place, credential.certificate_file(), certificate));
     }
 }

@@ -8,6 +8,11 @@ mod admin;
 mod algorithms;
 mod authority;
 mod case;
+//! One pure function per check, in `around`, `checks`, `names`, `running` and `trust`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
+//! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
+//! read gives findings.
+
+mod around;
 mod checks;
 mod clock;
 mod code;
@@ -49,6 +54,7 @@ pub fn diagnose(
     let context = checks::Context { inventory, observations, policy, now };
     let mut findings = Vec::new();
     for check in checks::ALL.into_iter().chain(running::ALL).chain(CAUSES) {
+    for check in checks::ALL.into_iter().chain(running::ALL).chain(around::ALL) {
         check(&context, &mut findings);
     }
     findings.sort();
@@ -210,6 +216,28 @@ pub enum Remedy {
     Start(Component),
     /// Replace this copy by the current file of the slot.
     RefreshCopy(TreePath),
+    /// Move this file or directory to where nobody takes it for what is in use.
+    MoveAway(TreePath),
+    /// Let the kubelet's link point to this file.
+    #[non_exhaustive]
+    Relink {
+        /// The link.
+        link: TreePath,
+        /// The file.
+        target: TreePath,
+    },
+    /// Move the kubelet's certificate to a dated name, and let a link take its place.
+    #[non_exhaustive]
+    MoveAndLink {
+        /// The file where the link belongs.
+        file: TreePath,
+        /// Its new name.
+        target: TreePath,
+    },
+    /// Restart the pods of this node, so that they are given what is current.
+    RestartPods,
+    /// Let this timer, crontab or script restart one component of one node at a time.
+    SpreadOut(TreePath),
     /// Put the certificates of the authorities into the files that components are told to trust.
     UpdateTrust,
     /// Give this file this owner and this mode.

@@ -29,6 +29,10 @@ pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
 pub use surroundings::{FoundCertificates, FoundKind, Surroundings};
 pub use token_keys::TokenKey;
+pub(crate) use surroundings::token_key_id;
+pub use surroundings::{
+    DatedCertificate, FoundCertificates, FoundKind, PodVolume, RestartJob, Surroundings, TokenFacts,
+};
 pub use trust::{OutdatedTrust, Trusting};
 
 /// Everything that is known of one node's certificates. Public data.

@@ -76,6 +76,17 @@ impl Inventory {
         found
     }
 
+    /// Returns the certificates that pods are given to verify the API server: those of `--root-ca-file`, or of the cluster's
+    /// authority.
+    pub(crate) fn published_roots(&self) -> &[Certificate] {
+        let file = self.trust_files.iter().find(|(file, _)| file.setting == "root-ca-file");
+        let bundle = match file {
+            Some((_, bundle)) => bundle.present(),
+            None => self.authority(CaSlot::Cluster).certificate().present(),
+        };
+        bundle.map_or(&[][..], CertificateBundle::certificates)
+    }
+
     /// Returns every place of this node beside the authority's own file that holds `certificate`: kubeconfigs, then files that
     /// manifests and the kubelet's configuration name.
     #[must_use]

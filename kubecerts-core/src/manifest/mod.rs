@@ -1,4 +1,4 @@
-//! What a node's configuration says: static-pod manifests, the kubelet's and kubeadm's configuration, as
+//! What a node's configuration says: static-pod manifests, the kubelet's and kubeadm's configuration, timers, as
 //! facts.
 //!
 //! Each parser takes the bytes of one file, YAML or JSON, and knows no file name. Fields that are not
@@ -6,12 +6,15 @@
 //! caller's question.
 
 mod cluster_line;
+pub(crate) mod crontab;
 mod kubeadm;
 mod kubelet;
 mod kubelet_edit;
 mod kubelet_flags;
 mod pod;
 mod security;
+pub(crate) mod script;
+mod unit;
 
 pub use cluster_line::{ClusterLine, ClusterLineError, ClusterLineProblem};
 pub use kubeadm::{ConfigRemark, Contradiction, ExternalEtcd, KubeadmConfig, Place, Statement};
@@ -20,6 +23,7 @@ pub use kubelet_edit::{RotationEditError, rotate_certificates};
 pub use kubelet_flags::KubeletFlags;
 pub use pod::StaticPod;
 pub use security::RunsAs;
+pub(crate) use unit::Unit;
 
 use crate::path::TreePath;
 use crate::yaml::{Node, YamlError};

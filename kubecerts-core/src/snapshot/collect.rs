@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::locate::is_manifest;
-use super::{Arguments, FileState, Snapshot, Sources, locate, manifests_directory};
+use super::{Arguments, FileState, Snapshot, Sources, around, locate, manifests_directory};
 use crate::catalog::Directories;
 use crate::path::TreePath;
 
@@ -32,11 +32,15 @@ pub struct ScanRequest {
     /// Whether to look around the tree as well, for what a diagnosis of the whole node needs: backups, copies, timers and
     /// what pods were given. That reads many more files, so it is not done by default.
     pub surroundings: bool,
+    /// Directories with backups beside the usual ones, such as those of `kubecerts` itself; only for the surroundings.
+    pub backups: Vec<TreePath>,
+    /// Kubeconfigs beside the usual ones, such as those that `KUBECONFIG` names; only for the surroundings.
+    pub kubeconfigs: Vec<TreePath>,
 }
 
 /// Reads every file of the node that `reader` gives access to. This cannot fail: what cannot be read is so noted.
 pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
-    let ScanRequest { arguments, kubeadm_config, hostname, surroundings: _ } = request;
+    let ScanRequest { arguments, kubeadm_config, hostname, surroundings, backups, kubeconfigs } = request;
     let kubelet_directory = arguments.kubelet.clone().unwrap_or_else(|| Directories::default().kubelet);
     let mut read_kubelet = |name| {
         let path = kubelet_directory.join(name).ok()?;
@@ -82,6 +86,9 @@ pub fn collect(reader: &mut dyn TreeReader, request: ScanRequest) -> Snapshot {
     for path in snapshot.references() {
         let state = reader.read(&path);
         snapshot.insert_reference(path, state);
+    }
+    if surroundings {
+        around::look(reader, &mut snapshot, &backups, &kubeconfigs);
     }
     snapshot
 }

@@ -81,6 +81,8 @@ pub struct SourceProblem {
     pub path: TreePath,
     /// What is wrong with it.
     pub reason: String,
+    /// The manifest of the same pod that was taken, when this one is a second one.
+    pub duplicate_of: Option<TreePath>,
 }
 
 impl fmt::Display for SourceProblem {
@@ -371,19 +373,42 @@ fn parse_pods(
 ) -> (Pods, BTreeMap<Component, TreePath>) {
     let mut pods = Pods::new();
     let mut paths = BTreeMap::new();
-    for (path, state) in manifests.iter().filter(|(path, _)| is_manifest(path)) {
+    let mut others: BTreeMap<String, TreePath> = BTreeMap::new();
+    // Of several manifests of one component the one that kubeadm would write is the one that is meant.
+    let (kubeadms, further): (Vec<_>, Vec<_>) =
+        manifests.iter().filter(|(path, _)| is_manifest(path)).partition(|(path, _)| has_kubeadms_name(path));
+    for (path, state) in kubeadms.into_iter().chain(further) {
         let parse = |bytes: &[u8]| StaticPod::parse(bytes).map_err(|damage| damage.to_string());
         let Some(pod) = parse_source(path, state, parse, problems) else { continue };
-        let Some(component) = pod.component() else { continue };
-        if let Entry::Vacant(entry) = pods.entry(component) {
-            entry.insert(pod);
-            paths.insert(component, path.clone());
-        } else {
-            let reason = format!("is a second manifest of {component}");
-            problems.push(SourceProblem { path: path.clone(), reason });
-        }
+        let (first, name) = match (pod.component(), pod.name()) {
+            (Some(component), _) => match paths.get(&component) {
+                Some(first) => (first, component.to_string()),
+                None => {
+                    paths.insert(component, path.clone());
+                    pods.insert(component, pod);
+                    continue;
+                }
+            },
+            // The kubelet runs one pod of a name; which of two is chance (`pkg/kubelet/pod_workers.go`, `allowStaticPodStart`).
+            (None, Some(name)) => match others.entry(name.to_owned()) {
+                Entry::Occupied(entry) => (&*entry.into_mut(), name.to_owned()),
+                Entry::Vacant(entry) => {
+                    entry.insert(path.clone());
+                    continue;
+                }
+            },
+            (None, None) => continue,
+        };
+        let reason = format!("is a second manifest of {name}");
+        problems.push(SourceProblem { path: path.clone(), reason, duplicate_of: Some(first.clone()) });
     }
+    problems.sort_by(|one, other| one.path.cmp(&other.path));
     (pods, paths)
+}
+
+fn has_kubeadms_name(path: &TreePath) -> bool {
+    let stem = path.file_name().strip_suffix(".yaml");
+    stem.is_some_and(|stem| Component::ALL.into_iter().any(|component| component.name() == stem))
 }
 
 fn parse_source<T>(
@@ -397,7 +422,11 @@ fn parse_source<T>(
         FileState::Unreadable(problem) => Err(problem.to_string()),
         FileState::Present(content) => parse(content.secret_bytes()),
     };
-    parsed.map_err(|reason| problems.push(SourceProblem { path: path.clone(), reason })).ok()
+    parsed
+        .map_err(|reason| {
+            problems.push(SourceProblem { path: path.clone(), reason, duplicate_of: None });
+        })
+        .ok()
 }
 
 fn directories(

@@ -6,9 +6,11 @@
 //!
 //! 1. it reads the kubelet's configuration, the static-pod manifests and the kubeadm configuration into [`Sources`];
 //! 2. [`locate`] decides where every file lies, which gives [`NodeFacts`];
-//! 3. it reads each file of the [`Layout`], then what [`Snapshot::references`] asks for.
+//! 3. it reads each file of the [`Layout`], then what [`Snapshot::references`] asks for;
+//! 4. when it is asked to, it looks around the tree, into the places that [`Area`] lists.
 
 mod addresses;
+mod around;
 mod collect;
 mod endpoint;
 mod file;
@@ -23,6 +25,8 @@ use crate::path::TreePath;
 
 pub(crate) use addresses::first_address;
 pub use addresses::{Addresses, FlagUrl};
+pub use around::Area;
+pub(crate) use around::service_of;
 pub use collect::{ScanRequest, TreeReader, collect};
 pub use endpoint::Endpoint;
 pub use file::{FileContent, FileMeta, FileState, ReadProblem};
@@ -39,7 +43,14 @@ pub struct Snapshot {
     files: BTreeMap<FileSlot, FileState>,
     others: BTreeMap<TreePath, FileState>,
     copies: BTreeSet<TreePath>,
-    surroundings: BTreeMap<TreePath, FileState>,
+    /// What lies around the tree; `None` when nobody has looked.
+    surroundings: Option<Around>,
+}
+
+#[derive(Debug, Default)]
+struct Around {
+    files: BTreeMap<TreePath, (Area, FileState)>,
+    left_out: BTreeSet<TreePath>,
 }
 
 impl Snapshot {
@@ -51,7 +62,7 @@ impl Snapshot {
             files: BTreeMap::new(),
             others: BTreeMap::new(),
             copies: BTreeSet::new(),
-            surroundings: BTreeMap::new(),
+            surroundings: None,
         }
     }
 
@@ -72,13 +83,39 @@ impl Snapshot {
     }
 
     /// Adds a file that lies around the tree: a backup, a copy, a timer, what pods were given.
-    pub fn insert_surrounding(&mut self, path: TreePath, state: FileState) {
-        self.surroundings.insert(path, state);
+    pub fn insert_surrounding(&mut self, area: Area, path: TreePath, state: FileState) {
+        self.surroundings.get_or_insert_default().files.insert(path, (area, state));
     }
 
     /// Returns the files around the tree, sorted by path.
     pub fn surroundings(&self) -> impl Iterator<Item = (&TreePath, &FileState)> {
-        self.surroundings.iter()
+        self.around().map(|(path, _, state)| (path, state))
+    }
+
+    /// Returns the files around the tree of one area, sorted by path.
+    pub fn surroundings_in(&self, area: Area) -> impl Iterator<Item = (&TreePath, &FileState)> {
+        self.around().filter(move |(_, found, _)| *found == area).map(|(path, _, state)| (path, state))
+    }
+
+    /// Returns whether the scan has looked around the tree.
+    #[must_use]
+    pub const fn has_looked_around(&self) -> bool {
+        self.surroundings.is_some()
+    }
+
+    /// Returns the directories around the tree in which not everything was looked at, because there is too much; sorted.
+    pub fn left_out(&self) -> impl Iterator<Item = &TreePath> {
+        self.surroundings.iter().flat_map(|around| &around.left_out)
+    }
+
+    /// Notes that not everything in a directory around the tree was looked at.
+    pub fn leave_out(&mut self, directory: TreePath) {
+        self.surroundings.get_or_insert_default().left_out.insert(directory);
+    }
+
+    fn around(&self) -> impl Iterator<Item = (&TreePath, Area, &FileState)> {
+        let files = self.surroundings.iter().flat_map(|around| &around.files);
+        files.map(|(path, (area, state))| (path, *area, state))
     }
 
     /// Returns what is known of the node.

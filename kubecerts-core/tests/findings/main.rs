@@ -31,10 +31,12 @@ mod healthy;
 mod manifests;
 mod running;
 mod support;
+mod surroundings;
 mod tree;
 
 /// The tables of all modules.
 const TABLES: [&[FindingCode]; 4] = [causes::TABLE, manifests::TABLE, running::TABLE, tree::TABLE];
+const TABLES: [&[FindingCode]; 3] = [running::TABLE, surroundings::TABLE, tree::TABLE];
 
 #[test]
 fn every_code_has_a_broken_tree() {

@@ -260,5 +260,7 @@ fn a_copy_of_admin_conf_from_before_the_renewal_is_found_where_it_lies() {
     tree.renew(&PlanRequest::with_selection(Selection::All), later, &mut Seeded::provider(2));
     let diagnosis = diagnose(&tree.inventory(), &Observations::none(), Policy::default(), later);
     let found: Vec<String> = diagnosis.findings().iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["/root/.kube/config: expires 2027-01-01T00:00:00Z, in 17 days"]);
+    let expected = "/root/.kube/config: is a copy of an earlier admin.conf: it expires 2027-01-01T00:00:00Z, in 17 days; \
+                    admin.conf is valid until 2027-12-15T00:00:00Z";
+    assert_eq!(found, [expected]);
 }

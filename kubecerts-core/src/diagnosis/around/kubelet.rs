@@ -1,0 +1,97 @@
+//! The link to the kubelet's current certificate.
+
+use crate::catalog::{FileSlot, Slot};
+use crate::diagnosis::checks::{Context, about, at};
+use crate::diagnosis::{Finding, FindingCode, Impact, Remedy, Severity};
+use crate::inventory::{DatedCertificate, Place};
+use crate::path::TreePath;
+use crate::snapshot::ReadProblem;
+use crate::time::Timestamp;
+use crate::x509::Certificate;
+
+/// `not-a-symlink`
+///
+/// The kubelet writes a dated file at each rotation and points its link at it (`updateSymlink` in
+/// `client-go/util/certificate/certificate_store.go`); it gives up when there is a file instead of the link.
+pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let inventory = context.inventory;
+    let facts = inventory.file(FileSlot::KubeletClient);
+    let Some(credential) = inventory.credential(Slot::KubeletClient) else { return };
+    if !inventory.surroundings().is_known || !facts.exists {
+        return;
+    }
+    let path = &facts.path;
+    let newest = newest(context);
+    let relink = || match newest {
+        Some(newest) => Remedy::Relink { link: path.clone(), target: newest.file.path.clone() },
+        None => Remedy::Restore(FileSlot::KubeletClient),
+    };
+    let place = Place::Slot(Slot::KubeletClient);
+    let mut found = |severity, impact, message, remedy| {
+        out.push(at(facts, about(&place, severity, FindingCode::NotASymlink, impact, message, remedy)));
+    };
+    if let Some(ReadProblem::DanglingLink { target, .. }) = credential.certificate().unreadable() {
+        let message = format!("{path} points to {target}, which does not exist");
+        found(Severity::Error, Impact::Unusable, message, relink());
+        return;
+    }
+    let Some(meta) = &facts.meta else { return };
+    let current = credential.leaf().filter(|_| credential.key_matches() == Some(true));
+    let better = newest.filter(|newest| is_better(newest, current));
+    let Some(target) = meta.target.as_ref().filter(|target| target.file_name() != path.file_name()) else {
+        let message =
+            format!("{path} is a file and not a link: the kubelet cannot put a new certificate there");
+        let remedy = match (better, current) {
+            (None, Some(current)) => Remedy::MoveAndLink { file: path.clone(), target: dated(path, current) },
+            _ => relink(),
+        };
+        found(Severity::Warning, Impact::None, message, remedy);
+        return;
+    };
+    if let Some(better) = better {
+        let end = better.certificate.present().map(|bundle| bundle.first().not_after());
+        let message = format!(
+            "{path} points to {}, though {} is valid until {}",
+            target.file_name(),
+            better.file.path.file_name(),
+            end.unwrap_or(Timestamp::MIN)
+        );
+        found(Severity::Warning, Impact::None, message, relink());
+    }
+}
+
+/// Returns whether what cannot be read is a link that leads nowhere, and so found by `link`.
+pub(in crate::diagnosis) fn is_broken_link(context: &Context<'_>, place: &Place) -> bool {
+    let inventory = context.inventory;
+    let is_dangling = || {
+        let credential = inventory.credential(Slot::KubeletClient);
+        let problem = credential.and_then(|credential| credential.certificate().unreadable());
+        matches!(problem, Some(ReadProblem::DanglingLink { .. }))
+    };
+    *place == Place::Slot(Slot::KubeletClient) && inventory.surroundings().is_known && is_dangling()
+}
+
+/// Returns the newest file that the kubelet could use now.
+fn newest<'a>(context: &Context<'a>) -> Option<&'a DatedCertificate> {
+    let is_valid = |dated: &&DatedCertificate| {
+        let valid = |leaf: &Certificate| leaf.not_before() <= context.now && context.now <= leaf.not_after();
+        dated.is_whole() && dated.certificate.present().is_some_and(|bundle| valid(bundle.first()))
+    };
+    let all = context.inventory.surroundings().kubelet_certificates.iter();
+    all.filter(is_valid).max_by_key(|dated| (end(dated), &dated.file.path))
+}
+
+fn is_better(newest: &DatedCertificate, current: Option<&Certificate>) -> bool {
+    current.is_none_or(|current| end(newest) > Some(current.not_after()))
+}
+
+fn end(dated: &DatedCertificate) -> Option<Timestamp> {
+    dated.certificate.present().map(|bundle| bundle.first().not_after())
+}
+
+/// Returns the name that the kubelet would have given to the certificate when it got it.
+fn dated(current: &TreePath, certificate: &Certificate) -> TreePath {
+    let moment = certificate.not_before().to_string().replace(['T', ':'], "-").replace('Z', "");
+    let name = format!("kubelet-client-{moment}.pem");
+    current.parent().join(&name).unwrap_or_else(|_| current.clone())
+}

@@ -1,0 +1,66 @@
+//! What pods were given to reach the API server.
+
+use super::{Area, Budget, Look};
+use crate::catalog::Component;
+use crate::manifest::StaticPod;
+use crate::path::TreePath;
+
+/// Reads `ca.crt` and `token` of a sample of the pods on this node, and the keys with which tokens are verified.
+///
+/// The kubelet keeps them in `pods/UID/volumes/kubernetes.io~projected/VOLUME` (`pkg/volume/projected/projected.go`); each is a link
+/// over `..data` to a directory with a time in its name (`pkg/volume/util/atomic_writer.go`).
+pub(super) fn look(look: &mut Look<'_>) {
+    // Who signs tokens elsewhere has keys that are not on this node.
+    let names: &[&str] = if token_keys(look) { &["ca.crt", "token"] } else { &["ca.crt"] };
+    let Ok(directory) = look.snapshot.node().directories().kubelet.join("pods") else { return };
+    let mut budget = Budget::new(MOST_PODS * MOST_VOLUMES * 2, MOST_PODS + 1);
+    let pods = look.list(&directory, &mut budget);
+    // The names are random, so any of them are a fair sample.
+    let step = pods.len().div_ceil(MOST_PODS).max(1);
+    for pod in pods.iter().step_by(step) {
+        let Ok(volumes) = pod.join("volumes/kubernetes.io~projected") else { continue };
+        for volume in look.list(&volumes, &mut budget).into_iter().take(MOST_VOLUMES) {
+            for name in names {
+                let Ok(path) = volume.join(name) else { continue };
+                if let Some(state) = look.read(&path, &mut budget) {
+                    look.add(Area::PodVolume, path, state);
+                }
+            }
+        }
+    }
+    if step > 1 {
+        budget.is_exceeded = true;
+    }
+    look.note(&directory, &budget);
+}
+
+/// Reads the files of `--service-account-key-file` that are not the tree's, and returns whether those are all keys there are.
+fn token_keys(look: &mut Look<'_>) -> bool {
+    let Some(manifest) = look.snapshot.node().manifest(Component::ApiServer).cloned() else { return true };
+    let state = look.reader.read(&manifest);
+    let Some(pod) = state.content().and_then(|content| StaticPod::parse(content.secret_bytes()).ok()) else {
+        return true;
+    };
+    let files: Vec<TreePath> = pod
+        .flag_values("service-account-key-file")
+        .into_iter()
+        .filter_map(|file| pod.host_path(file))
+        .take(MOST_KEYS)
+        .collect();
+    let mut budget = Budget::new(MOST_KEYS, 0);
+    for path in files {
+        if let Some(state) = look.read(&path, &mut budget) {
+            look.add(Area::TokenKey, path, state);
+        }
+    }
+    pod.flag("service-account-signing-endpoint").is_none()
+}
+
+/// A kubelet runs 110 pods by default; what is wrong with the authority is wrong with all of them, so a sample does.
+const MOST_PODS: usize = 64;
+
+/// A pod has one volume with a token as a rule; meshes and secret stores add one or two.
+const MOST_VOLUMES: usize = 4;
+
+/// Two keys are in use while one replaces the other.
+const MOST_KEYS: usize = 16;
