@@ -10,7 +10,7 @@ use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{Arguments, FileState, ReadProblem, ScanRequest, Snapshot, collect};
 
 use crate::disk::{DiskError, Existence, FILE_LIMIT, RealDisk, Root, State, Tree};
-use crate::system::hostname;
+use crate::system::{hostname, kubeconfigs_of_user};
 
 /// Where a node's files are looked for, and what the caller knows about it.
 #[derive(Clone, Debug, Default)]
@@ -79,12 +79,30 @@ impl Node {
     /// # Errors
     /// [`NodeError::File`] when the kubeadm configuration has become unreadable since the node was opened.
     pub fn scan(&self) -> Result<Snapshot, NodeError> {
-        let mut request = ScanRequest::default();
-        request.arguments = self.arguments.clone();
-        request.kubeadm_config = self.read_config()?;
-        // The name of this host says nothing about a node whose disk is mounted below another root.
-        request.hostname = if self.is_this_host { hostname() } else { None };
-        Ok(collect(&mut Tree::new(&self.root, &RealDisk), request))
+        Ok(collect(&mut Tree::new(&self.root, &RealDisk), self.request()?))
+    }
+
+    /// Reads what [`scan`](Self::scan) does, and looks around: at backups, copies and other trees, at what the kubelet has kept
+    /// and pods were given, at timers and the scripts that they run.
+    ///
+    /// Every place is bounded; [`Snapshot::left_out`] has those in which not everything was looked at. On this host
+    /// the kubeconfigs that the variable `KUBECONFIG` names are looked at as well.
+    ///
+    /// # Errors
+    /// As for [`scan`](Self::scan).
+    pub fn scan_around(&self) -> Result<Snapshot, NodeError> {
+        let mut request = self.request()?;
+        request.surroundings = true;
+        request.backups.extend(self.state.path().join("backups"));
+        if self.is_this_host {
+            request.kubeconfigs = kubeconfigs_of_user();
+        }
+        let mut tree = Tree::new(&self.root, &RealDisk);
+        let mut snapshot = collect(&mut tree, request);
+        for directory in tree.unlisted() {
+            snapshot.leave_out(directory.clone());
+        }
+        Ok(snapshot)
     }
 
     /// Reads the file at `path` of the node, with the same bounds as a scan.
@@ -109,6 +127,15 @@ impl Node {
     #[must_use]
     pub const fn is_this_host(&self) -> bool {
         self.is_this_host
+    }
+
+    fn request(&self) -> Result<ScanRequest, NodeError> {
+        let mut request = ScanRequest::default();
+        request.arguments = self.arguments.clone();
+        request.kubeadm_config = self.read_config()?;
+        // The name of this host says nothing about a node whose disk is mounted below another root.
+        request.hostname = if self.is_this_host { hostname() } else { None };
+        Ok(request)
     }
 
     fn read_config(&self) -> Result<Option<(TreePath, FileState)>, NodeError> {

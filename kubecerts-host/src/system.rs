@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kubecerts_core::path::TreePath;
 use kubecerts_core::provider::{Entropy, ProviderError};
 use kubecerts_core::time::Timestamp;
 
@@ -41,6 +42,17 @@ pub(crate) fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_str().ok()?.trim().to_lowercase();
     (!name.is_empty()).then_some(name)
 }
+
+/// Returns the kubeconfigs that the variable `KUBECONFIG` names, as `kubectl` takes them: a list with colons between.
+pub(crate) fn kubeconfigs_of_user() -> Vec<TreePath> {
+    let Some(list) = std::env::var_os("KUBECONFIG") else { return Vec::new() };
+    let here = std::env::current_dir().unwrap_or_default();
+    let paths = std::env::split_paths(&list).map(|path| here.join(path)).take(MOST_KUBECONFIGS);
+    paths.filter_map(|path| TreePath::parse("/").ok()?.join(path.to_str()?).ok()).collect()
+}
+
+/// More than this are in no list of somebody who looks after one cluster.
+const MOST_KUBECONFIGS: usize = 64;
 
 #[cfg(test)]
 mod tests {

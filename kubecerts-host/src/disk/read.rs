@@ -1,5 +1,6 @@
 //! Reading below a root, within bounds.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use kubecerts_core::path::TreePath;
@@ -29,24 +30,29 @@ impl Root {
 
     /// Returns the entries of the directory at `path`, sorted, or none when it does not exist.
     ///
-    /// Names that are not UTF-8 are left out: no manifest could refer to them.
+    /// Names that are not UTF-8 or hold control characters are left out: no manifest could refer to them.
     ///
     /// # Errors
     /// A [`ReadProblem`] when it is not a directory, cannot be read or has more than 4096 entries.
     pub fn list(&self, path: &TreePath, disk: &impl Disk) -> Result<Vec<TreePath>, ReadProblem> {
+        let entries = self.entries(path, disk)?;
+        entries.ok_or_else(|| ReadProblem::Failed(format!("{path} has more than {MAX_ENTRIES} entries")))
+    }
+
+    /// Returns the entries of the directory at `path`, sorted; `None` when there are too many.
+    fn entries(&self, path: &TreePath, disk: &impl Disk) -> Result<Option<Vec<TreePath>>, ReadProblem> {
         let resolved = self.resolve(path, disk)?;
         if resolved.existence != Existence::Present {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let names = disk.list(&resolved.host).map_err(|error: io::Error| problem(&error))?;
         if names.len() > MAX_ENTRIES {
-            return Err(ReadProblem::Failed(format!("{path} has more than {MAX_ENTRIES} entries")));
+            return Ok(None);
         }
-        let entry = |name: &str| path.join(name).map_err(|error| ReadProblem::Failed(error.to_string()));
-        let mut entries =
-            names.iter().filter_map(|name| name.to_str()).map(entry).collect::<Result<Vec<_>, _>>()?;
+        let names = names.iter().filter_map(|name| name.to_str());
+        let mut entries: Vec<TreePath> = names.filter_map(|name| path.join(name).ok()).collect();
         entries.sort_unstable();
-        Ok(entries)
+        Ok(Some(entries))
     }
 }
 
@@ -55,12 +61,19 @@ impl Root {
 pub struct Tree<'a, D> {
     root: &'a Root,
     disk: &'a D,
+    unlisted: BTreeSet<TreePath>,
 }
 
 impl<'a, D: Disk> Tree<'a, D> {
     /// Returns the files of `disk` below `root`.
     pub const fn new(root: &'a Root, disk: &'a D) -> Self {
-        Self { root, disk }
+        Self { root, disk, unlisted: BTreeSet::new() }
+    }
+
+    /// Returns the directories that were not listed because they have too many entries or may not be read, sorted.
+    #[must_use]
+    pub const fn unlisted(&self) -> &BTreeSet<TreePath> {
+        &self.unlisted
     }
 }
 
@@ -70,7 +83,15 @@ impl<D: Disk> TreeReader for Tree<'_, D> {
     }
 
     fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
-        self.root.list(path, self.disk).unwrap_or_default()
+        match self.root.entries(path, self.disk) {
+            Ok(Some(entries)) => return entries,
+            Ok(None) | Err(ReadProblem::PermissionDenied) => {
+                self.unlisted.insert(path.clone());
+            }
+            // Whatever else it is, there is nothing in it.
+            Err(_) => {}
+        }
+        Vec::new()
     }
 }
 
@@ -212,11 +233,25 @@ mod tests {
         for name in ["b", "a", ".hidden"] {
             fs::write(dir.path().join("ssl").join(name), "").unwrap();
         }
-        fs::write(dir.path().join("ssl").join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
+        for name in [&b"\xff"[..], b"bell\x07"] {
+            fs::write(dir.path().join("ssl").join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+        }
         let expected = ["/pki/.hidden", "/pki/a", "/pki/b"].map(path);
         assert_eq!(root.list(&path("/pki"), &RealDisk).unwrap(), expected);
         assert_eq!(root.list(&path("/none"), &RealDisk).unwrap(), []);
         assert!(matches!(root.list(&path("/ssl/a"), &RealDisk), Err(ReadProblem::Failed(_))));
+    }
+
+    #[test]
+    fn a_directory_with_too_many_entries_is_not_listed_and_noted() {
+        let (dir, root) = world();
+        for index in 0..=MAX_ENTRIES {
+            File::create(dir.path().join(index.to_string())).unwrap();
+        }
+        assert!(root.list(&path("/"), &RealDisk).is_err());
+        let mut tree = Tree::new(&root, &RealDisk);
+        assert_eq!((tree.list(&path("/")), tree.list(&path("/1"))), (Vec::new(), Vec::new()));
+        assert_eq!(tree.unlisted(), &BTreeSet::from([path("/")]));
     }
 
     #[test]
