@@ -11,6 +11,7 @@
 //! | [`observation`] | what was seen of running programs | whether they use what is on disk |
 //! | [`diagnosis`] | an inventory, observations and a moment | [`Diagnosis`](diagnosis::Diagnosis): what is wrong |
 //! | [`forecast`] | the same | [`Forecast`](forecast::Forecast): what breaks, and when, if nobody acts |
+//! | [`explain`] | the lines of a log and an inventory | which certificates they are about, and what to do |
 //! | [`plan`] | an inventory and a request | [`Plan`](plan::Plan): what to do, and what not and why |
 //! | [`issue`] | a plan, the snapshot, keys and signatures | [`ChangeSet`](issue::ChangeSet): the bytes to write |
 //!
@@ -33,6 +34,7 @@ pub mod catalog;
 pub mod diagnosis;
 pub mod digest;
 pub mod forecast;
+pub mod explain;
 pub mod inspection;
 pub mod inventory;
 pub mod issue;

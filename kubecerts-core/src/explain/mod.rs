@@ -1,0 +1,532 @@
+//! What a log says of certificates: from a line to the certificate, who presents it, and what to do.
+//!
+//! An [`Explainer`] takes lines one by one, of any log: of the components of a control plane in each of their formats, as journald,
+//! container runtimes, Docker and `kubectl logs --prefix` hand them on, and what `kubectl`, OpenSSL and curl print. It keeps what
+//! differs and counts what repeats, so that a log of any size takes bounded memory. [`Explainer::finish`] then holds against an
+//! [`Inventory`] what was found: serial numbers, key identifiers, names, places and ends of validity lead to a certificate of the
+//! tree, to an earlier one that a backup still has, or to one that is not on this node, and then whose as far as the lines tell.
+//!
+//! Lines are foreign: whatever is in them is survived, and their text is shown without control characters and without tokens.
+//!
+//! ```
+//! use kubecerts_core::explain::{Explainer, Symptom};
+//! # let (inventory, now) = (kubecerts_testkit::TreeBuilder::kubeadm().build().inventory(), kubecerts_testkit::at("2027-02-01T00:00:00Z"));
+//! let mut explainer = Explainer::new();
+//! explainer.line(b"Unable to connect to the server: x509: certificate has expired or is not yet valid");
+//! let report = explainer.finish(&inventory, now);
+//! assert_eq!(report.explanations[0].evidence.symptom, Symptom::Expired);
+//! ```
+
+mod answer;
+mod facts;
+mod json;
+mod known;
+mod line;
+mod prefilter;
+mod program;
+mod sample;
+mod symptom;
+mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{CaSlot, Slot};
+use crate::diagnosis::{Impact, Remedy};
+use crate::inventory::{FoundKind, Inventory, Place};
+use crate::path::TreePath;
+use crate::time::Timestamp;
+use crate::x509::SerialNumber;
+
+pub use facts::Address;
+use line::LineTime;
+pub use line::Program;
+pub use symptom::Symptom;
+use symptom::Verdict;
+
+/// Lines are read as far as this many bytes: the longest that container runtimes write in one piece is a quarter of it.
+pub const LINE_LIMIT: usize = 64 * 1024;
+
+/// Takes the lines of a log, and keeps of them what they say of certificates.
+#[derive(Clone, Debug, Default)]
+pub struct Explainer {
+    lines: u64,
+    cut: u64,
+    informational: u64,
+    unknown: u64,
+    unknown_samples: Vec<String>,
+    crowded: u64,
+    sources: Vec<Source>,
+    groups: BTreeMap<(Evidence, SourceId), Tally>,
+}
+
+type SourceId = Option<usize>;
+
+/// Where lines come from.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    named: Option<Program>,
+    /// The programs that lines without a prefix can only be of.
+    inferred: BTreeSet<Program>,
+}
+
+/// How often something was said, and when.
+#[derive(Clone, Debug)]
+struct Tally {
+    count: u64,
+    first: Option<LineTime>,
+    last: Option<LineTime>,
+    sample: String,
+}
+
+impl Explainer {
+    /// Returns an explainer that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says where the lines that follow come from, such as the path of a file; its name may tell which program wrote them.
+    pub fn source(&mut self, name: &str) {
+        if self.sources.len() < MOST_SOURCES {
+            self.sources.push(Source { named: program::of_source(name), inferred: BTreeSet::new() });
+        } else if let Some(last) = self.sources.last_mut() {
+            *last = Source::default();
+        }
+    }
+
+    /// Takes one line, with its end or without. It need not be UTF-8; what is beyond [`LINE_LIMIT`] is not read.
+    pub fn line(&mut self, bytes: &[u8]) {
+        self.lines += 1;
+        let kept = &bytes[..bytes.len().min(LINE_LIMIT)];
+        if kept.len() < bytes.trim_ascii_end().len() {
+            self.cut += 1;
+        }
+        if prefilter::may_matter(kept) {
+            self.look_at(&String::from_utf8_lossy(kept));
+        } else if let Some(source) = self.sources.last_mut()
+            && source.named.is_none()
+            && source.inferred.is_empty()
+            && self.lines <= LINES_TO_KNOW_BY
+        {
+            // The healthy lines before the others may be the ones that tell who writes.
+            source.inferred.extend(program::of_bytes(kept));
+        }
+    }
+
+    /// Counts a line that was too long to be handed over as a whole.
+    pub const fn note_cut(&mut self) {
+        self.cut += 1;
+    }
+
+    fn look_at(&mut self, text: &str) {
+        let line = line::parse(text);
+        let symptom = match symptom::of_message(&line.message) {
+            Verdict::Complaint(symptom) => symptom,
+            Verdict::Nothing => return,
+            Verdict::Unknown if line.is_informational => {
+                self.informational += 1;
+                return;
+            }
+            Verdict::Unknown => {
+                self.unknown += 1;
+                let sample = sample::of(text);
+                if self.unknown_samples.len() < MOST_SAMPLES && !self.unknown_samples.contains(&sample) {
+                    self.unknown_samples.push(sample);
+                }
+                return;
+            }
+        };
+        let stated = line.program.clone();
+        let inferred = stated.clone().or_else(|| program::of_message(&line));
+        let evidence = Evidence::of_line(symptom, inferred.clone(), &line);
+        let mut source = None;
+        if let Some(last) = self.sources.len().checked_sub(1) {
+            if evidence.program.is_none() {
+                source = Some(last);
+            } else if stated.is_none() {
+                self.sources[last].inferred.extend(inferred);
+            }
+        }
+        let mut key = (evidence, source);
+        if !self.groups.contains_key(&key) && self.groups.len() >= MOST_GROUPS {
+            // What is said is kept, of whom in particular is not.
+            self.crowded += 1;
+            key = (key.0.in_general(), None);
+        }
+        let tally = self.groups.entry(key).or_insert_with(|| Tally {
+            count: 0,
+            first: line.time,
+            last: line.time,
+            sample: sample::of(text),
+        });
+        tally.count += 1;
+        if let Some(time) = line.time {
+            tally.first = Some(tally.first.map_or(time, |first| earlier(first, time)));
+            tally.last = Some(tally.last.map_or(time, |last| later(last, time)));
+        }
+    }
+
+    /// Holds what was found against `inventory` as of `now`.
+    ///
+    /// The explanations are sorted: the grave first, consequences of something else last, then by how often they were said.
+    pub fn finish(self, inventory: &Inventory, now: Timestamp) -> Report {
+        let Self { lines, cut, informational, unknown, unknown_samples, crowded, sources, groups } = self;
+        let mut merged: BTreeMap<Evidence, Tally> = BTreeMap::new();
+        for ((mut evidence, source), tally) in groups {
+            if let Some(source) = source.and_then(|source| sources.get(source)) {
+                evidence.program = source.program().cloned();
+            }
+            match merged.get_mut(&evidence) {
+                Some(known) => known.absorb(tally, now),
+                None => drop(merged.insert(evidence, tally)),
+            }
+        }
+        let said: Vec<Evidence> = merged.keys().cloned().collect();
+        let mut explanations: Vec<Explanation> = merged
+            .into_iter()
+            .map(|(evidence, tally)| {
+                let last = tally.last.and_then(|time| time.resolve(now));
+                let answer = answer::answer(&evidence, last, &said, inventory, now);
+                let first = tally.first.and_then(|time| time.resolve(now));
+                Explanation { evidence, count: tally.count, first, last, sample: tally.sample, answer }
+            })
+            .collect();
+        explanations.sort_by(|left, right| {
+            let key = |explanation: &Explanation| {
+                let rank = explanation.answer.impact;
+                (explanation.evidence.symptom.is_consequence(), std::cmp::Reverse((rank, explanation.count)))
+            };
+            key(left).cmp(&key(right))
+        });
+        Report {
+            lines,
+            cut,
+            informational,
+            unknown,
+            unknown_samples,
+            crowded,
+            has_tree: !inventory.is_empty(),
+            explanations,
+        }
+    }
+}
+
+impl Source {
+    /// Returns the program, when all that is known agrees.
+    fn program(&self) -> Option<&Program> {
+        self.named.as_ref().or_else(|| if self.inferred.len() == 1 { self.inferred.first() } else { None })
+    }
+}
+
+impl Tally {
+    fn absorb(&mut self, other: Self, now: Timestamp) {
+        let Self { count, first, last, sample: _ } = other;
+        self.count += count;
+        let key = |time: &LineTime| time.resolve(now);
+        self.first = [self.first, first].into_iter().flatten().min_by_key(key);
+        self.last = [self.last, last].into_iter().flatten().max_by_key(key);
+    }
+}
+
+/// Returns the earlier of two times; one with a year counts before one without.
+fn earlier(left: LineTime, right: LineTime) -> LineTime {
+    left.min(right)
+}
+
+/// Returns the later of two times; one with a year counts before one without.
+fn later(left: LineTime, right: LineTime) -> LineTime {
+    match (left, right) {
+        (LineTime::NoYear { .. }, LineTime::Exact(_)) => right,
+        (LineTime::Exact(_), LineTime::NoYear { .. }) => left,
+        _ => left.max(right),
+    }
+}
+
+/// What lines say that say the same.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// What they complain of.
+    pub symptom: Symptom,
+    /// Who wrote them, as far as that can be told.
+    pub program: Option<Program>,
+    /// Who presents what they complain of.
+    pub bearer: Bearer,
+    /// The serial number of the certificate.
+    pub serial: Option<SerialNumber>,
+    /// The identifier of the certificate's key (`SKID=`).
+    pub subject_key: Option<Vec<u8>>,
+    /// The identifier of the key that signed it (`AKID=`).
+    pub authority_key: Option<Vec<u8>>,
+    /// The common name of the certificate's subject.
+    pub common_name: Option<String>,
+    /// The common name of the trusted authority that did not fit (`candidate authority certificate "…"`).
+    pub candidate: Option<String>,
+    /// The last second of the certificate's validity.
+    pub not_after: Option<Timestamp>,
+    /// The first second of the certificate's validity.
+    pub not_before: Option<Timestamp>,
+    /// The name or address by which the server was reached.
+    pub wanted: Option<String>,
+    /// The names in the server's certificate.
+    pub valid_for: Vec<String>,
+    /// The file that they are about.
+    pub path: Option<String>,
+    /// What else they say: the alert of TLS, or the hash of a key that is pinned.
+    pub detail: Option<String>,
+}
+
+/// Who presents what a line complains of.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Bearer {
+    /// Somebody who connected to the program that wrote the line, from this host.
+    Client(Option<String>),
+    /// The server that the program connected to.
+    Server(Option<Address>),
+    /// The program itself, to the server that it connected to.
+    WriterAsClient(Option<Address>),
+    /// The program itself, to whom it serves, at this host.
+    WriterAsServer(Option<String>),
+}
+
+impl Evidence {
+    fn of_line(symptom: Symptom, program: Option<Program>, line: &line::Line) -> Self {
+        let message = line.message.as_str();
+        let judged = facts::judged(message);
+        let names =
+            if symptom == Symptom::NameMismatch { facts::names(message) } else { facts::Names::default() };
+        let is_about_file = matches!(
+            symptom,
+            Symptom::FileMissing
+                | Symptom::FileDenied
+                | Symptom::FileDamaged
+                | Symptom::KeyMismatch
+                | Symptom::TrailingData
+                | Symptom::BootstrapExpired
+                | Symptom::BootstrapMissing
+        );
+        let detail = match symptom {
+            Symptom::Refused => {
+                facts::after(message, "remote error: tls: ").or_else(|| facts::after(message, "alert ")).map(
+                    |rest| rest.split(['"', ',', ';', ':', ')']).next().unwrap_or_default().trim().to_owned(),
+                )
+            }
+            Symptom::NotPinned => facts::quoted(message, "none of the public keys").map(str::to_owned),
+            Symptom::InvalidToken if message.contains("token has expired") => Some("expired".to_owned()),
+            Symptom::AggregationDown => aggregated_group(message),
+            _ => None,
+        };
+        Self {
+            symptom,
+            program,
+            bearer: bearer(symptom, message),
+            serial: facts::serial(message),
+            subject_key: facts::key_identifier(message, "SKID="),
+            authority_key: facts::key_identifier(message, "AKID="),
+            common_name: facts::common_name(message),
+            candidate: facts::quoted(message, "candidate authority certificate").map(str::to_owned),
+            not_after: judged.end.or_else(|| facts::go_time(message, "is expired: ")),
+            not_before: judged.begin,
+            wanted: names.wanted,
+            valid_for: names.valid_for,
+            path: if is_about_file { facts::path(message) } else { None },
+            detail: detail.filter(|text| !text.is_empty() && text.len() < 128),
+        }
+    }
+
+    /// Returns what is left when nothing in particular is kept, so that there are only so many of them.
+    fn in_general(self) -> Self {
+        let Self { symptom, program, bearer, .. } = self;
+        let bearer = match bearer {
+            Bearer::Client(_) => Bearer::Client(None),
+            Bearer::Server(_) => Bearer::Server(None),
+            Bearer::WriterAsClient(_) => Bearer::WriterAsClient(None),
+            Bearer::WriterAsServer(_) => Bearer::WriterAsServer(None),
+        };
+        Self {
+            symptom,
+            program: program.filter(|program| program.component().is_some()),
+            bearer,
+            serial: None,
+            subject_key: None,
+            authority_key: None,
+            common_name: None,
+            candidate: None,
+            not_after: None,
+            not_before: None,
+            wanted: None,
+            valid_for: Vec::new(),
+            path: None,
+            detail: None,
+        }
+    }
+}
+
+/// Returns the API that an extension API server should answer for.
+fn aggregated_group(message: &str) -> Option<String> {
+    let at = message.find(".k8s.io")?;
+    let start = message[..at]
+        .rfind(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)))
+        .map_or(0, |at| at + 1);
+    Some(message[start..at + ".k8s.io".len()].trim_start_matches("v1beta1.").to_owned())
+}
+
+/// Returns who presents what `message` complains of.
+fn bearer(symptom: Symptom, message: &str) -> Bearer {
+    let peer = facts::peer(message);
+    let is_accepted = peer.is_some() || message.contains("rejected connection");
+    let authenticates = message.contains("Unable to authenticate the request")
+        || message.contains("verifying certificate SN=")
+        || message.contains("client didn't provide a certificate");
+    match symptom {
+        Symptom::Refused if is_accepted && !authenticates => Bearer::WriterAsServer(peer),
+        Symptom::Refused | Symptom::Unauthorized | Symptom::InvalidToken if !authenticates => {
+            Bearer::WriterAsClient(facts::server(message))
+        }
+        Symptom::BootstrapExpired
+        | Symptom::BootstrapMissing
+        | Symptom::RequestUnsigned
+        | Symptom::FileMissing
+        | Symptom::FileDenied
+        | Symptom::FileDamaged
+        | Symptom::KeyMismatch
+        | Symptom::AdminForbidden => Bearer::WriterAsClient(None),
+        _ if is_accepted || authenticates || symptom == Symptom::FrontProxyRefused => Bearer::Client(peer),
+        _ => Bearer::Server(facts::server(message)),
+    }
+}
+
+/// What a log says of certificates, and what it means for a node.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "the explanations are what the lines were read for"]
+#[non_exhaustive]
+pub struct Report {
+    /// How many lines were taken.
+    pub lines: u64,
+    /// How many of them were longer than [`LINE_LIMIT`].
+    pub cut: u64,
+    /// How many of them mention certificates, by the way and without a complaint.
+    pub informational: u64,
+    /// How many of them mention certificates in a way that is not known here.
+    pub unknown: u64,
+    /// The first of those.
+    pub unknown_samples: Vec<String>,
+    /// How many of them were counted in general because too many differed.
+    pub crowded: u64,
+    /// Whether there was a tree to hold them against.
+    pub has_tree: bool,
+    /// What they say, the grave first.
+    pub explanations: Vec<Explanation>,
+}
+
+impl Report {
+    /// Returns the gravest impact of all explanations.
+    #[must_use]
+    pub fn impact(&self) -> Impact {
+        self.explanations.iter().map(|explanation| explanation.answer.impact).max().unwrap_or(Impact::None)
+    }
+}
+
+/// What lines that say the same mean.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What they say.
+    pub evidence: Evidence,
+    /// How many they are.
+    pub count: u64,
+    /// When the first was written. Where lines have no year it is the last possible one, and where they have no zone it is UTC.
+    pub first: Option<Timestamp>,
+    /// When the last was written.
+    pub last: Option<Timestamp>,
+    /// One of them, shortened, without tokens and control characters.
+    pub sample: String,
+    /// What they mean.
+    pub answer: Answer,
+}
+
+/// What something that a log says means for the node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The certificate that it is about.
+    pub culprit: Culprit,
+    /// Who presents it: a program with its kubeconfig, or an endpoint.
+    pub presenter: Option<String>,
+    /// One line: what is wrong.
+    pub meaning: String,
+    /// What on this node proves it, or contradicts it.
+    pub proof: Vec<String>,
+    /// What it does to the health of the tree as a whole.
+    pub impact: Impact,
+    /// What to do, in this order.
+    pub advice: Vec<Advice>,
+}
+
+/// Which certificate is meant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Culprit {
+    /// The one that a file of the tree, or a copy of a kubeconfig, holds now.
+    Current(Place),
+    /// An earlier one of this slot: a program has it in memory, or somebody uses a copy.
+    Earlier {
+        /// Whose it was, if the tree has a successor.
+        slot: Option<Slot>,
+        /// The file around the tree that still has it; `None` when no file has.
+        file: Option<(FoundKind, TreePath)>,
+    },
+    /// An authority.
+    Authority(CaSlot),
+    /// One of these, or an earlier one of theirs.
+    OneOf(Vec<Slot>),
+    /// A file.
+    File(String),
+    /// One that is not on this node; whose, as far as it can be told.
+    Elsewhere(String),
+    /// No particular one.
+    Unknown,
+}
+
+/// What to do, as data; the words are the front end's.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Advice {
+    /// What mends a finding mends this.
+    Mend(Remedy),
+    /// Prove what running programs use.
+    Verify,
+    /// Look at everything that is wrong with the tree.
+    Check,
+    /// Do the same on the node, or for the host, of this name.
+    LookAt(String),
+    /// Give the kubelet of this node a credential again.
+    RecoverKubelet,
+    /// Let the kubelet make itself another serving certificate.
+    RemakeServing,
+    /// Use a join command with the hash of the authority as it is now.
+    JoinAnew,
+    /// Leave one certificate in this file.
+    KeepOne(String),
+    /// Give pods new tokens.
+    RefreshTokens,
+    /// Approve the requests of kubelets that are legitimate.
+    ApproveRequests,
+    /// Bind the group of the administrators to their role, with super-admin.conf.
+    BindAdministrators,
+    /// Name the requestheader client in the API server's allowed names.
+    AllowFrontProxy(String),
+}
+
+/// More groups than this say nothing to anybody; each takes about a kilobyte.
+const MOST_GROUPS: usize = 2048;
+
+/// Logs of more files than this are one log.
+const MOST_SOURCES: usize = 1024;
+
+/// As many unknown lines are shown.
+const MOST_SAMPLES: usize = 5;
+
+/// A program that has not told its name by then will not.
+const LINES_TO_KNOW_BY: u64 = 10_000;
