@@ -10,6 +10,8 @@ pub(super) struct Line {
     pub(super) time: Option<LineTime>,
     pub(super) program: Option<Program>,
     pub(super) is_informational: bool,
+    /// Whether the line itself says that something is wrong; neither is said where no gravity is.
+    pub(super) is_grave: bool,
     /// The source file or the package that wrote it.
     pub(super) caller: String,
     /// What is left, with plain quotation marks.
@@ -172,6 +174,7 @@ impl Line {
         }
         self.set_time(LineTime::NoYear { month: month.try_into().ok()?, day: day.try_into().ok()?, second });
         self.is_informational = level == b'I';
+        self.is_grave = level != b'I';
         let place = head.rsplit(' ').next().unwrap_or_default();
         place.split(':').next().unwrap_or_default().clone_into(&mut self.caller);
         Some(rest)
@@ -188,6 +191,7 @@ impl Line {
         let moment = Timestamp::parse_rfc3339(&format!("{date_and_time}Z")).ok()?;
         self.set_time(LineTime::Exact(moment));
         self.is_informational = matches!(level, "I" | "D" | "T" | "N");
+        self.is_grave = !self.is_informational;
         self.program.get_or_insert(Program::Component(Component::Etcd));
         if let Some((package, message)) = rest.split_once(": ")
             && !package.contains(' ')
@@ -242,7 +246,8 @@ impl Line {
                     self.program.get_or_insert(Program::named(&value));
                 }
                 "level" => {
-                    self.is_informational = matches!(value.as_str(), "info" | "debug" | "trace" | "notice")
+                    self.is_informational = matches!(value.as_str(), "info" | "debug" | "trace" | "notice");
+                    self.is_grave = !self.is_informational;
                 }
                 "caller" => {
                     let file = value.split(':').next().unwrap_or_default();
@@ -271,12 +276,13 @@ impl Line {
 fn parse_inner(text: &str, outer: &mut Line) -> String {
     // Only what is shorter than its surroundings can be nested, so this ends.
     let inner = parse(text);
-    let Line { time, program, is_informational, caller, message } = inner;
+    let Line { time, program, is_informational, is_grave, caller, message } = inner;
     if let Some(time) = time {
         outer.set_time(time);
     }
     outer.program = outer.program.take().or(program);
     outer.is_informational |= is_informational;
+    outer.is_grave |= is_grave;
     if !caller.is_empty() {
         outer.caller = caller;
     }

@@ -123,7 +123,7 @@ impl Explainer {
         let symptom = match symptom::of_message(&line.message) {
             Verdict::Complaint(symptom) => symptom,
             Verdict::Nothing => return,
-            Verdict::Unknown if line.is_informational => {
+            Verdict::Unknown if !symptom::sounds_wrong(&line) => {
                 self.informational += 1;
                 return;
             }

@@ -155,6 +155,16 @@ pub(super) fn of_message(message: &str) -> Verdict {
     if speaks.iter().any(|word| lower.contains(word)) { Verdict::Unknown } else { Verdict::Nothing }
 }
 
+/// Returns whether a line that is not known complains of something: as it says itself, or by its words where it does not.
+pub(super) fn sounds_wrong(line: &super::line::Line) -> bool {
+    const WORDS: [&str; 14] = [
+        "fail", "error", "invalid", "cannot", "can't", "couldn't", "unable", "refus", "denied", "reject",
+        "expire", "bad ", "not ", "x509: ",
+    ];
+    let lower = line.message.to_ascii_lowercase();
+    line.is_grave || !line.is_informational && WORDS.iter().any(|word| lower.contains(word))
+}
+
 /// A path that could not be opened, if it is one of a certificate, a key or a kubeconfig.
 fn of_file(message: &str) -> Option<Symptom> {
     let problem = if message.contains("no such file or directory") {
@@ -220,7 +230,7 @@ const PHRASES: &[(Symptom, &[&str])] = &[
     (
         Symptom::NameMismatch,
         &[
-            "certificate is valid for ",
+            "x509: certificate is valid for ",
             "certificate is not valid for any names",
             "does not match any of DNSNames",
             "doesn't contain any IP SANs",

@@ -35,9 +35,11 @@ fn of_server(question: &Question<'_>) -> Answer {
             advice: vec![Advice::LookAt(host), Advice::Mend(Remedy::UpdateTrust)],
         };
     }
+    let suspect = question.suspects().first().copied();
     let served = match ca {
-        Some(CaSlot::Etcd) => Some(Slot::Leaf(LeafSlot::EtcdServer)),
-        _ => question.suspects().first().copied(),
+        // What the line calls the authority decides, when the place does not agree with it.
+        Some(CaSlot::Etcd) if suspect.and_then(Slot::issuer) != ca => Some(Slot::Leaf(LeafSlot::EtcdServer)),
+        _ => suspect,
     };
     let presenter = served.map(|slot| known::presenter(slot, &evidence.bearer));
     if let Some(slot) = served.filter(|slot| question.is_of_other_authority(*slot)) {
