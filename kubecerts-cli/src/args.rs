@@ -18,6 +18,7 @@ use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
     apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, import, init, inspect,
+    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, explain, import, init, inspect,
     join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign,
     verify,
 };
@@ -82,6 +83,7 @@ pub(crate) enum Command {
     Recover(rescue::Args),
     Restart(restart::Args),
     Verify(verify::Args),
+    Explain(explain::Args),
     Ca(Box<ca::Args>),
     Kubeconfig(Box<kubeconfig::Args>),
     Kubelet(Box<kubelet::Args>),
@@ -115,6 +117,7 @@ impl Command {
             Self::Recover(args) => &args.node,
             Self::Restart(args) => &args.node,
             Self::Verify(args) => &args.node,
+            Self::Explain(args) => &args.node,
             Self::Ca(args) => args.node(),
             Self::Kubeconfig(args) => args.node(),
             Self::Kubelet(args) => args.node(),

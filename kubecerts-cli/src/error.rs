@@ -25,6 +25,7 @@ use crate::exit::Exit;
 
 mod advice;
 mod bulk;
+mod explain;
 mod external;
 mod init;
 mod kubelet;
@@ -32,6 +33,7 @@ mod trees;
 
 pub(crate) use advice::advice;
 pub(crate) use bulk::Rest;
+pub(crate) use explain::advice;
 
 /// Why a command could not do its work.
 #[derive(Debug)]
@@ -428,8 +430,13 @@ impl From<PlantError> for CommandError {
 
 /// Returns what to do about `finding`, if there is anything.
 pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<String> {
+    mend(&finding.remedy, whereabouts)
+}
+
+/// Returns the command or the words of `remedy`.
+fn mend(remedy: &Remedy, whereabouts: &Whereabouts) -> Option<String> {
     let file = |path| whereabouts.file(path);
-    Some(match &finding.remedy {
+    Some(match remedy {
         Remedy::Renew(slot) => format!("kubecerts renew {slot}{}", whereabouts.options),
         Remedy::AddNames(slot, names) => {
             let names = names.iter().map(|name| format!(" --add-san {}", name.host())).collect::<String>();

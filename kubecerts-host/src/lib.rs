@@ -20,6 +20,7 @@ pub mod etcd;
 #[cfg(feature = "etcd")]
 mod grpc;
 mod hidden;
+mod log;
 pub mod measure;
 mod new_tree;
 mod node;
@@ -49,6 +50,7 @@ pub use directory::{
     FoundFile, is_directory, is_there, make_parents, new_private_directory, read_directory, read_if_there,
 };
 pub use disk::transaction::Event;
+pub use log::{LogError, explain_file, explain_lines};
 pub use new_tree::{NewTreeError, make_parent, must_be_new, write_new_tree};
 pub use node::{
     NewSecretFile, Node, NodeError, NodeOptions, read_file, write_new_file, write_new_secret_file,

@@ -11,6 +11,7 @@ pub(crate) mod completion;
 pub(crate) mod csr;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
@@ -65,6 +66,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Recover(args) => rescue::run(args, output),
         Command::Restart(args) => restart::run(args, output),
         Command::Verify(args) => verify::run(args, output),
+        Command::Explain(args) => explain::run(args, output),
         Command::Ca(args) => ca::run(args, output),
         Command::Kubeconfig(args) => kubeconfig::run(args, output),
         Command::Kubelet(args) => kubelet::run(args, output),

@@ -286,7 +286,7 @@ pub(super) const fn impact(impact: Impact) -> &'static str {
     }
 }
 
-const fn remedy_name(remedy: &Remedy) -> &'static str {
+pub(super) const fn remedy_name(remedy: &Remedy) -> &'static str {
     match remedy {
         Remedy::Renew(_) => "renew",
         Remedy::AddNames(..) => "add-names",

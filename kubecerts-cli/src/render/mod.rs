@@ -5,6 +5,7 @@ pub(crate) mod bulk;
 pub(crate) mod creation;
 pub(crate) mod doctor;
 pub(crate) mod documents;
+pub(crate) mod explanation;
 pub(crate) mod external;
 pub(crate) mod kubeadm;
 pub(crate) mod measured;

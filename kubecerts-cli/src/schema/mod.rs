@@ -24,6 +24,8 @@ pub(crate) enum Document {
     Rollback,
     /// `kubecerts verify -o json`
     Verification,
+    /// `kubecerts explain -o json`
+    Explanation,
     /// `manifest.json` of `kubecerts csr`
     CertificateRequests,
     /// `kubecerts bulk sign --summary FILE`
@@ -49,6 +51,7 @@ impl Document {
             Self::BackupList => include_str!("backup-list.json"),
             Self::Rollback => include_str!("rollback.json"),
             Self::Verification => include_str!("verification.json"),
+            Self::Explanation => include_str!("explanation.json"),
             Self::CertificateRequests => include_str!("certificate-requests.json"),
             Self::BulkSummary => include_str!("bulk-summary.json"),
             Self::BulkTreesSummary => include_str!("bulk-trees-summary.json"),

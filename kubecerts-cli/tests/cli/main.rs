@@ -17,6 +17,7 @@ mod check;
 mod doctor;
 mod documents;
 mod etcd;
+mod explain;
 mod external;
 mod foreign;
 mod hints;
