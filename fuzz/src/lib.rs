@@ -5,6 +5,7 @@
 //! A law is about what was understood: bytes that are refused are no finding, a panic or a hang on them is.
 
 mod bulk;
+mod explain;
 mod kubeconfig;
 mod seeds;
 
@@ -19,6 +20,7 @@ use kubecerts_core::x509::{
 };
 
 pub use bulk::{bulk_requests, cluster_line};
+pub use explain::explain;
 pub use kubeconfig::kubeconfig;
 pub use seeds::{seeds, tokens};
 
@@ -30,6 +32,9 @@ pub const LAWS: [(&str, Law); 9] = [
     ("bulk_requests", bulk_requests),
     ("certificate", certificate),
     ("cluster_line", cluster_line),
+pub const LAWS: [(&str, Law); 8] = [
+    ("certificate", certificate),
+    ("explain", explain),
     ("key", key),
     ("kubeadm_config", kubeadm_config),
     ("kubeconfig", kubeconfig),

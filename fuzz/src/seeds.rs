@@ -39,6 +39,10 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         }
         "pem" => seeds.extend(files(".crt").chain(files(".key")).chain(files(".pub"))),
         "certificate" => seeds.extend(ders(".crt").chain(files(".crt")).chain(others(".csr"))),
+        "explain" => {
+            seeds.extend(logs());
+            seeds.extend(LINES.map(|line| line.as_bytes().to_vec()));
+        }
         "key" => seeds.extend(ders(".key").chain(files(".key")).chain(files(".pub"))),
         "kubeadm_config" => seeds.extend(others("kubeadm-config.yaml")),
         "kubeconfig" => {
@@ -71,6 +75,24 @@ pub fn tokens(name: &str) -> &'static [&'static str] {
             "\u{feff}",
             "{",
             "=",
+        "explain" => &[
+            "x509: certificate has expired or is not yet valid",
+            "certificate signed by unknown authority",
+            "current time 2026-06-01T00:00:00+08:00 is after ",
+            "SN=",
+            "AKID=9A:A4",
+            "Unauthorized",
+            "https://[::1]:6443/",
+            "certificate is valid for a, not b",
+            "\n",
+            "\\\"",
+            "{\"log\":\"",
+            "E0601 00:00:00.000000 1 x.go:1] ",
+            "time=\"2026-06-01T00:00:00Z\" msg=\"",
+            "remote error: tls: ",
+            "\u{1b}[31m",
+            "\u{202e}",
+            "eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9.e30",
         ],
         "certificate" => {
             &["\x30\0", "\x06\x03\x55", "\x01\x01\x7f", "\x02\x01", "\x0c\x01", "\x17\x0d", "\\\""]
@@ -237,4 +259,22 @@ const KUBECONFIGS: [&str; 3] = [
 "users":[{"name":"u","user":{"client-certificate-data":"LS0t","client-key-data":"LS0t"}}]}"#,
     "# mine\r\nclusters:\r\n- cluster: {certificate-authority-data: 'LS0t', server: x} # c\r\n  name: &n c\r\n\
      users:\r\n- name: u\r\n  user: {client-certificate-data: LS0t, client-key-data: \"LS0t\"}\r\n- name: *n\r\n",
+];
+
+/// The logs of a real outage.
+fn logs() -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kubecerts-core/tests/data/logs");
+    files_below(&directory, ".log")
+}
+
+/// Lines in the forms of those who hand logs on.
+const LINES: [&str; 8] = [
+    "{\"log\":\"E0601 00:00:00.5 1 a.go:1] x509: certificate has expired\\n\",\"stream\":\"stderr\",\"time\":\"2026-06-01T00:00:00.5Z\"}",
+    "{\"__REALTIME_TIMESTAMP\":\"1780272000000000\",\"SYSLOG_IDENTIFIER\":\"kubelet\",\"MESSAGE\":\"Unauthorized\"}",
+    "{\"level\":\"warn\",\"ts\":\"2026-06-01T00:00:00.2Z\",\"msg\":\"rejected connection\",\"remote-addr\":\"[::1]:5\",\"error\":\"remote error: tls: bad certificate\"}",
+    "2026-06-01 00:00:00.203956 I | embed: rejected connection from \"192.16.0.3:37664\" (error \"tls: \\\"192.16.0.3\\\" does not match any of DNSNames [\\\"cp-1\\\"]\")",
+    "Jun 01 00:00:00 cp-1 kubelet[911]: E0601 00:00:00.000000 911 bootstrap.go:265] part of the existing bootstrap client certificate in /etc/kubernetes/kubelet.conf is expired: 2026-05-22 05:11:53 +0000 UTC",
+    "[pod/kube-scheduler-cp-1/kube-scheduler] E0601 00:00:00.5 1 reflector.go:138] failed to list *v1.Node: Unauthorized",
+    "time=\"2026-06-01T00:00:00Z\" level=error msg=\"x\" error=\"Get \\\"https://10.96.0.1:443/\\\": x509: certificate is valid for a, b, not 10.96.0.1\"",
+    "none of the public keys \"sha256:00\" are pinned; trailing data after first PEM block; invalid bearer token; serial=77:57",
 ];
