@@ -19,6 +19,7 @@ use kubecerts_host::{Node, NodeOptions};
 use crate::commands::{
     apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, import, init, inspect,
     apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, explain, import, init, inspect,
+    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, forecast, import, init, inspect,
     join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign,
     verify,
 };
@@ -78,6 +79,7 @@ pub(crate) enum Form {
 pub(crate) enum Command {
     Check(check::Args),
     Doctor(Box<doctor::Args>),
+    Forecast(forecast::Args),
     Plan(plan::Args),
     Renew(Box<renew::Args>),
     Recover(rescue::Args),
@@ -112,6 +114,7 @@ impl Command {
         Some(match self {
             Self::Check(args) => &args.node,
             Self::Doctor(args) => &args.node,
+            Self::Forecast(args) => &args.node,
             Self::Plan(args) => &args.node,
             Self::Renew(args) => &args.node,
             Self::Recover(args) => &args.node,

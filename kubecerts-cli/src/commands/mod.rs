@@ -12,6 +12,7 @@ pub(crate) mod csr;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod forecast;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
@@ -57,6 +58,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
     let exit = match &command {
         Command::Check(args) => check::run(args, output),
         Command::Doctor(args) => doctor::run(args, output),
+        Command::Forecast(args) => forecast::run(args, output),
         Command::Plan(args) => plan::run(args, output),
         Command::Renew(args) => renew::run(args, output),
         Command::Apply(args) => apply::run(args, output),

@@ -10,6 +10,8 @@ pub(crate) enum Document {
     Check,
     /// `kubecerts doctor -o json`
     Doctor,
+    /// `kubecerts forecast -o json`
+    Forecast,
     /// `kubecerts plan -o json`
     Plan,
     /// `kubecerts renew -o json`
@@ -44,6 +46,7 @@ impl Document {
         match self {
             Self::Check => include_str!("check.json"),
             Self::Doctor => include_str!("doctor.json"),
+            Self::Forecast => include_str!("forecast.json"),
             Self::Plan => include_str!("plan.json"),
             Self::Renewal => include_str!("renewal.json"),
             Self::Inspection => include_str!("inspection.json"),

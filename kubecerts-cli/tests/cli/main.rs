@@ -19,6 +19,7 @@ mod documents;
 mod etcd;
 mod explain;
 mod external;
+mod forecast;
 mod foreign;
 mod hints;
 mod init;
