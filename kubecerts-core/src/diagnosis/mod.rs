@@ -23,6 +23,7 @@ mod owner;
 mod running;
 mod siblings;
 mod trust;
+mod wiring;
 
 use std::fmt;
 
@@ -55,6 +56,7 @@ pub fn diagnose(
     let mut findings = Vec::new();
     for check in checks::ALL.into_iter().chain(running::ALL).chain(CAUSES) {
     for check in checks::ALL.into_iter().chain(running::ALL).chain(around::ALL) {
+    for check in checks::ALL.into_iter().chain(running::ALL).chain(wiring::ALL).chain(CAUSES) {
         check(&context, &mut findings);
     }
     findings.sort();

@@ -6,6 +6,7 @@
 mod chain;
 mod credential;
 mod expiration;
+mod flags;
 mod names;
 mod reading;
 mod rotation;
@@ -24,6 +25,7 @@ use crate::x509::PublicKey;
 pub use chain::ChainFact;
 pub use credential::{Credential, KubeconfigFacts};
 pub use expiration::{ExpirationRow, RowState};
+pub use flags::NamedFile;
 pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
@@ -45,6 +47,7 @@ pub struct Inventory {
     service_account: ServiceAccount,
     trust_files: Vec<(TrustFile, Reading<CertificateBundle>)>,
     token_keys: Vec<TokenKey>,
+    named_files: Vec<NamedFile>,
     surroundings: Surroundings,
 }
 
@@ -116,6 +119,7 @@ impl Inventory {
             files: FileSlot::all().map(|file| (file, FileFacts::of_slot(snapshot, file))).collect(),
             trust_files: trust::read(snapshot),
             token_keys: token_keys::read(snapshot, &service_account),
+            named_files: flags::read(snapshot),
             surroundings: Surroundings::parse(snapshot),
             authorities,
             credentials,
@@ -178,6 +182,12 @@ impl Inventory {
     #[must_use]
     pub fn token_keys(&self) -> &[TokenKey] {
         &self.token_keys
+    }
+
+    /// Returns the files that the flags of the manifests name, in the order of the components, with what is there.
+    #[must_use]
+    pub fn named_files(&self) -> &[NamedFile] {
+        &self.named_files
     }
 
     /// Returns what lies around the tree; nothing unless the scan was asked to look there.

@@ -140,6 +140,7 @@ impl FileFacts {
 pub struct CertificateBundle {
     certificates: Vec<Certificate>,
     damaged: Vec<Damage>,
+    holds_private_key: bool,
 }
 
 impl CertificateBundle {
@@ -155,7 +156,10 @@ impl CertificateBundle {
                 Err(damage) => damaged.push(damage),
             }
         }
-        Ok(Self { certificates, damaged })
+        // A kubeconfig has it in base64.
+        let has = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+        let holds_private_key = has(b"PRIVATE KEY-----") || has(b"client-key-data:");
+        Ok(Self { certificates, damaged, holds_private_key })
     }
 
     /// Returns the first certificate, which is the one that is used.
@@ -171,6 +175,12 @@ impl CertificateBundle {
     #[must_use]
     pub fn certificates(&self) -> &[Certificate] {
         &self.certificates
+    }
+
+    /// Returns whether a private key stands among the certificates.
+    #[must_use]
+    pub const fn holds_private_key(&self) -> bool {
+        self.holds_private_key
     }
 
     /// Returns what is wrong with further blocks of the file.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::{Addresses, Endpoint, FileState, Programs, endpoint};
+use super::{Addresses, Endpoint, FileFlag, FileState, Programs, endpoint, flags};
 use crate::catalog::{
     CaSlot, Component, Directories, FileSlot, KubeconfigSlot, KubernetesVersion, Layout, LeafSlot,
     PathSource, Slot,
@@ -111,6 +111,7 @@ pub struct NodeFacts {
     signing_duration: Option<Stated<String>>,
     trust_files: Vec<TrustFile>,
     programs: Programs,
+    file_flags: Vec<FileFlag>,
     problems: Vec<SourceProblem>,
 }
 
@@ -229,6 +230,13 @@ impl NodeFacts {
     #[must_use]
     pub const fn programs(&self) -> &Programs {
         &self.programs
+    }
+
+    /// Returns the flags of the manifests that name files of certificates, keys and kubeconfigs, those among kubeadm's that are not
+    /// given included; in the order of the components.
+    #[must_use]
+    pub fn file_flags(&self) -> &[FileFlag] {
+        &self.file_flags
     }
 
     /// Returns the flags that kubeadm passes to the kubelet, of `kubeadm-flags.env`.
@@ -353,6 +361,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
             .unwrap_or_default(),
         trust_files: trust_files(&layout, kubelet.as_ref(), &pods),
         programs: Programs::of(&pods),
+        file_flags: flags::file_flags(&pods),
         kubelet_instance,
         manifests: paths,
         components: pods.keys().copied().collect(),

@@ -14,6 +14,7 @@ mod around;
 mod collect;
 mod endpoint;
 mod file;
+mod flags;
 mod locate;
 mod programs;
 
@@ -30,6 +31,7 @@ pub(crate) use around::service_of;
 pub use collect::{ScanRequest, TreeReader, collect};
 pub use endpoint::Endpoint;
 pub use file::{FileContent, FileMeta, FileState, ReadProblem};
+pub use flags::{FileFlag, Verified};
 pub use locate::{
     Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, TrustFile, locate,
     manifests_directory,
@@ -169,6 +171,7 @@ impl Snapshot {
             .flat_map(|(path, kubeconfig)| referenced(&path.parent(), &kubeconfig))
             .chain(self.node.trust_files().iter().map(|file| file.path.clone()))
             .chain(self.node.programs().token_keys.iter().map(|file| file.path.clone()))
+            .chain(self.node.file_flags().iter().filter_map(|flag| flag.path.clone()))
             .filter(|path| self.at(path).is_none())
             .collect()
     }
