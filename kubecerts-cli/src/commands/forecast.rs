@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use kubecerts_core::catalog::Component;
-use kubecerts_core::diagnosis::{Impact, Policy, diagnose};
+use kubecerts_core::diagnosis::{Clock, Impact, Policy, diagnose};
 use kubecerts_core::forecast::forecast;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::time::{Seconds, Timestamp};
@@ -102,7 +102,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let now = at.unwrap_or_else(kubecerts_host::now);
     let until = until.map(|until| until.from(now));
     let future = forecast(&inventory, &observations, now);
-    let diagnosis = diagnose(&inventory, &observations, Policy::default(), now);
+    let mut policy = Policy::default();
+    if at.is_some() {
+        policy.clock = Clock::Assumed;
+    }
+    let diagnosis = diagnose(&inventory, &observations, policy, now);
     let name = inventory.node().node_name().map(|name| name.value.as_str());
     match form {
         Form::Text => output.data(&words::text(&future, until)),
