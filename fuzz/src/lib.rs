@@ -28,12 +28,10 @@ pub use seeds::{seeds, tokens};
 pub type Law = fn(&[u8]);
 
 /// Every law by the name of its target.
-pub const LAWS: [(&str, Law); 9] = [
+pub const LAWS: [(&str, Law); 10] = [
     ("bulk_requests", bulk_requests),
     ("certificate", certificate),
     ("cluster_line", cluster_line),
-pub const LAWS: [(&str, Law); 8] = [
-    ("certificate", certificate),
     ("explain", explain),
     ("key", key),
     ("kubeadm_config", kubeadm_config),

@@ -75,6 +75,7 @@ pub fn tokens(name: &str) -> &'static [&'static str] {
             "\u{feff}",
             "{",
             "=",
+        ],
         "explain" => &[
             "x509: certificate has expired or is not yet valid",
             "certificate signed by unknown authority",

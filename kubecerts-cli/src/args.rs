@@ -17,11 +17,9 @@ use kubecerts_host::crypto::Threads;
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, import, init, inspect,
-    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, explain, import, init, inspect,
-    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, forecast, import, init, inspect,
-    join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign,
-    verify,
+    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, explain, forecast, import,
+    init, inspect, join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback,
+    schema, sign, verify,
 };
 use crate::error::CommandError;
 use crate::output::Output;

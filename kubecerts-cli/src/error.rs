@@ -33,7 +33,7 @@ mod trees;
 
 pub(crate) use advice::advice;
 pub(crate) use bulk::Rest;
-pub(crate) use explain::advice;
+pub(crate) use explain::log_advice;
 
 /// Why a command could not do its work.
 #[derive(Debug)]
@@ -430,11 +430,11 @@ impl From<PlantError> for CommandError {
 
 /// Returns what to do about `finding`, if there is anything.
 pub(crate) fn remedy(finding: &Finding, whereabouts: &Whereabouts) -> Option<String> {
-    mend(&finding.remedy, whereabouts)
+    mend(&finding.remedy, finding.path.as_ref(), whereabouts)
 }
 
-/// Returns the command or the words of `remedy`.
-fn mend(remedy: &Remedy, whereabouts: &Whereabouts) -> Option<String> {
+/// Returns the command or the words of `remedy`, of a finding that the file `shown_by` shows.
+fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts) -> Option<String> {
     let file = |path| whereabouts.file(path);
     Some(match remedy {
         Remedy::Renew(slot) => format!("kubecerts renew {slot}{}", whereabouts.options),
@@ -467,13 +467,14 @@ fn mend(remedy: &Remedy, whereabouts: &Whereabouts) -> Option<String> {
             format!("chown {uid}:{gid} {path} && chmod {mode:04o} {path}", path = file(path))
         }
         Remedy::SetFlag(component, flag, value) => {
-            let manifest = finding.path.as_ref().map_or_else(|| format!("the manifest of {component}"), file);
+            let manifest = shown_by.map_or_else(|| format!("the manifest of {component}"), file);
             format!("write {} into {manifest}; the kubelet restarts {component}", quoted(&format!("--{flag}={value}")))
         }
         Remedy::BreakGlass => format!(
             "should it be needed, this makes a credential for an hour that no RBAC locks out: \
              kubecerts kubeconfig break-glass --reason TEXT --out FILE{}",
             whereabouts.options
+        ),
         Remedy::MoveAway(path) => {
             format!("move {0} to where nothing looks for it, such as /root: mv {0} /root/", file(path))
         }

@@ -33,8 +33,8 @@
 pub mod catalog;
 pub mod diagnosis;
 pub mod digest;
-pub mod forecast;
 pub mod explain;
+pub mod forecast;
 pub mod inspection;
 pub mod inventory;
 pub mod issue;

@@ -8,10 +8,14 @@ use super::{CommandError, mend};
 use crate::args::{Whereabouts, quoted};
 
 /// Returns what to do, as a command wherever there is one.
-pub(crate) fn advice(advice: &Advice, inventory: &Inventory, whereabouts: &Whereabouts) -> Option<String> {
+pub(crate) fn log_advice(
+    advice: &Advice,
+    inventory: &Inventory,
+    whereabouts: &Whereabouts,
+) -> Option<String> {
     let options = &whereabouts.options;
     Some(match advice {
-        Advice::Mend(remedy) => return mend(remedy, whereabouts),
+        Advice::Mend(remedy) => return mend(remedy, None, whereabouts),
         Advice::Verify => format!("kubecerts verify{options}"),
         Advice::Check => format!("kubecerts check{options}"),
         Advice::LookAt(host) => format!("on {}: kubecerts check", host.escape_debug()),

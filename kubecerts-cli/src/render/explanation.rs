@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::documents::{Document, impact, remedy_name};
 use crate::args::Whereabouts;
-use crate::error::advice;
+use crate::error::log_advice;
 use crate::output::{BAD, STRONG, plain};
 
 /// Returns what each group of lines means, and what to do.
@@ -65,7 +65,7 @@ fn one(
 }
 
 fn steps(advices: &[Advice], inventory: &Inventory, whereabouts: &Whereabouts) -> Vec<String> {
-    advices.iter().filter_map(|step| advice(step, inventory, whereabouts)).collect()
+    advices.iter().filter_map(|step| log_advice(step, inventory, whereabouts)).collect()
 }
 
 /// Names the certificate, and where it lies.
@@ -136,7 +136,7 @@ fn value(explanation: &Explanation, inventory: &Inventory, whereabouts: &Whereab
     let advice: Vec<Value> = answer
         .advice
         .iter()
-        .map(|step| json!({ "action": action(step), "text": advice(step, inventory, whereabouts) }))
+        .map(|step| json!({ "action": action(step), "text": log_advice(step, inventory, whereabouts) }))
         .collect();
     json!({
         "symptom": evidence.symptom.name(),

@@ -6,13 +6,9 @@
 
 mod admin;
 mod algorithms;
+mod around;
 mod authority;
 mod case;
-//! One pure function per check, in `around`, `checks`, `names`, `running` and `trust`; each finding has a [`FindingCode`], a [`Severity`], the place it is about,
-//! one line of text and a [`Remedy`] as data. Nothing here fixes anything, and nothing fails: a tree that cannot be
-//! read gives findings.
-
-mod around;
 mod checks;
 mod clock;
 mod code;
@@ -54,9 +50,8 @@ pub fn diagnose(
 ) -> Diagnosis {
     let context = checks::Context { inventory, observations, policy, now };
     let mut findings = Vec::new();
-    for check in checks::ALL.into_iter().chain(running::ALL).chain(CAUSES) {
-    for check in checks::ALL.into_iter().chain(running::ALL).chain(around::ALL) {
-    for check in checks::ALL.into_iter().chain(running::ALL).chain(wiring::ALL).chain(CAUSES) {
+    let facts = checks::ALL.into_iter().chain(running::ALL).chain(wiring::ALL).chain(around::ALL);
+    for check in facts.chain(CAUSES) {
         check(&context, &mut findings);
     }
     findings.sort();

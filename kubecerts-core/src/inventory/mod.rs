@@ -29,12 +29,11 @@ pub use flags::NamedFile;
 pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
-pub use surroundings::{FoundCertificates, FoundKind, Surroundings};
-pub use token_keys::TokenKey;
 pub(crate) use surroundings::token_key_id;
 pub use surroundings::{
     DatedCertificate, FoundCertificates, FoundKind, PodVolume, RestartJob, Surroundings, TokenFacts,
 };
+pub use token_keys::TokenKey;
 pub use trust::{OutdatedTrust, Trusting};
 
 /// Everything that is known of one node's certificates. Public data.

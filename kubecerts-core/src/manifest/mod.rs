@@ -12,8 +12,8 @@ mod kubelet;
 mod kubelet_edit;
 mod kubelet_flags;
 mod pod;
-mod security;
 pub(crate) mod script;
+mod security;
 mod unit;
 
 pub use cluster_line::{ClusterLine, ClusterLineError, ClusterLineProblem};

@@ -35,8 +35,8 @@ mod surroundings;
 mod tree;
 
 /// The tables of all modules.
-const TABLES: [&[FindingCode]; 4] = [causes::TABLE, manifests::TABLE, running::TABLE, tree::TABLE];
-const TABLES: [&[FindingCode]; 3] = [running::TABLE, surroundings::TABLE, tree::TABLE];
+const TABLES: [&[FindingCode]; 5] =
+    [causes::TABLE, manifests::TABLE, running::TABLE, surroundings::TABLE, tree::TABLE];
 
 #[test]
 fn every_code_has_a_broken_tree() {
