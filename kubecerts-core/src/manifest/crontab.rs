@@ -1,5 +1,7 @@
 //! Crontabs (`crontab(5)`).
 
+use super::script::text_of;
+
 /// A line of a crontab: when, and what.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct CronEntry {
@@ -11,7 +13,7 @@ pub(crate) struct CronEntry {
 
 /// Parses a crontab; a system's has the user before the command. What is no entry is passed over.
 pub(crate) fn parse(bytes: &[u8], has_user: bool) -> Vec<CronEntry> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = text_of(bytes);
     text.lines().filter_map(|line| entry(line.trim(), has_user)).collect()
 }
 

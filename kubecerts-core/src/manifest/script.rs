@@ -2,6 +2,8 @@
 //!
 //! This is no shell: it looks for the commands that recipes for renewals consist of. What it does not know, it does not judge.
 
+use std::borrow::Cow;
+
 use super::unit::logical_lines;
 use crate::path::TreePath;
 
@@ -44,6 +46,11 @@ impl ScriptFacts {
     }
 }
 
+/// Returns the text of a script, a unit or a crontab, up to [`LONGEST_TEXT`].
+pub(crate) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)])
+}
+
 /// Returns whether `text` has anything to do with a control plane, so that it is worth a closer look.
 pub(crate) fn concerns_control_plane(text: &str) -> bool {
     ["kubeadm", "kubecerts", "crictl", "kube-apiserver", "etcd", "docker restart", "/etc/kubernetes"]
@@ -82,9 +89,10 @@ fn is_restart(line: &str) -> bool {
     let unit =
         line.contains("systemctl") && [" restart", " stop", " kill"].iter().any(|verb| line.contains(verb));
     let killed = ["pkill", "killall", "delete pod"].into_iter().any(|verb| line.contains(verb));
-    let own = ["kubecerts renew", "kubecerts restart", "kubecerts recover"];
-    let moved = line.contains("mv ") && line.contains("manifests");
-    container || unit || killed || moved || own.into_iter().any(|verb| line.contains(verb))
+    let moved = line.contains("mv ") && line.contains("/manifests");
+    let own =
+        line.contains("kubecerts restart") || line.contains("kubecerts renew") && line.contains("--restart");
+    container || unit || killed || moved || own
 }
 
 fn names_control_plane(line: &str) -> bool {
@@ -173,6 +181,9 @@ const SYSTEM: [&str; 9] =
 /// More scripts than this are in no command.
 const MOST_SCRIPTS: usize = 8;
 
+/// How much of a script is looked at, in bytes: 64 KiB. What people write takes a few, and every line is compared with many words.
+const LONGEST_TEXT: usize = 64 << 10;
+
 /// The longest path that Linux takes, in bytes: `PATH_MAX`.
 const LONGEST_PATH: usize = 4096;
 
@@ -236,6 +247,8 @@ until printf \"\" 2>>/dev/null >>/dev/tcp/127.0.0.1/6443; do sleep 1; done
             "docker system prune -f",
             "systemctl restart nginx",
             "kubecerts check --warn",
+            "kubecerts renew --yes",
+            "docker run --rm quay.io/coreos/etcd etcdctl version",
             "# crictl rmp -f etcd",
         ] {
             assert!(!ScriptFacts::of(text).restarts, "{text}");

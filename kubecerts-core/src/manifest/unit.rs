@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::script::text_of;
+
 /// The settings of one unit, and of the drop-ins that were added to it, in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unit {
@@ -18,7 +20,7 @@ impl Unit {
 
     /// Adds the settings of a drop-in.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        for line in logical_lines(&String::from_utf8_lossy(bytes)) {
+        for line in logical_lines(&text_of(bytes)) {
             let line = line.trim();
             if line.starts_with(['#', ';', '[']) {
                 continue;
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn a_command_may_take_several_lines() {
         let unit = Unit::parse(b"ExecStart=/bin/sh -c \\\n  'crictl rmp -f'\nTimeoutStartSec=infinity");
-        assert_eq!(unit.commands(), ["/bin/sh -c    'crictl rmp -f' "]);
+        assert_eq!(unit.commands(), ["/bin/sh -c    'crictl rmp -f'"]);
         assert!(!unit.is_limited());
     }
 

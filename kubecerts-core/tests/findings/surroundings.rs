@@ -4,7 +4,9 @@ use kubecerts_core::diagnosis::{Diagnosis, Finding, FindingCode, Policy, Remedy,
 use kubecerts_core::inventory::{FoundKind, Inventory};
 use kubecerts_core::kubeconfig::{Kubeconfig, Source, user_key};
 use kubecerts_core::observation::Observations;
+use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{PlanRequest, Selection};
+use kubecerts_core::snapshot::{FileState, ScanRequest, TreeReader, collect};
 use kubecerts_core::x509::PublicKey;
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
 
@@ -372,6 +374,47 @@ fn whether_the_kubelet_could_ask_for_a_certificate_is_known_once_somebody_has_lo
     assert_eq!(tree.inventory_around().surroundings().has_bootstrap_kubeconfig, Some(false));
     tree.write(&path("/etc/kubernetes/bootstrap-kubelet.conf"), *b"{}", 0o600);
     assert_eq!(tree.inventory_around().surroundings().has_bootstrap_kubeconfig, Some(true));
+}
+
+#[test]
+fn without_being_asked_to_nobody_looks_around() {
+    let tree = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
+    let (mut alone, mut around) = (Counter::of(&tree), Counter::of(&tree));
+    let mut request = ScanRequest::default();
+    let _ = collect(&mut alone, ScanRequest::default());
+    request.surroundings = true;
+    let _ = collect(&mut around, request);
+    assert!(around.asked.starts_with(&alone.asked), "what a scan reads comes first, and is the same");
+    let foreign = |asked: &TreePath| {
+        ["/etc/systemd", "/etc/cron.d", "/etc/cni"].iter().any(|top| asked.as_str().starts_with(top))
+    };
+    assert!(!alone.asked.iter().any(foreign) && around.asked.iter().any(foreign));
+    // Each question takes some system calls, so that there are not thousands of them matters.
+    assert!(around.asked.len() < 300, "{} and {}", alone.asked.len(), around.asked.len());
+}
+
+/// A tree that remembers what it was asked for.
+struct Counter {
+    tree: MemoryTree,
+    asked: Vec<TreePath>,
+}
+
+impl Counter {
+    fn of(tree: &MemoryTree) -> Self {
+        Self { tree: tree.clone(), asked: Vec::new() }
+    }
+}
+
+impl TreeReader for Counter {
+    fn read(&mut self, path: &TreePath) -> FileState {
+        self.asked.push(path.clone());
+        self.tree.read(path)
+    }
+
+    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
+        self.asked.push(path.clone());
+        self.tree.list(path)
+    }
 }
 
 #[test]

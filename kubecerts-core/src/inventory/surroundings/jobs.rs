@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::manifest::script::{ScriptFacts, scripts_in};
+use crate::manifest::script::{ScriptFacts, scripts_in, text_of};
 use crate::manifest::{Unit, crontab};
 use crate::path::TreePath;
 use crate::snapshot::{Area, FileContent, Snapshot, service_of};
@@ -119,7 +119,7 @@ fn periodic(path: &TreePath, directory: String, files: &Files<'_>) -> Vec<Restar
     let anacron = files.iter().find(|(file, _)| file.as_str() == "/etc/anacrontab");
     // The variable is a count of minutes (anacrontab(5)).
     let is_delayed = anacron.is_some_and(|(_, bytes)| {
-        let text = String::from_utf8_lossy(bytes);
+        let text = text_of(bytes);
         let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("RANDOM_DELAY="));
         lines.any(|value| value.trim() != "0")
     });
@@ -145,7 +145,7 @@ impl Work {
             if is_unit(&script) || !work.runs.insert(script) {
                 continue;
             }
-            let text = String::from_utf8_lossy(bytes);
+            let text = text_of(bytes);
             work.facts = work.facts.and(ScriptFacts::of(&text));
             let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
             next.extend(lines.flat_map(scripts_in));

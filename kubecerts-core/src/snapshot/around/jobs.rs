@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Area, Budget, Look, path};
-use crate::manifest::script::{concerns_control_plane, scripts_in};
+use crate::manifest::script::{concerns_control_plane, scripts_in, text_of};
 use crate::manifest::{Unit, crontab};
 use crate::path::TreePath;
 use crate::snapshot::{FileContent, FileState};
@@ -118,7 +118,7 @@ impl Chain {
                     self.is_known |= look.has(&script);
                     continue;
                 };
-                let text = state.content().map(|content| String::from_utf8_lossy(content.secret_bytes()));
+                let text = state.content().map(|content| text_of(content.secret_bytes()));
                 // A program is none of ours.
                 let is_script = |text: &str| text.starts_with("#!") || script.as_str().ends_with(".sh");
                 let Some(text) = text.filter(|text| is_script(text)) else { continue };
@@ -135,7 +135,7 @@ impl Chain {
     fn keep(self, look: &mut Look<'_>) -> bool {
         let concerns = |(_, state): &(TreePath, FileState)| {
             let bytes = state.content().map_or(&[][..], FileContent::secret_bytes);
-            concerns_control_plane(&String::from_utf8_lossy(bytes))
+            concerns_control_plane(&text_of(bytes))
         };
         let keep = self.is_known || self.files.iter().any(concerns);
         if keep {
