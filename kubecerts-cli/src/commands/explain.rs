@@ -30,7 +30,7 @@ Examples:
   kubecerts explain --file /var/log/containers/kube-apiserver-cp-1_kube-system_kube-apiserver-0123.log")]
 pub(crate) struct Args {
     /// A line of a log, in quotation marks; or `-` for standard input.
-    #[arg(value_name = "LINE", allow_hyphen_values = true)]
+    #[arg(value_name = "LINE")]
     lines: Vec<String>,
 
     /// A log, or `-` for standard input; may be repeated. Its name may tell whose log it is.

@@ -67,7 +67,7 @@ impl From<LogError> for CommandError {
             LogError::Compressed { name } => {
                 plain.with_hint(format!("unpack it on the way: zcat {} | kubecerts explain -", quoted(&name)))
             }
-            _ => plain,
+            _ => plain.with_hint("name a log that is a file or a pipe"),
         }
     }
 }

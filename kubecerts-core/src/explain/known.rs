@@ -114,7 +114,7 @@ pub(super) fn served_at(
 ) -> Option<Slot> {
     let component = writer.and_then(Program::component);
     let Some(address) = address else {
-        // Who connects to what, when nothing is said: story of a gRPC client that does not name its endpoint.
+        // A client of gRPC does not name its endpoint, but each program connects to few.
         return Some(Slot::Leaf(match component {
             Some(Component::ApiServer) => LeafSlot::EtcdServer,
             Some(Component::Etcd) => LeafSlot::EtcdPeer,

@@ -105,6 +105,18 @@ fn of_earlier(
     let Question { evidence, inventory, now, last, .. } = question;
     let proof = std::mem::take(proof);
     let Some((slot, current)) = slot.and_then(|slot| Some((slot, question.current(slot)?))) else {
+        if let Some(slot) = slot {
+            return Answer {
+                culprit: Culprit::OneOf(vec![slot]),
+                presenter: Some(known::presenter(slot, &evidence.bearer)),
+                meaning: format!(
+                    "{slot} is over, or an earlier one of it is still in use; it cannot be looked at here"
+                ),
+                proof,
+                impact: Impact::Unusable,
+                advice: once(copy.into_iter().chain([Advice::Check])),
+            };
+        }
         return Answer {
             culprit: Culprit::Earlier { slot, file },
             presenter: None,
@@ -124,8 +136,7 @@ fn of_earlier(
     let is_over = current.not_after() < *now;
     let renewal = is_over.then(|| known::renewal(&place(slot), inventory, *now));
     let is_past = last.is_some_and(|last| last < current.not_before());
-    let meaning = if let Some(copy) = &copy {
-        let _ = copy;
+    let meaning = if copy.is_some() {
         format!("a copy that was made of {slot} before its renewal is still in use")
     } else if is_over {
         format!("{slot} is over too, and an earlier certificate of it is still in use")
