@@ -3,7 +3,7 @@
 use super::checks::{Context, error};
 use super::{Finding, FindingCode, Impact, Remedy};
 use crate::catalog::{CaSlot, Component, FileSlot, KubernetesVersion, LeafSlot, Slot};
-use crate::inventory::{ChainFact, Credential, KeyFacts, Place, Reading, TokenKey};
+use crate::inventory::{ChainFact, Credential, KeyFacts, Place, Reading};
 use crate::path::TreePath;
 use crate::x509::PublicKey;
 
@@ -99,11 +99,9 @@ pub(super) fn token_keys(context: &Context<'_>, out: &mut Vec<Finding>) {
             found(component, message, flag, slot_of(key.named.signs()));
         }
     }
-    let signs = |key: &&TokenKey| key.named.component == Component::ApiServer;
+    let server_signs = signing.iter().any(|key| key.named.component == Component::ApiServer);
     let version = inventory.node().version();
-    if version.is_some_and(|version| version >= KubernetesVersion::release(1, 20))
-        && !signing.iter().any(|key| signs(&key))
-    {
+    if !server_signs && version.is_some_and(|version| version >= KubernetesVersion::release(1, 20)) {
         let message =
             "kube-apiserver is not given --service-account-signing-key-file, without which it does not start";
         let flag = "service-account-signing-key-file";
