@@ -80,8 +80,8 @@ fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
                 ),
                 None => continue,
                 Some(path) if !exists => {
-                    // The files of the tree have findings of their own, and a key may be elsewhere.
-                    if node.layout().slot_of(path).is_some() {
+                    // The files of the tree and the keys of tokens have findings of their own.
+                    if node.layout().slot_of(path).is_some() || name == TOKEN_KEY {
                         continue;
                     }
                     let message = format!("--{name} of {component} names {path}, which does not exist");
@@ -423,6 +423,9 @@ fn nobody_else_writes(context: &Context<'_>, out: &mut Vec<Finding>) {
 }
 
 const WRITABLE_BY_OTHERS: u32 = 0o002;
+
+/// `sa-key-unused` is about what it names.
+const TOKEN_KEY: &str = "service-account-private-key-file";
 
 fn inconsistent(code: FindingCode, message: String, remedy: Remedy, path: &TreePath) -> Finding {
     Finding {

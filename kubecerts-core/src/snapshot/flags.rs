@@ -45,7 +45,7 @@ pub(super) fn file_flags(pods: &BTreeMap<Component, StaticPod>) -> Vec<FileFlag>
 }
 
 /// What kubeadm gives since 1.20 at the least (`cmd/kubeadm/app/phases/controlplane/manifests.go`, `phases/etcd/local.go`).
-const FLAGS: [(Component, &str, Option<Verified>); 26] = {
+const FLAGS: [(Component, &str, Option<Verified>); 27] = {
     use Component::{ApiServer, ControllerManager, Etcd, Scheduler};
     use Verified::{AllOf, Leaf};
     [
@@ -65,6 +65,7 @@ const FLAGS: [(Component, &str, Option<Verified>); 26] = {
         (ApiServer, "kubelet-client-key", None),
         (ControllerManager, "cluster-signing-cert-file", None),
         (ControllerManager, "cluster-signing-key-file", None),
+        (ControllerManager, "service-account-private-key-file", None),
         (ControllerManager, "kubeconfig", None),
         (ControllerManager, "authentication-kubeconfig", None),
         (ControllerManager, "authorization-kubeconfig", None),
@@ -74,7 +75,7 @@ const FLAGS: [(Component, &str, Option<Verified>); 26] = {
         (Scheduler, "kubeconfig", None),
         (Scheduler, "authentication-kubeconfig", None),
         (Scheduler, "authorization-kubeconfig", None),
-        // Those of the front proxy and of service account tokens have checks of their own; this one counts with them.
+        // That it is given at all is part of a check of its own.
         (ApiServer, "requestheader-client-ca-file", Some(Leaf(LeafSlot::FrontProxyClient))),
     ]
 };

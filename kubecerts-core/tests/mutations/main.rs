@@ -45,7 +45,7 @@ fn no_damaged_tree_is_called_healthy() {
     };
     let threads = u64::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap();
     let judged: Vec<(Kind, Verdict, String)> = std::thread::scope(|scope| {
-        let share = &|first: u64| (first..count()).step_by(usize::try_from(threads).unwrap());
+        let share = move |first: u64| (first..count()).step_by(usize::try_from(threads).unwrap());
         let workers: Vec<_> = (0..threads)
             .map(|first| scope.spawn(move || share(first).map(judge).collect::<Vec<_>>()))
             .collect();

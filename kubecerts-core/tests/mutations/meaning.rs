@@ -101,8 +101,12 @@ fn of_file(path: &str, content: &[u8]) -> Vec<Piece> {
             pieces
         }),
         Some("key") => of_key(content).map_or_else(damage, |piece| vec![piece]),
+        // The API server verifies with the public half of a private key too (`k8s.io/client-go/util/keyutil`,
+        // `PublicKeysFromFile`).
         Some("pub") => PublicKey::parse_pem(content)
-            .map_or_else(|_| damage(), |key| vec![Piece::PublicKey(key.fingerprint().to_string())]),
+            .ok()
+            .or_else(|| Some(PrivateKey::parse(content).ok()?.public_key()))
+            .map_or_else(damage, |key| vec![Piece::PublicKey(key.fingerprint().to_string())]),
         Some("pem") => match (of_certificates(content), of_key(content)) {
             (Some(mut pieces), Some(key)) => {
                 pieces.push(key);
