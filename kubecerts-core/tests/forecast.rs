@@ -1,7 +1,5 @@
 //! What breaks, and when, on trees that kubeadm made and on trees that were made for it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use kubecerts_core::catalog::{Component, FileSlot, KubeconfigSlot, Service};
 use kubecerts_core::forecast::{Cause, Forecast, Hold, Loss, forecast};
 use kubecerts_core::inventory::Inventory;
