@@ -26,10 +26,12 @@
 //! # Features
 //!
 //! * `rustcrypto` (default): [`issue::RustCrypto`], keys and signatures in pure Rust.
-//! * `serde` (default): the versioned JSON documents of plans.
+//! * `serde` (default): the versioned JSON documents of plans, and [`archive`], snapshots that can be taken elsewhere.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "serde")]
+pub mod archive;
 pub mod catalog;
 pub mod diagnosis;
 pub mod digest;

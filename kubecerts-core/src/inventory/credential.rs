@@ -3,11 +3,11 @@
 use super::{Authority, CertificateBundle, ChainFact, FileFacts, KeyFacts, Reading};
 use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot};
 use crate::kubeconfig::{
-    self, Current, DamagedKubeconfig, DanglingContext, Edit, EditError, KeySource, Kubeconfig, Source,
+    self, Current, DamagedKubeconfig, DanglingContext, Edit, EditError, KeySource, Kubeconfig, Source, User,
 };
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
-use crate::snapshot::{FileState, Snapshot};
+use crate::snapshot::{FileState, Origin, Snapshot};
 use crate::x509::{Certificate, Damage, certificates};
 
 /// A certificate and its key: two files, one file, or two values in a kubeconfig.
@@ -112,14 +112,14 @@ impl Credential {
             kubeconfig: None,
             chain: None,
         };
-        let bytes = match state {
+        let (bytes, origin) = match state {
             FileState::Absent => return credential,
             FileState::Unreadable(problem) => {
                 credential.certificate = Reading::Unreadable(problem.clone());
                 credential.key = Reading::Unreadable(problem.clone());
                 return credential;
             }
-            FileState::Present(content) => content.secret_bytes(),
+            FileState::Present(content) => (content.secret_bytes(), content.origin()),
         };
         let file = Kubeconfig::parse(bytes);
         let mut dangling = None;
@@ -149,7 +149,7 @@ impl Credential {
                     if let Some(from) = from {
                         credential.certificate_file = from;
                     }
-                    let (key, from) = reader.key(bytes, current.user.name(), current.user.client_key());
+                    let (key, from) = reader.key(bytes, origin, current.user);
                     credential.key = key;
                     if let Some(from) = from {
                         credential.key_file = from;
@@ -293,17 +293,12 @@ impl Reader<'_> {
         }
     }
 
-    fn key(
-        &self,
-        kubeconfig: &[u8],
-        user: &str,
-        source: &KeySource,
-    ) -> (Reading<KeyFacts>, Option<FileFacts>) {
-        match source {
+    fn key(&self, kubeconfig: &[u8], origin: Origin, user: &User) -> (Reading<KeyFacts>, Option<FileFacts>) {
+        match user.client_key() {
             KeySource::Absent => (Reading::Absent, None),
             KeySource::Data => {
-                let secret = kubeconfig::user_key(kubeconfig, user).unwrap_or_default();
-                (Reading::from_result(KeyFacts::parse(secret.secret_bytes())), None)
+                let secret = kubeconfig::user_key(kubeconfig, user.name()).unwrap_or_default();
+                (Reading::from_result(KeyFacts::parse_from(secret.secret_bytes(), origin)), None)
             }
             KeySource::Damaged(reason) => (Reading::Damaged(Damage::der("embedded data", reason)), None),
             KeySource::File(text) => self.referenced(text, Reading::key),

@@ -3,7 +3,7 @@
 use crate::catalog::{FileSlot, PathSource};
 use crate::digest::Digest;
 use crate::path::TreePath;
-use crate::snapshot::{FileMeta, FileState, ReadProblem, Snapshot};
+use crate::snapshot::{FileContent, FileMeta, FileState, Origin, ReadProblem, Snapshot};
 use crate::x509::{self, Certificate, Damage, KeyEncoding, PrivateKey, PublicKey};
 
 /// What reading gave: something, nothing, or a reason why not.
@@ -79,7 +79,8 @@ impl Reading<CertificateBundle> {
 
 impl Reading<KeyFacts> {
     pub(crate) fn key(state: &FileState) -> Self {
-        Self::from_state(state, KeyFacts::parse)
+        let origin = state.content().map_or(Origin::Disk, FileContent::origin);
+        Self::from_state(state, |bytes| KeyFacts::parse_from(bytes, origin))
     }
 }
 
@@ -129,7 +130,7 @@ impl FileFacts {
             path: path.clone(),
             source: None,
             meta: content.map(|content| content.meta().clone()),
-            digest: content.map(crate::snapshot::FileContent::digest),
+            digest: content.map(FileContent::digest),
             exists: !matches!(state, FileState::Absent),
         }
     }
@@ -203,11 +204,23 @@ impl KeyFacts {
         Ok(Self { public_key, encoding })
     }
 
+    /// Reads the first private key of a file that comes from `origin`, or of a value in it.
+    pub(crate) fn parse_from(bytes: &[u8], origin: Origin) -> Result<Self, Damage> {
+        match origin {
+            Origin::Disk => Self::parse(bytes),
+            Origin::Redacted => {
+                let (public_key, encoding) = PrivateKey::redacted_half(bytes)?;
+                Ok(Self { public_key, encoding })
+            }
+        }
+    }
+
     pub(crate) fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         let key = PrivateKey::parse_der(der)?;
         Ok(Self { public_key: key.public_key(), encoding: key.encoding() })
     }
 
+    /// Reads a private key, or what a redacted snapshot has in its place.
     pub(crate) fn of_block(block: &x509::Block) -> Result<Self, Damage> {
         let (public_key, encoding) = PrivateKey::public_half_of_block(block)?;
         Ok(Self { public_key, encoding })

@@ -109,6 +109,9 @@ pub enum IssueError {
     /// The authority on disk is not the one that the plan was made for.
     #[error("{0} is not the authority that the plan was made for")]
     IssuerChanged(CaSlot),
+    /// The authority's key was left out of the snapshot, so only its node can sign with it.
+    #[error("the private key of {0} was left out of a redacted snapshot; it is on its node only")]
+    Redacted(CaSlot),
     /// The key that was to be kept is not there or does not belong to the certificate.
     #[error("the private key of {slot} cannot be kept: {reason}")]
     Key {

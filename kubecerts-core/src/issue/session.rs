@@ -12,7 +12,7 @@ use crate::inventory::Authority;
 use crate::kubeconfig::{self, Kubeconfig};
 use crate::plan::{CertificateSpec, IssuerRef, KeyPolicy, KubeconfigSpec, Placement, Plan, Step, Write};
 use crate::secret::SecretBytes;
-use crate::snapshot::{FileState, ReadProblem, Snapshot};
+use crate::snapshot::{FileState, Origin, ReadProblem, Snapshot};
 use crate::x509::{
     Certificate, DistinguishedName, KeyType, PrivateKey, PublicKey, SignatureVerdict, ToBeSigned, assemble,
     reissue_to_be_signed, replace_certificate, verify,
@@ -293,6 +293,9 @@ impl Issuer {
             return Err(changed());
         }
         let key = snapshot.file(FileSlot::CaKey(ca)).content();
+        if key.is_some_and(|content| content.origin() == Origin::Redacted) {
+            return Err(IssueError::Redacted(ca));
+        }
         let private_key = key.and_then(|content| PrivateKey::parse(content.secret_bytes()).ok());
         Ok(Self {
             name: signer.subject().clone(),

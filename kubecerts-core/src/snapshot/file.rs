@@ -39,6 +39,7 @@ pub struct FileContent {
     bytes: SecretBytes,
     digest: Digest,
     meta: FileMeta,
+    origin: Origin,
 }
 
 impl FileContent {
@@ -46,7 +47,13 @@ impl FileContent {
     #[must_use]
     pub fn new(bytes: SecretBytes, meta: FileMeta) -> Self {
         let digest = Digest::of(bytes.secret_bytes());
-        Self { bytes, digest, meta }
+        Self { bytes, digest, meta, origin: Origin::Disk }
+    }
+
+    /// Takes what is left of a file whose secrets were replaced, and the digest of the file itself.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn redacted(bytes: SecretBytes, digest: Digest, meta: FileMeta) -> Self {
+        Self { bytes, digest, meta, origin: Origin::Redacted }
     }
 
     /// Returns the content.
@@ -55,7 +62,13 @@ impl FileContent {
         self.bytes.secret_bytes()
     }
 
-    /// Returns the SHA-256 digest of the content.
+    /// Returns whether the bytes are those of the node, or what a redaction has left of them.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Returns the SHA-256 digest of the content; for a redacted file that of the file on its node.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
@@ -66,6 +79,17 @@ impl FileContent {
     pub const fn meta(&self) -> &FileMeta {
         &self.meta
     }
+}
+
+/// Where the bytes of a file come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "secrets are in the bytes, or were taken out of them")]
+pub enum Origin {
+    /// They are the file as it is on its node.
+    Disk,
+    /// They are the file of a redacted snapshot: what stands for a private key in it is read as that key's public half, which
+    /// it is nowhere else.
+    Redacted,
 }
 
 /// What the file system says about a file, after all links.

@@ -32,6 +32,7 @@ pub use collect::{ScanRequest, TreeReader, collect};
 pub use endpoint::Endpoint;
 pub use file::{FileContent, FileMeta, FileState, ReadProblem};
 pub use flags::{FileFlag, Verified};
+pub use file::{FileContent, FileMeta, FileState, Origin, ReadProblem};
 pub use locate::{
     Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, TrustFile, locate,
     manifests_directory,

@@ -15,6 +15,7 @@ use spki::SubjectPublicKeyInfoRef;
 #[cfg(feature = "rustcrypto")]
 use super::KeyAlgorithm;
 use super::algorithm::oid_name;
+use super::redacted::REDACTED_LABEL;
 use super::{Damage, KeyType, SignatureAlgorithm, pem, rsa_facts};
 use crate::digest::Digest;
 use crate::secret::SecretBytes;
@@ -154,10 +155,29 @@ impl PrivateKey {
 
     /// Returns the public half of the first private key in `bytes`, and the form in which that is written.
     pub(crate) fn parse_public_half(bytes: &[u8]) -> Result<(PublicKey, KeyEncoding), Damage> {
-        Self::public_half_of_block(&first_key(bytes)?)
+        match first_key(bytes)? {
+            block if block.redacted().is_some() => Err(Damage::Redacted),
+            block => Self::public_half_of_block(&block),
+        }
     }
 
+    /// Returns what is known of the first private key in `bytes`, when it was left out of a redacted snapshot.
+    ///
+    /// A key in bare DER is not PEM, and what stands for it is not either.
+    pub(crate) fn redacted_half(bytes: &[u8]) -> Result<(PublicKey, KeyEncoding), Damage> {
+        if bytes.is_empty() {
+            return Err(Damage::Empty);
+        }
+        let is_bare = |block: &pem::Block| block.redacted().is_some_and(|key| key.label.is_none());
+        let first = first_of(pem::blocks(bytes).filter(|block| !block.as_ref().is_ok_and(is_bare)))?;
+        Self::public_half_of_block(&first)
+    }
+
+    /// Returns the public half of the private key in `block`, or of the one for which it stands in a redacted snapshot.
     pub(crate) fn public_half_of_block(block: &pem::Block) -> Result<(PublicKey, KeyEncoding), Damage> {
+        if let Some(redacted) = block.redacted() {
+            return redacted.reading.clone();
+        }
         if block.label() == "RSA PRIVATE KEY"
             && !block.is_encrypted()
             && let Some(public) = rsa_facts::public_half(block.secret_bytes())
@@ -169,6 +189,9 @@ impl PrivateKey {
     }
 
     pub(crate) fn parse_block(block: &pem::Block) -> Result<Self, Damage> {
+        if block.label() == REDACTED_LABEL {
+            return Err(Damage::Redacted);
+        }
         if block.is_encrypted() {
             return Err(Damage::Encrypted);
         }
@@ -409,7 +432,11 @@ fn first_key(bytes: &[u8]) -> Result<pem::Block, Damage> {
     if bytes.is_empty() {
         return Err(Damage::Empty);
     }
-    for block in pem::decode_blocks(bytes) {
+    first_of(pem::decode_blocks(bytes).into_iter())
+}
+
+fn first_of(blocks: impl Iterator<Item = Result<pem::Block, Damage>>) -> Result<pem::Block, Damage> {
+    for block in blocks {
         match block {
             Ok(block) if block.label().ends_with("PRIVATE KEY") => return Ok(block),
             Err(Damage::Pem { label, reason }) if label.ends_with("PRIVATE KEY") => {

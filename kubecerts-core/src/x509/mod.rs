@@ -17,6 +17,7 @@ mod name;
 mod p256;
 mod pem;
 mod raw;
+mod redacted;
 mod reissue;
 mod request;
 mod rsa_facts;
@@ -40,6 +41,8 @@ pub use pem::{
     Block, certificates, decode_blocks, encode_certificate, encode_certificate_into, encode_public_key,
     encode_request, replace_certificate,
 };
+#[cfg(feature = "serde")]
+pub(crate) use redacted::{REDACTED_LABEL, RedactedKey};
 pub use reissue::reissue_to_be_signed;
 pub use request::{CertificateRequest, RequestedExtensions, request_to_be_signed};
 pub use san::{AlternativeName, AlternativeNames, InvalidHost};
@@ -82,6 +85,9 @@ pub enum Damage {
     /// The key is of a kind that kubeadm does not use.
     #[error("the key is of an unsupported kind: {0}")]
     UnsupportedKey(String),
+    /// The private key was left out when a snapshot of its node was made; only the public half is there.
+    #[error("the private key was left out of a redacted snapshot; it is on its node only")]
+    Redacted,
 }
 
 impl Damage {

@@ -8,6 +8,7 @@
 use base64ct::{Base64, Encoding};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::redacted::{REDACTED_LABEL, RedactedKey};
 use super::{Certificate, Damage, base64};
 use crate::secret::SecretBytes;
 
@@ -17,6 +18,7 @@ pub struct Block {
     label: String,
     encrypted: bool,
     contents: SecretBytes,
+    redacted: Option<Box<RedactedKey>>,
 }
 
 impl Block {
@@ -36,6 +38,11 @@ impl Block {
     #[must_use]
     pub fn secret_bytes(&self) -> &[u8] {
         self.contents.secret_bytes()
+    }
+
+    /// Returns what is known of the private key for which this block stands, when it is one of a redacted snapshot.
+    pub(crate) fn redacted(&self) -> Option<&RedactedKey> {
+        self.redacted.as_deref()
     }
 }
 
@@ -204,11 +211,15 @@ fn split_at_end<'a>(body: &'a [u8], label: &[u8]) -> (Option<&'a [u8]>, &'a [u8]
 
 fn decode_body(label: String, content: &[u8]) -> Result<Block, Damage> {
     let mut encrypted = label == "ENCRYPTED PRIVATE KEY";
+    let mut headers = Vec::new();
     let mut digits = Zeroizing::new(Vec::with_capacity(content.len()));
     for line in content.split(|byte| *byte == b'\n') {
         if line.contains(&b':') {
             // A header of RFC 1421, which OpenSSL writes before an encrypted key.
             encrypted |= find(line, b"ENCRYPTED").is_some();
+            if label == REDACTED_LABEL {
+                headers.push(String::from_utf8_lossy(line.trim_ascii()).into_owned());
+            }
             continue;
         }
         if line.iter().any(u8::is_ascii_whitespace) {
@@ -225,8 +236,17 @@ fn decode_body(label: String, content: &[u8]) -> Result<Block, Damage> {
         let mut decoded = Zeroizing::new(vec![0; digits.len() / 4 * 3 + 3]);
         Base64::decode(digits.as_slice(), &mut decoded).ok().map(<[u8]>::to_vec)
     };
+    let decoded = decoded.map(SecretBytes::new);
     match decoded {
-        Some(bytes) => Ok(Block { label, encrypted, contents: SecretBytes::new(bytes) }),
+        Some(contents) if label == REDACTED_LABEL => {
+            let redacted = RedactedKey::parse(&headers, contents.secret_bytes());
+            match redacted.as_ref().map(|redacted| &redacted.reading) {
+                // So that whoever reads the blocks of a file sees what was seen before.
+                Some(Err(damage @ Damage::Pem { .. })) => Err(damage.clone()),
+                _ => Ok(Block { label, encrypted: false, contents, redacted: redacted.map(Box::new) }),
+            }
+        }
+        Some(contents) => Ok(Block { label, encrypted, contents, redacted: None }),
         None => Err(Damage::Pem { label, reason: "is not base64" }),
     }
 }

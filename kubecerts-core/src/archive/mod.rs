@@ -1,0 +1,271 @@
+//! Everything that a diagnosis needs of one node, to be taken elsewhere.
+//!
+//! A [`Recorder`] stands between a scan and a node's files and keeps what is read, by default without its secrets; what it has
+//! kept is an [`Archive`], which can be read as the node itself: the same scan over it gives the same inventory.
+//! [`Archive::index`] writes down what is no file, in JSON; how both become one file is the host's affair.
+//!
+//! # What a redaction keeps
+//!
+//! Of a private key the public half, its form and a digest stay, so that whatever can be said of the key can still be said.
+//! Nothing can be signed with it, and on a node's disk it counts as damaged. The digest of a file is that of the file on the node,
+//! unless a short value was masked in it, which somebody might guess from the digest: then it is that of what is left. Passwords
+//! in URLs are masked, so the URLs differ from those of the node.
+
+mod index;
+mod observed;
+mod redact;
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::observation::Observations;
+use crate::path::TreePath;
+use crate::secret::SecretBytes;
+use crate::snapshot::{
+    Arguments, FileContent, FileMeta, FileState, ReadProblem, ScanRequest, Snapshot, TreeReader, collect,
+};
+use crate::time::Timestamp;
+
+pub use index::IndexError;
+pub use redact::Redactions;
+
+/// What becomes of secrets in a snapshot that leaves its node.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "secrets are in a file or they are not")]
+pub enum Redaction {
+    /// They are taken out: the default.
+    #[default]
+    Redact,
+    /// They stay, and whoever has the snapshot has the cluster.
+    KeepSecrets,
+}
+
+/// Where and when a snapshot was taken, and of what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Provenance {
+    /// The node's name, or what stands for it where nothing states one.
+    pub name: String,
+    /// When it was taken, by the clock of the node.
+    pub taken_at: Timestamp,
+    /// The version of the program that took it.
+    pub version: String,
+    /// The host's own name, when the node was that host.
+    pub hostname: Option<String>,
+    /// What the caller stated explicitly.
+    pub arguments: Arguments,
+    /// Whether the scan looked around the tree.
+    pub surroundings: bool,
+}
+
+impl Provenance {
+    /// Returns a provenance of which nothing else is known.
+    #[must_use]
+    pub fn new(name: &str, taken_at: Timestamp, version: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            taken_at,
+            version: version.to_owned(),
+            hostname: None,
+            arguments: Arguments::default(),
+            surroundings: false,
+        }
+    }
+}
+
+/// Reads the files of a node for somebody else, and keeps what it has read.
+///
+/// The scan itself gets everything as it is; only what is kept is redacted.
+pub struct Recorder<'r> {
+    reader: &'r mut dyn TreeReader,
+    redaction: Redaction,
+    files: BTreeMap<TreePath, Kept>,
+    lists: BTreeMap<TreePath, Vec<TreePath>>,
+    kubeadm_config: Option<TreePath>,
+}
+
+impl std::fmt::Debug for Recorder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("redaction", &self.redaction)
+            .field("files", &self.files.len())
+            .finish()
+    }
+}
+
+impl<'r> Recorder<'r> {
+    /// Returns a recorder of what is read through it with `reader`.
+    #[must_use]
+    pub fn new(reader: &'r mut dyn TreeReader, redaction: Redaction) -> Self {
+        Self { reader, redaction, files: BTreeMap::new(), lists: BTreeMap::new(), kubeadm_config: None }
+    }
+
+    /// Keeps the kubeadm configuration too, which need not lie below the node's root.
+    pub fn keep_kubeadm_config(&mut self, path: &TreePath, state: &FileState) {
+        self.kubeadm_config = Some(path.clone());
+        self.keep(path, state);
+    }
+
+    /// Returns what was kept, with what was seen of the node's programs.
+    #[must_use]
+    pub fn finish(self, provenance: Provenance, observations: Observations) -> Archive {
+        let Self { reader: _, redaction, files, lists, kubeadm_config } = self;
+        Archive { provenance, redaction, files, lists, kubeadm_config, observations }
+    }
+
+    fn keep(&mut self, path: &TreePath, state: &FileState) {
+        let kept = match state {
+            FileState::Absent => Kept::Absent,
+            FileState::Unreadable(problem) => Kept::Unreadable(problem.clone()),
+            FileState::Present(content) => Kept::Present(KeptFile::of(path, content, self.redaction)),
+        };
+        self.files.insert(path.clone(), kept);
+    }
+}
+
+impl TreeReader for Recorder<'_> {
+    fn read(&mut self, path: &TreePath) -> FileState {
+        let state = self.reader.read(path);
+        self.keep(path, &state);
+        state
+    }
+
+    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
+        let entries = self.reader.list(path);
+        self.lists.insert(path.clone(), entries.clone());
+        entries
+    }
+}
+
+/// What was kept of one path.
+#[derive(Debug)]
+enum Kept {
+    Absent,
+    Unreadable(ReadProblem),
+    Present(KeptFile),
+}
+
+#[derive(Debug)]
+struct KeptFile {
+    bytes: SecretBytes,
+    /// Of the file on its node.
+    digest: Digest,
+    /// Of the file on its node, in bytes.
+    size: u64,
+    meta: FileMeta,
+    redactions: Redactions,
+}
+
+impl KeptFile {
+    fn of(path: &TreePath, content: &FileContent, redaction: Redaction) -> Self {
+        let original = content.secret_bytes();
+        let (bytes, redactions) = match redaction {
+            Redaction::Redact => redact::redact(path, original),
+            Redaction::KeepSecrets => (SecretBytes::new(original.to_vec()), Redactions::default()),
+        };
+        let digest = match redactions.guessable {
+            0 => content.digest(),
+            _ => Digest::of(bytes.secret_bytes()),
+        };
+        let size = u64::try_from(original.len()).unwrap_or(u64::MAX);
+        Self { bytes, digest, size, meta: content.meta().clone(), redactions }
+    }
+}
+
+/// The files of one node as a scan has read them, and what was seen of its programs.
+#[derive(Debug)]
+pub struct Archive {
+    provenance: Provenance,
+    redaction: Redaction,
+    files: BTreeMap<TreePath, Kept>,
+    lists: BTreeMap<TreePath, Vec<TreePath>>,
+    kubeadm_config: Option<TreePath>,
+    observations: Observations,
+}
+
+impl Archive {
+    /// Returns where and when it was taken.
+    #[must_use]
+    pub const fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// Returns what became of secrets.
+    #[must_use]
+    pub const fn redaction(&self) -> Redaction {
+        self.redaction
+    }
+
+    /// Returns what was seen of the node's programs.
+    #[must_use]
+    pub const fn observations(&self) -> &Observations {
+        &self.observations
+    }
+
+    /// Returns every file that is there, sorted by path, with what was taken out of it.
+    pub fn files(&self) -> impl Iterator<Item = (&TreePath, &SecretBytes, Redactions)> {
+        self.files.iter().filter_map(|(path, kept)| match kept {
+            Kept::Present(file) => Some((path, &file.bytes, file.redactions)),
+            Kept::Absent | Kept::Unreadable(_) => None,
+        })
+    }
+
+    /// Returns the paths at which there is something that could not be read, sorted, and why.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&TreePath, &ReadProblem)> {
+        self.files.iter().filter_map(|(path, kept)| match kept {
+            Kept::Unreadable(problem) => Some((path, problem)),
+            Kept::Absent | Kept::Present(_) => None,
+        })
+    }
+
+    /// Returns what was taken out of all files together.
+    #[must_use]
+    pub fn redactions(&self) -> Redactions {
+        let mut all = Redactions::default();
+        for (_, _, redactions) in self.files() {
+            all += redactions;
+        }
+        all
+    }
+
+    /// Scans the archive as the node was scanned.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let Provenance { name: _, taken_at: _, version: _, hostname, arguments, surroundings } =
+            &self.provenance;
+        let request = ScanRequest {
+            arguments: arguments.clone(),
+            kubeadm_config: self.kubeadm_config.as_ref().map(|path| (path.clone(), self.state(path))),
+            hostname: hostname.clone(),
+            surroundings: *surroundings,
+        };
+        collect(&mut Reader(self), request)
+    }
+
+    fn state(&self, path: &TreePath) -> FileState {
+        match self.files.get(path) {
+            None | Some(Kept::Absent) => FileState::Absent,
+            Some(Kept::Unreadable(problem)) => FileState::Unreadable(problem.clone()),
+            Some(Kept::Present(file)) => {
+                let bytes = SecretBytes::new(file.bytes.secret_bytes().to_vec());
+                FileState::Present(match self.redaction {
+                    Redaction::Redact => FileContent::redacted(bytes, file.digest, file.meta.clone()),
+                    Redaction::KeepSecrets => FileContent::new(bytes, file.meta.clone()),
+                })
+            }
+        }
+    }
+}
+
+/// An archive as the disk that it was taken of. What the scan of that disk did not look at is not there.
+struct Reader<'a>(&'a Archive);
+
+impl TreeReader for Reader<'_> {
+    fn read(&mut self, path: &TreePath) -> FileState {
+        self.0.state(path)
+    }
+
+    fn list(&mut self, path: &TreePath) -> Vec<TreePath> {
+        self.0.lists.get(path).cloned().unwrap_or_default()
+    }
+}

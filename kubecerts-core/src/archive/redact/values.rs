@@ -1,0 +1,553 @@
+//! Values whose names speak of secrets: fields of YAML and JSON, variables, flags.
+
+use base64ct::{Base64, Encoding};
+use zeroize::Zeroizing;
+
+use super::{MASK, Redactions, find};
+use crate::x509::REDACTED_LABEL;
+
+/// Masks the values of fields, variables and flags whose names speak of secrets.
+///
+/// What is no secret under such a name is left: paths, numbers, spans, yes and no, and what only opens a structure.
+pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>> {
+    let is_key_set = find(text, b"\"kty\"", 0).is_some();
+    let mut out = Masked::new(text);
+    let mut at = 0;
+    while at < text.len() {
+        if !is_of_name(text[at]) {
+            at += 1;
+            continue;
+        }
+        let begin = at;
+        while at < text.len() && is_of_name(text[at]) {
+            at += 1;
+        }
+        let name = &text[begin..at];
+        if name.len() > LONGEST_NAME || begin > 0 && text[begin - 1] == b'/' {
+            continue;
+        }
+        if let Some(value) = Value::after(text, begin, at) {
+            if name == b"client-key-data" {
+                at = out.mask_key(&value, found).max(at);
+                continue;
+            }
+            let speaks = speaks_of_secret(name)
+                || is_key_set && KEY_SET.contains(&name)
+                || value.form == Form::Section && is_key_in_words(name);
+            if speaks {
+                at = out.mask(&value, found).max(at);
+            } else if name.trim_ascii_start().to_ascii_lowercase() == b"name"
+                && speaks_of_secret(&text[value.begin..value.end])
+                && let Some(paired) = paired_value(text, value.end)
+            {
+                at = out.mask(&paired, found).max(at);
+            }
+        } else if let Some(value) = after_flag(text, begin, at) {
+            at = out.mask(&value, found).max(at);
+        }
+    }
+    out.finish()
+}
+
+/// Masks what the plugins of a kubeconfig are given to get credentials with: arguments, variables, settings.
+pub(super) fn of_plugins(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>> {
+    let mut out = Masked::new(text);
+    for plugin in [&b"exec"[..], b"auth-provider"] {
+        let mut from = 0;
+        while let Some(begin) = find(text, plugin, from) {
+            from = begin + plugin.len();
+            let mut after = from + usize::from(text.get(from) == Some(&b'"'));
+            let is_whole = begin == 0 || !is_of_name(text[begin - 1]);
+            if !is_whole || text.get(after) != Some(&b':') {
+                continue;
+            }
+            after += 1;
+            let Some(end) = region_end(text, begin, after) else { continue };
+            let mut at = after;
+            while at < end {
+                let Some((begin_of_value, end_of_value, next)) = next_scalar(text, at, end) else { break };
+                if end_of_value > begin_of_value {
+                    out.mask(&Value { begin: begin_of_value, end: end_of_value, form: Form::Plain }, found);
+                }
+                at = next;
+            }
+            from = end;
+        }
+    }
+    out.finish()
+}
+
+/// Text in which pieces are replaced, in their order.
+struct Masked<'a> {
+    text: &'a [u8],
+    pieces: Vec<(usize, usize, &'static [u8])>,
+}
+
+impl<'a> Masked<'a> {
+    const fn new(text: &'a [u8]) -> Self {
+        Self { text, pieces: Vec::new() }
+    }
+
+    /// Masks `value`, unless it is no secret, and returns where the text goes on.
+    fn mask(&mut self, value: &Value, found: &mut Redactions) -> usize {
+        let bytes = &self.text[value.begin..value.end];
+        if is_harmless(bytes) {
+            return value.begin;
+        }
+        self.pieces.push((value.begin, value.end, MASK));
+        found.add_value(bytes);
+        value.end
+    }
+
+    /// Masks an embedded key that is too damaged to be understood as one: what is left of it may still be much of it.
+    fn mask_key(&mut self, value: &Value, found: &mut Redactions) -> usize {
+        let digits: Zeroizing<Vec<u8>> = Zeroizing::new(
+            self.text[value.begin..value.end]
+                .iter()
+                .copied()
+                .filter(|byte| !byte.is_ascii_whitespace())
+                .collect(),
+        );
+        let mut decoded = Zeroizing::new(vec![0; digits.len()]);
+        let mask = match Base64::decode(digits.as_slice(), &mut decoded) {
+            _ if digits.is_empty() || *digits == *NO_KEY || *digits == *NO_BASE64 => return value.end,
+            Ok(bytes) if find(bytes, REDACTED_LABEL.as_bytes(), 0).is_some() => return value.end,
+            Ok(_) => NO_KEY,
+            Err(_) => NO_BASE64,
+        };
+        self.pieces.push((value.begin, value.end, mask));
+        found.keys += 1;
+        value.end
+    }
+
+    fn finish(mut self) -> Zeroizing<Vec<u8>> {
+        self.pieces.sort_unstable();
+        let mut out = Zeroizing::new(Vec::with_capacity(self.text.len()));
+        let mut done = 0;
+        for (begin, end, mask) in self.pieces {
+            if begin < done {
+                continue;
+            }
+            out.extend_from_slice(&self.text[done..begin]);
+            let indent = leading_lines(&self.text[begin..end]);
+            out.extend_from_slice(indent);
+            out.extend_from_slice(mask);
+            done = end;
+        }
+        out.extend_from_slice(&self.text[done..]);
+        out
+    }
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Form {
+    /// Within a line.
+    Plain,
+    /// Lines that are further indented than the name.
+    Section,
+}
+
+/// Where a value is, without its quotes.
+struct Value {
+    begin: usize,
+    end: usize,
+    form: Form,
+}
+
+impl Value {
+    /// Finds the value of the name that reaches from `begin` to `end`.
+    fn after(text: &[u8], begin: usize, end: usize) -> Option<Self> {
+        let quoted = matches!(text.get(end), Some(b'"' | b'\''));
+        let mut at = end + usize::from(quoted);
+        // Within a string of JSON quotes have backslashes.
+        if text.get(at) == Some(&b'\\') && matches!(text.get(at + 1), Some(b'"')) {
+            at += 2;
+        }
+        at += blanks(&text[at..]);
+        let separator = *text.get(at)?;
+        if !matches!(separator, b':' | b'=') {
+            return None;
+        }
+        let tight = at + 1;
+        at = tight + blanks(&text[tight..]);
+        if separator == b':' && at == tight {
+            // As in the name of an image, unless it is the end of the line or JSON.
+            let next = text.get(at).copied().unwrap_or(b'\n');
+            if !(quoted || matches!(next, b'\n' | b'\r' | b'"')) {
+                return None;
+            }
+        }
+        if separator == b'='
+            && (at != tight && !begins_assignment(text, begin) || text.get(at) == Some(&b'='))
+        {
+            return None;
+        }
+        match *text.get(at)? {
+            b'\n' | b'\r' => Self::section(text, begin, at),
+            b'|' | b'>' if separator == b':' => {
+                let line_end = at + line_length(&text[at..]);
+                Self::section(text, begin, line_end)
+            }
+            b'\\' if text.get(at + 1) == Some(&b'"') => {
+                let close = find(text, b"\\\"", at + 2)?;
+                Some(Self { begin: at + 2, end: close, form: Form::Plain })
+            }
+            quote @ (b'"' | b'\'') => {
+                Some(Self { begin: at + 1, end: closing(text, at, quote), form: Form::Plain })
+            }
+            // A structure, or a reference to another place.
+            b'{' | b'[' | b'&' | b'*' => None,
+            _ => Some(Self { begin: at, end: plain_end(text, begin, at, separator), form: Form::Plain }),
+        }
+    }
+
+    /// Finds the lines below the name at `begin` that are indented further than it is; there may be none.
+    fn section(text: &[u8], begin: usize, line_end: usize) -> Option<Self> {
+        let indent = indentation(text, begin);
+        let mut end = line_end;
+        let mut at = line_end + usize::from(line_end < text.len());
+        if text.get(line_end) == Some(&b'\r') {
+            at += 1;
+        }
+        let first = at;
+        while at < text.len() {
+            let length = line_length(&text[at..]);
+            let line = &text[at..at + length];
+            let is_blank = line.trim_ascii().is_empty();
+            if !is_blank && blanks(line) <= indent {
+                break;
+            }
+            if !is_blank {
+                end = at + length;
+            }
+            at += length + 1;
+        }
+        let lines = text.get(first..end)?;
+        // Fields and items of a list are looked at one by one.
+        let is_structure = lines.split(|byte| *byte == b'\n').any(|line| {
+            let line = line.trim_ascii();
+            line.starts_with(b"- ")
+                || find(line, b": ", 0).is_some()
+                || line.ends_with(b":") && !is_hex_line(line)
+        });
+        let is_block = text[..line_end].last().is_some_and(|byte| !matches!(byte, b':'));
+        (is_block || !is_structure).then_some(Self { begin: first, end, form: Form::Section })
+    }
+}
+
+/// Finds the value in `--token VALUE`, `["--token", "VALUE"]`, or two items of a list below each other.
+fn after_flag(text: &[u8], begin: usize, end: usize) -> Option<Value> {
+    let name = &text[begin..end];
+    if !name.starts_with(b"--") || !speaks_of_secret(name) {
+        return None;
+    }
+    let mut at = end;
+    let mut has_line = false;
+    let mut has_mark = false;
+    loop {
+        match text.get(at)? {
+            b' ' | b'\t' => {}
+            b'"' | b'\'' | b',' => has_mark = true,
+            b'\n' | b'\r' => (has_line, has_mark) = (true, false),
+            b'-' if text.get(at + 1) == Some(&b' ') => has_mark = true,
+            _ => break,
+        }
+        at += 1;
+    }
+    if at == end || has_line && !has_mark || text[at] == b'-' {
+        return None;
+    }
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b',' | b']');
+    let length = text[at..].iter().take_while(|byte| !ends(byte)).count();
+    (length > 0).then_some(Value { begin: at, end: at + length, form: Form::Plain })
+}
+
+/// Finds the value of `value` behind a `name`, as the variables of a container have it.
+fn paired_value(text: &[u8], name_end: usize) -> Option<Value> {
+    let mut at = name_end;
+    while matches!(text.get(at)?, b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b',') {
+        at += 1;
+    }
+    let rest = text[at..].strip_prefix(b"value")?;
+    (!is_of_name(*rest.first()?)).then_some(())?;
+    Value::after(text, at, at + 5)
+}
+
+/// Returns whether `name` speaks of a secret, and not of where or how it is kept.
+fn speaks_of_secret(name: &[u8]) -> bool {
+    let plain: Vec<u8> =
+        name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
+    if plain.len() > LONGEST_NAME || ABOUT.iter().any(|end| plain.ends_with(end)) {
+        return false;
+    }
+    SECRET.iter().any(|word| find(&plain, word, 0).is_some()) || SECRET_WHOLE.contains(&plain.as_slice())
+}
+
+/// Returns whether this is a part of a private key in the words of OpenSSL.
+fn is_key_in_words(name: &[u8]) -> bool {
+    const PARTS: [&[u8]; 7] =
+        [b"privateExponent", b"prime1", b"prime2", b"exponent1", b"exponent2", b"coefficient", b"priv"];
+    PARTS.contains(&name)
+}
+
+/// Returns whether a value cannot be a secret.
+fn is_harmless(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let is_span = |value: &[u8]| {
+        value.first().is_some_and(u8::is_ascii_digit)
+            && value.len() < 12
+            && value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'h' | b'm' | b's' | b'.'))
+            && value.last().is_some_and(u8::is_ascii_alphabetic)
+    };
+    let is_path = |value: &[u8]| value.starts_with(b"/") && value.len() > 1 && value.is_ascii();
+    let is_word = |value: &[u8]| {
+        let lower = value.to_ascii_lowercase();
+        [&b"true"[..], b"false", b"null", b"~", b"yes", b"no", b"on", b"off", b"none"]
+            .contains(&lower.as_slice())
+    };
+    let is_tag = value == MASK || find(value, REDACTED_LABEL.as_bytes(), 0).is_some();
+    let is_token = find(value, b".REDACTED", 0).is_some();
+    let is_variable = value.starts_with(b"$") && !value.contains(&b' ');
+    value.is_empty()
+        || is_span(value)
+        || is_path(value)
+        || is_word(value)
+        || is_tag
+        || is_token
+        || is_variable
+}
+
+/// Returns where a plain value ends.
+fn plain_end(text: &[u8], name: usize, begin: usize, separator: u8) -> usize {
+    let line_end = begin + line_length(&text[begin..]);
+    let line_begin = text[..name].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let before = &text[line_begin..name];
+    let opened = before.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    let closed = before.iter().filter(|byte| matches!(byte, b'}' | b']')).count();
+    let is_flow =
+        opened > closed || text.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['));
+    let ends = |byte: u8| match separator {
+        b'=' => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&' | b';' | b'\\'),
+        _ if is_flow => matches!(byte, b',' | b'}' | b']'),
+        _ => false,
+    };
+    let value = &text[begin..line_end];
+    let mut length = value.iter().take_while(|byte| !ends(**byte)).count();
+    if separator == b':'
+        && let Some(comment) = find(&value[..length], b" #", 0)
+    {
+        length = comment;
+    }
+    let value = value[..length].trim_ascii_end();
+    // A header within quotes, as curl is given it.
+    let quote = value.len().checked_sub(1).filter(|last| {
+        separator == b':' && matches!(value[*last], b'"' | b'\'') && !value[..*last].contains(&value[*last])
+    });
+    begin + quote.unwrap_or(value.len())
+}
+
+/// Returns where the structure ends that a plugin of a kubeconfig is given.
+fn region_end(text: &[u8], name: usize, after: usize) -> Option<usize> {
+    let at = after + text[after..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if text.get(at) == Some(&b'{') {
+        let mut depth = 0_usize;
+        let mut quote = None;
+        let mut escaped = false;
+        for (position, byte) in text.iter().enumerate().skip(at) {
+            match (quote, byte) {
+                (Some(b'"'), b'\\') if !escaped => {
+                    escaped = true;
+                    continue;
+                }
+                (Some(open), byte) if open == *byte && !escaped => quote = None,
+                (Some(_), _) => {}
+                (None, b'"' | b'\'') => quote = Some(*byte),
+                (None, b'{' | b'[') => depth += 1,
+                (None, b'}' | b']') => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Some(position);
+                    }
+                }
+                (None, _) => {}
+            }
+            escaped = false;
+        }
+        return Some(text.len());
+    }
+    let indent = indentation(text, name);
+    let mut at = after + line_length(&text[after..]) + 1;
+    let mut end = None;
+    while at < text.len() {
+        let length = line_length(&text[at..]);
+        let line = &text[at..at + length];
+        if !line.trim_ascii().is_empty() {
+            if blanks(line) <= indent {
+                break;
+            }
+            end = Some(at + length);
+        }
+        at += length + 1;
+    }
+    end
+}
+
+/// Finds the next value in the structure of a plugin that may be a secret: begin, end, and where to go on.
+fn next_scalar(text: &[u8], from: usize, end: usize) -> Option<(usize, usize, usize)> {
+    let skipped = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'{' | b'}' | b'[' | b']');
+    let mut at = from + text[from..end].iter().take_while(|byte| skipped(byte)).count();
+    if text[at..end].starts_with(b"- ") {
+        at += 2;
+        at += blanks(&text[at..end]);
+    }
+    let first = *text[..end].get(at)?;
+    let (begin, stop, next) = match first {
+        b'"' | b'\'' => {
+            let close = closing(text, at, first).min(end);
+            (at + 1, close, (close + 1).min(end))
+        }
+        _ => {
+            let ends = |byte: &u8| matches!(byte, b'\n' | b'\r' | b',' | b'}' | b']' | b'{' | b'[');
+            let line = text[at..end].iter().take_while(|byte| !ends(byte)).count();
+            let length = find(&text[at..at + line], b": ", 0)
+                .or_else(|| {
+                    text[at..at + line].trim_ascii_end().ends_with(b":").then(|| line.saturating_sub(1))
+                })
+                .unwrap_or(line);
+            (at, at + length, at + length.max(1))
+        }
+    };
+    let colon = next + blanks(&text[next..end]);
+    if text[..end].get(colon) == Some(&b':') {
+        // It was a name; what it is the name of follows.
+        let name = text[begin..stop].trim_ascii();
+        let mut value = colon + 1;
+        value += blanks(&text[value..end]);
+        if PUBLIC_OF_PLUGIN.contains(&name) {
+            let next = match next_scalar_of_line(text, value, end) {
+                Some((_, _, next)) => next,
+                None => value,
+            };
+            return Some((value, value, next.max(colon + 1)));
+        }
+        return match next_scalar_of_line(text, value, end) {
+            Some((begin, stop, next)) => Some((begin, stop, next)),
+            None => Some((value, value, value.max(colon + 1))),
+        };
+    }
+    Some((begin, stop, next.max(from + 1)))
+}
+
+/// Finds the value that begins at `at`, unless the line ends there or a structure begins.
+fn next_scalar_of_line(text: &[u8], at: usize, end: usize) -> Option<(usize, usize, usize)> {
+    match *text[..end].get(at)? {
+        b'\n' | b'\r' | b'{' | b'[' | b'}' | b']' | b',' => None,
+        quote @ (b'"' | b'\'') => {
+            let close = closing(text, at, quote).min(end);
+            Some((at + 1, close, (close + 1).min(end)))
+        }
+        _ => {
+            let ends = |byte: &u8| matches!(byte, b'\n' | b'\r' | b',' | b'}' | b']');
+            let length = text[at..end].iter().take_while(|byte| !ends(byte)).count();
+            Some((at, at + length, at + length))
+        }
+    }
+}
+
+/// Returns where the string ends that `quote` at `open` begins; without an end with the text.
+fn closing(text: &[u8], open: usize, quote: u8) -> usize {
+    let mut at = open + 1;
+    while at < text.len() {
+        match text[at] {
+            b'\\' if quote == b'"' => at += 1,
+            byte if byte == quote => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+/// Returns whether the line of the name at `begin` is an assignment from its start, as in the files of systemd.
+fn begins_assignment(text: &[u8], begin: usize) -> bool {
+    text[..begin].iter().rev().take_while(|byte| **byte != b'\n').all(|byte| matches!(byte, b' ' | b'\t'))
+}
+
+fn indentation(text: &[u8], at: usize) -> usize {
+    let line = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    // The name of an item of a list is indented with its dash.
+    text[line..at].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'-')).count()
+}
+
+fn leading_lines(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count()]
+}
+
+fn is_hex_line(line: &[u8]) -> bool {
+    line.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b':')
+}
+
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+fn line_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len())
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// What is part of the name of a secret, in small letters and without signs.
+const SECRET: [&[u8]; 12] = [
+    b"token",
+    b"password",
+    b"passwd",
+    b"passphrase",
+    b"secret",
+    b"credential",
+    b"apikey",
+    b"accesskey",
+    b"privatekey",
+    b"certificatekey",
+    b"encryptionkey",
+    b"authorization",
+];
+/// What is the whole name of a secret.
+const SECRET_WHOLE: [&[u8]; 3] = [b"pass", b"pwd", b"bearer"];
+/// What a name ends with that speaks of something about a secret.
+const ABOUT: [&[u8]; 19] = [
+    b"file",
+    b"files",
+    b"path",
+    b"dir",
+    b"directory",
+    b"name",
+    b"namespace",
+    b"ttl",
+    b"mode",
+    b"modes",
+    b"url",
+    b"issuer",
+    b"audience",
+    b"hash",
+    b"hashes",
+    b"ref",
+    b"type",
+    b"seconds",
+    b"version",
+];
+/// The secret parts of a JSON web key ([RFC 7518 §6]).
+///
+/// [RFC 7518 §6]: https://www.rfc-editor.org/rfc/rfc7518#section-6
+const KEY_SET: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
+/// What a kubeconfig says of a plugin that is no secret.
+const PUBLIC_OF_PLUGIN: [&[u8]; 6] =
+    [b"apiVersion", b"command", b"name", b"interactiveMode", b"provideClusterInfo", b"installHint"];
+/// `REDACTED` in base64, which holds no key.
+const NO_KEY: &[u8] = b"UkVEQUNURUQ=";
+/// What is not base64, as it was not before.
+const NO_BASE64: &[u8] = b"REDACTED!";
+/// A longer run of letters is no name.
+const LONGEST_NAME: usize = 64;

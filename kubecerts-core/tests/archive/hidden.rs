@@ -1,0 +1,393 @@
+//! A redacted snapshot holds no private key and no password, in whatever encoding one looks for them.
+
+use std::collections::BTreeSet;
+
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use kubecerts_core::archive::{Archive, Redaction};
+use kubecerts_core::kubeconfig::{Kubeconfig, user_key};
+use kubecerts_core::x509::{PrivateKey, decode_blocks};
+use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, TreeBuilder, path};
+
+use crate::archive;
+
+#[test]
+fn a_redacted_snapshot_of_any_fixture_holds_no_private_key_in_any_encoding() {
+    for name in FIXTURES {
+        let tree = crowded(Fixture::named(name).tree());
+        let needles = Needles::of(&tree);
+        assert!(needles.keys >= 10, "{name}: {} keys", needles.keys);
+        // What is looked for is found where it is.
+        let (whole, _) = archive(&tree, Redaction::KeepSecrets);
+        assert!(!needles.found_in(&everything(&whole)).is_empty(), "{name}");
+        let (redacted, _) = archive(&tree, Redaction::Redact);
+        assert_eq!(needles.found_in(&everything(&redacted)), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_key_of_every_kind_is_found_in_every_wrapping() {
+    let tree = TreeBuilder::kubeadm().build();
+    let key = tree.private_key("/etc/kubernetes/pki/ca.key");
+    let rsa = Fixture::named("kubeadm-v136-rsa2048").tree().private_key("/etc/kubernetes/pki/ca.key");
+    for key in [key, rsa] {
+        let pkcs8 = key.secret_pkcs8_der().secret_bytes().to_vec();
+        let pem = key.secret_pem().secret_bytes().to_vec();
+        let own = decode_blocks(&pem)[0].as_ref().unwrap().secret_bytes().to_vec();
+        let pkcs8_pem = wrapped("PRIVATE KEY", &pkcs8);
+        let mut needles = Needles::default();
+        needles.add(&own);
+        needles.add(&pkcs8);
+        for form in [own, pkcs8, pem, pkcs8_pem.into_bytes()] {
+            for (index, wrapping) in wrappings(&form).into_iter().enumerate() {
+                let mut tree = MemoryTree::default();
+                tree.write(&path("/root/copy.txt"), wrapping.clone(), 0o600);
+                let (redacted, _) = archive(&tree, Redaction::Redact);
+                let bytes = everything(&redacted);
+                let found = needles.found_in(&bytes);
+                let text = String::from_utf8_lossy(&wrapping);
+                assert_eq!(
+                    found,
+                    Vec::<String>::new(),
+                    "{index}: {text}\n->\n{}",
+                    String::from_utf8_lossy(&bytes)
+                );
+                assert_eq!(redacted.redactions().keys, 1, "{index}: {}", String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+}
+
+/// Puts `bytes`, a key in DER or PEM, into all that people put keys into.
+fn wrappings(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let base64 = Base64::encode_string(bytes);
+    let folded = |width: usize, indent: &str| {
+        let lines: Vec<&str> =
+            base64.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("{indent}{}\n", lines.join(&format!("\n{indent}")))
+    };
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut all = vec![
+        bytes.to_vec(),
+        [b"something before it\n", bytes].concat(),
+        format!("tls.key: {base64}\n").into_bytes(),
+        format!("{{\"tls.key\":\"{base64}\",\"a\":1}}").into_bytes(),
+        format!("KEY={base64}\nexport KEY\n").into_bytes(),
+        format!("data:\n  tls.key: |\n{}kind: Secret\n", folded(76, "    ")).into_bytes(),
+        format!("{}after: it\n", folded(64, "")).into_bytes(),
+        Base64::encode_string(base64.as_bytes()).into_bytes(),
+        format!("echo {} | base64 -d", Base64UrlUnpadded::encode_string(bytes)).into_bytes(),
+        format!("key: {hex}\n").into_bytes(),
+        format!("key: {}\n", hex.to_uppercase()).into_bytes(),
+    ];
+    for before in ["a", "ab", "abc"] {
+        all.push(Base64::encode_string(&[before.as_bytes(), bytes].concat()).into_bytes());
+        all.push(format!("{before}{base64}").into_bytes());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        all.push(format!("{{\"key\":\"{}\"}}", text.replace('\n', "\\n")).into_bytes());
+        all.push(format!("key: |\n    {}\nnext: 1\n", text.trim_end().replace('\n', "\n    ")).into_bytes());
+        all.push(text.replace('\n', "\r\n").into_bytes());
+        all.push(text.replace('\n', " ").into_bytes());
+        all.push(text.replace("-----END", "-----ENF").into_bytes());
+        all.push(text.replace("-----BEGIN", "----BEGIN").into_bytes());
+    }
+    all
+}
+
+#[test]
+fn values_whose_names_speak_of_secrets_are_masked() {
+    let secret = "hunter2-and-more";
+    let texts = [
+        "users:\n- name: me\n  user:\n    token: SECRET\n    username: me\n    password: 'SECRET'\n",
+        "users: [{name: me, user: {token: SECRET, username: me}}]\n",
+        "{\"users\":[{\"name\":\"me\",\"user\":{\"password\":\"SECRET\",\"token\":\"SECRET\"}}]}",
+        "user:\n    exec:\n      apiVersion: v1\n      command: aws\n      args:\n      - --x\n      - SECRET\n      env:\n      - name: AWS\n        value: SECRET\n      interactiveMode: Never\n",
+        "user: {exec: {command: x, args: [SECRET, 'SECRET'], env: [{name: A, value: SECRET}]}}\n",
+        "user:\n  auth-provider:\n    config:\n      id: SECRET\n      refresh: \"SECRET\"\n    name: oidc\n",
+        "kind: InitConfiguration\nbootstrapTokens:\n- token: SECRET\n  ttl: 24h0m0s\ncertificateKey: SECRET\n",
+        "    env:\n    - name: DB_PASSWORD\n      value: SECRET\n    - name: MODE\n      value: fast\n",
+        "env: [{name: API_TOKEN, value: SECRET}]\n",
+        "[Service]\nEnvironment=\"VAULT_TOKEN=SECRET\"\nEnvironment=DB_PASSWORD=SECRET\nExecStart=/bin/x --password=SECRET --token SECRET\n",
+        "export PASSWORD=SECRET\ncurl -H \"Authorization: Bearer SECRET\" https://me:SECRET@host/path\n",
+        "    - --etcd-password\n    - SECRET\n    - --v=2\n",
+        "command: [\"x\", \"--client-secret\", \"SECRET\"]\n",
+        "password: |\n  SECRET\n  SECRET\nnext: 1\n",
+        "password: >-\n  SECRET\nnext: 1\n",
+        "password:\n  SECRET\nnext: 1\n",
+        "kubeadm join host:6443 --token SECRET --discovery-token-ca-cert-hash sha256:00\n",
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"SECRET\",\"x\":\"1\"}]}",
+        "aescbc:\n  keys:\n  - name: key1\n    secret: SECRET\n",
+    ];
+    for text in texts {
+        let mut tree = MemoryTree::default();
+        tree.write(&path("/root/file"), text.replace("SECRET", secret), 0o600);
+        let (redacted, _) = archive(&tree, Redaction::Redact);
+        let bytes = String::from_utf8(everything(&redacted)).unwrap();
+        assert!(!bytes.contains("hunter2"), "{text}\n->\n{bytes}");
+        assert!(bytes.contains("REDACTED"), "{text}\n->\n{bytes}");
+    }
+}
+
+#[test]
+fn what_is_no_secret_stays() {
+    let texts = [
+        "    - --service-account-private-key-file=/etc/kubernetes/pki/sa.key\n    - --enable-bootstrap-token-auth=true\n    - --authorization-mode=Node,RBAC\n    - --authentication-token-webhook-cache-ttl=10s\n    - --token-auth-file=/x\n",
+        "    image: registry.example.com/secret-store:v1\n",
+        "    secretName: etcd\n    tokenFile: /var/run/token\n  automountServiceAccountToken: false\n",
+        "#!/bin/sh\nTOKEN=$(cat /x)\nsystemctl restart kubelet # the token is kept\n",
+        "*/5 * * * * root /usr/bin/true\nOnCalendar=Sun 03:00\nRandomizedDelaySec=0\n",
+        "kind: ClusterConfiguration\nnetworking:\n  serviceSubnet: 10.96.0.0/12\n",
+    ];
+    for text in texts {
+        let mut tree = MemoryTree::default();
+        tree.write(&path("/root/file"), text, 0o600);
+        let (redacted, _) = archive(&tree, Redaction::Redact);
+        assert_eq!(String::from_utf8(everything(&redacted)).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_token_keeps_its_header_and_its_issuer_and_loses_its_signature() {
+    let header = Base64UrlUnpadded::encode_string(b"{\"alg\":\"RS256\",\"kid\":\"abc\"}");
+    let payload =
+        Base64UrlUnpadded::encode_string(b"{\"aud\":[\"x\"],\"iss\":\"https://issuer\",\"sub\":\"me\"}");
+    let signature = Base64UrlUnpadded::encode_string(&[0xa5; 256]);
+    let mut tree = MemoryTree::default();
+    tree.write(&path("/var/lib/kubelet/token"), format!("{header}.{payload}.{signature}"), 0o600);
+    let (redacted, _) = archive(&tree, Redaction::Redact);
+    let left = String::from_utf8(everything(&redacted)).unwrap();
+    assert!(!left.contains(&signature[..20]), "{left}");
+    let parts: Vec<&str> = left.split('.').collect();
+    assert_eq!(parts[0], header);
+    assert_eq!(Base64UrlUnpadded::decode_vec(parts[1]).unwrap(), b"{\"iss\":\"https://issuer\"}");
+    assert_eq!(redacted.redactions().tokens, 1);
+}
+
+#[test]
+fn a_digest_does_not_help_to_guess_a_short_password() {
+    let mut tree = MemoryTree::default();
+    tree.write(
+        &path("/root/.kube/config"),
+        "users: [{name: me, user: {username: me, password: abc}}]\n",
+        0o600,
+    );
+    let digest = kubecerts_core::digest::Digest::of(tree.read_file("/root/.kube/config"));
+    let (redacted, _) = archive(&tree, Redaction::Redact);
+    assert!(!redacted.index().contains(&digest.to_string()));
+}
+
+/// Adds what lies around on nodes: backups, homes, a pem of the kubelet, keys in other forms.
+fn crowded(mut tree: MemoryTree) -> MemoryTree {
+    let key = "/etc/kubernetes/pki/apiserver.key";
+    let any = tree
+        .files()
+        .find(|(path, ..)| path.as_str().ends_with("apiserver.key"))
+        .map(|(path, ..)| path.clone());
+    let key = any.map_or(key.to_owned(), |path| path.to_string());
+    let pem = tree.read_file(&key).to_vec();
+    let der = decode_blocks(&pem)[0].as_ref().unwrap().secret_bytes().to_vec();
+    let certificate = tree.read_file(&key.replace(".key", ".crt")).to_vec();
+    tree.write(
+        &path("/var/lib/kubelet/pki/kubelet-client-current.pem"),
+        [certificate, pem.clone()].concat(),
+        0o600,
+    );
+    tree.copy("/etc/kubernetes/admin.conf", "/root/.kube/config");
+    tree.copy("/etc/kubernetes/admin.conf", "/home/me/.kube/config");
+    tree.copy("/etc/kubernetes/admin.conf", "/etc/kubernetes/admin.conf.bak");
+    tree.write(&path("/root/backup/ca.der"), der.clone(), 0o600);
+    let config = tree.read_file("/etc/kubernetes/admin.conf").to_vec();
+    let secret = format!("kind: Secret\ndata:\n  config: {}\n", Base64::encode_string(&config));
+    tree.write(&path("/root/secret.yaml"), secret, 0o600);
+    let key = PrivateKey::parse(&pem).unwrap();
+    tree.write(
+        &path("/root/pkcs8.pem"),
+        wrapped("PRIVATE KEY", key.secret_pkcs8_der().secret_bytes()),
+        0o600,
+    );
+    tree
+}
+
+fn wrapped(label: &str, der: &[u8]) -> String {
+    let base64 = Base64::encode_string(der);
+    let lines: Vec<&str> =
+        base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// Returns every byte that a snapshot consists of, but for the index when it is not asked about.
+fn everything(archive: &Archive) -> Vec<u8> {
+    archive.files().flat_map(|(_, bytes, _)| bytes.secret_bytes().to_vec()).collect()
+}
+
+/// What of private keys must not be found, by the eight bytes with which it begins.
+#[derive(Default)]
+struct Needles {
+    keys: usize,
+    needles: BTreeSet<(Vec<u8>, &'static str)>,
+    /// The public halves in the same encodings, with which keys have bytes in common.
+    public: Vec<u8>,
+}
+
+impl Needles {
+    fn of(tree: &MemoryTree) -> Self {
+        let mut needles = Self::default();
+        let mut seen = BTreeSet::new();
+        for (_, content, _) in tree.files() {
+            let mut blocks: Vec<Vec<u8>> = vec![content.to_vec()];
+            if let Ok(kubeconfig) = Kubeconfig::parse(content) {
+                blocks.extend(kubeconfig.users().iter().filter_map(|user| {
+                    user_key(content, user.name()).map(|key| key.secret_bytes().to_vec())
+                }));
+            }
+            for pem in blocks {
+                for block in decode_blocks(&pem).into_iter().flatten() {
+                    if block.label().ends_with("PRIVATE KEY") && seen.insert(block.secret_bytes().to_vec()) {
+                        needles.keys += 1;
+                        needles.add(block.secret_bytes());
+                        needles.add_text(&pem);
+                    }
+                }
+            }
+        }
+        needles
+    }
+
+    /// Adds a key in DER: as a whole, and its secret numbers.
+    fn add(&mut self, der: &[u8]) {
+        self.add_bytes(der, "DER");
+        let public = PrivateKey::parse_der(der).unwrap().public_key();
+        for text in shifts(public.as_der()) {
+            for nested in shifts(&text) {
+                self.public.extend(nested);
+                self.public.push(b'\n');
+            }
+            self.public.extend(text);
+            self.public.push(b'\n');
+        }
+        let hex: String = public.as_der().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.public.extend([public.as_der(), hex.as_bytes(), hex.to_uppercase().as_bytes()].concat());
+        for part in secret_parts(der) {
+            self.add_bytes(&part, "number");
+        }
+    }
+
+    /// Adds a key in PEM: the lines of its digits, and base64 of it.
+    fn add_text(&mut self, pem: &[u8]) {
+        let text = String::from_utf8_lossy(pem);
+        let mut is_key = false;
+        for line in text.lines() {
+            if line.starts_with("-----") {
+                is_key = line.contains("BEGIN") && line.contains("PRIVATE");
+            } else if is_key && line.len() > 40 {
+                self.add_bytes(line.as_bytes(), "PEM");
+            }
+        }
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8], kind: &'static str) {
+        self.needles.insert((bytes.to_vec(), kind));
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.needles.insert((hex.to_uppercase().into_bytes(), "hex"));
+        self.needles.insert((hex.into_bytes(), "hex"));
+        for digits in shifts(bytes) {
+            let url: Vec<u8> = digits
+                .iter()
+                .map(|digit| match digit {
+                    b'+' => b'-',
+                    b'/' => b'_',
+                    other => *other,
+                })
+                .collect();
+            self.needles.insert((digits, "base64"));
+            self.needles.insert((url, "base64url"));
+        }
+    }
+
+    /// Returns which of the needles are in `haystack`, if only with their first 24 bytes, or their 24 in the middle or at the end.
+    fn found_in(&self, haystack: &[u8]) -> Vec<String> {
+        let mut pieces = BTreeSet::new();
+        for (needle, kind) in &self.needles {
+            let length = PIECE.min(needle.len());
+            // The beginning of a key in DER says which kind of key it is, and is the same for all of that kind.
+            for begin in [needle.len() / 2 - length / 2, needle.len() - length] {
+                pieces.insert((needle[begin..begin + length].to_vec(), *kind));
+            }
+            if *kind == "number" {
+                pieces.insert((needle[..length].to_vec(), *kind));
+            }
+        }
+        let windows: BTreeSet<&[u8]> = haystack.windows(PIECE).collect();
+        let public: BTreeSet<Vec<u8>> = self.public.windows(PIECE).map(url_to_standard).collect();
+        pieces
+            .into_iter()
+            .filter(|(piece, _)| {
+                windows.range(piece.as_slice()..).next().is_some_and(|w| w.starts_with(piece))
+            })
+            .filter(|(piece, _)| !public.contains(&url_to_standard(piece)))
+            .map(|(piece, kind)| format!("{kind}: {}", String::from_utf8_lossy(&piece)))
+            .collect()
+    }
+}
+
+fn url_to_standard(bytes: &[u8]) -> Vec<u8> {
+    bytes
+        .iter()
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => *other,
+        })
+        .collect()
+}
+
+/// Returns the digits of base64 that `bytes` have wherever they stand among others: what stands before decides about the first
+/// digits, and what follows about the last ones, so these are left out.
+fn shifts(bytes: &[u8]) -> [Vec<u8>; 3] {
+    [0, 1, 2].map(|offset| {
+        let shifted = [&vec![0; offset][..], bytes].concat();
+        let digits = Base64::encode_string(&shifted).into_bytes();
+        digits[(offset * 8).div_ceil(6)..shifted.len() * 8 / 6].to_vec()
+    })
+}
+
+/// Returns the numbers of a key in DER that are secret: all but the modulus and the exponent of RSA, the scalar of others.
+fn secret_parts(der: &[u8]) -> Vec<Vec<u8>> {
+    let elements = elements(content(der));
+    match elements.get(1) {
+        // SEC1.
+        Some((0x04, scalar)) => vec![scalar.clone()],
+        // PKCS#1.
+        Some((0x02, _)) => elements[3..].iter().map(|(_, number)| number[1..].to_vec()).collect(),
+        // PKCS#8.
+        Some((0x30, _)) => secret_parts(&elements[2].1),
+        _ => panic!("it is a private key"),
+    }
+}
+
+fn elements(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (header, length) = header(bytes);
+        found.push((bytes[0], bytes[header..header + length].to_vec()));
+        bytes = &bytes[header + length..];
+    }
+    found
+}
+
+fn content(der: &[u8]) -> &[u8] {
+    let (header, length) = header(der);
+    &der[header..header + length]
+}
+
+fn header(bytes: &[u8]) -> (usize, usize) {
+    match bytes[1] {
+        short @ 0..=0x7f => (2, usize::from(short)),
+        long => {
+            let digits = &bytes[2..2 + usize::from(long & 0x7f)];
+            (2 + digits.len(), digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)))
+        }
+    }
+}
+
+const PIECE: usize = 24;

@@ -1,0 +1,34 @@
+//! Snapshots of nodes that can be taken elsewhere: they say the same as the node, and hold no secret.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod hidden;
+mod same;
+
+use kubecerts_core::archive::{Archive, Provenance, Recorder, Redaction};
+use kubecerts_core::inventory::Inventory;
+use kubecerts_core::observation::Observations;
+use kubecerts_core::secret::SecretBytes;
+use kubecerts_core::snapshot::{ScanRequest, TreeReader, collect};
+use kubecerts_testkit::{MemoryTree, at};
+
+/// Takes a snapshot of `tree`, and reads every file besides what a scan reads.
+fn archive(tree: &MemoryTree, redaction: Redaction) -> (Archive, Inventory) {
+    let mut reader = tree.clone();
+    let mut recorder = Recorder::new(&mut reader, redaction);
+    let inventory = Inventory::parse(&collect(&mut recorder, ScanRequest::default()));
+    for (path, ..) in tree.files() {
+        recorder.read(path);
+    }
+    let provenance = Provenance::new("cp-1", at("2026-06-01T00:00:00Z"), "1.2.3");
+    (recorder.finish(provenance, Observations::none()), inventory)
+}
+
+/// Writes an archive down and reads it again.
+fn again(archive: &Archive) -> Archive {
+    let files = archive
+        .files()
+        .map(|(path, bytes, _)| (path.clone(), SecretBytes::new(bytes.secret_bytes().to_vec())))
+        .collect();
+    Archive::parse(archive.index().as_bytes(), files).unwrap()
+}
