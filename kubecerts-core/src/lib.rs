@@ -12,6 +12,7 @@
 //! | [`diagnosis`] | an inventory, observations and a moment | [`Diagnosis`](diagnosis::Diagnosis): what is wrong |
 //! | [`forecast`] | the same | [`Forecast`](forecast::Forecast): what breaks, and when, if nobody acts |
 //! | [`explain`] | the lines of a log and an inventory | which certificates they are about, and what to do |
+//! | [`fleet`] | the inventories of several nodes | what is wrong between them |
 //! | [`plan`] | an inventory and a request | [`Plan`](plan::Plan): what to do, and what not and why |
 //! | [`issue`] | a plan, the snapshot, keys and signatures | [`ChangeSet`](issue::ChangeSet): the bytes to write |
 //!
@@ -37,6 +38,7 @@ pub mod diagnosis;
 pub mod digest;
 pub mod explain;
 pub mod forecast;
+pub mod fleet;
 pub mod inspection;
 pub mod inventory;
 pub mod issue;
