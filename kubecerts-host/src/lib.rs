@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod apply;
+pub mod archive;
 mod audit;
 pub mod bulk;
 mod cancel;

@@ -7,7 +7,7 @@
 mod crew;
 mod destination;
 mod lines;
-mod new_file;
+pub(crate) mod new_file;
 
 use std::io;
 use std::path::PathBuf;

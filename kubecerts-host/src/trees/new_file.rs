@@ -12,7 +12,7 @@ use crate::hidden::{ATTEMPTS, Claim, claim, hidden_beside, owner_of_hidden};
 use crate::summary::{directory_of, rename_to_new};
 
 /// A file for secrets under a hidden name, which only its owner can read. Nothing of it is left when it is dropped.
-pub(super) struct NewFile {
+pub(crate) struct NewFile {
     file: File,
     hidden: PathBuf,
     path: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct NewFile {
 
 impl NewFile {
     /// Makes the empty file for `path`, where there may be nothing yet.
-    pub(super) fn create(path: &Path, entropy: &mut dyn Entropy) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, entropy: &mut dyn Entropy) -> io::Result<Self> {
         must_be_free(path)?;
         for _ in 0..ATTEMPTS {
             let hidden = hidden_beside(path, entropy)?;
@@ -37,7 +37,7 @@ impl NewFile {
     }
 
     /// Gives the file its name, once everything is on the disk.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         rename_to_new(&self.hidden, &self.path)?;
         self.is_done = true;
