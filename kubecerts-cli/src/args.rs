@@ -20,6 +20,9 @@ use crate::commands::{
     apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, explain, forecast, import,
     init, inspect, join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback,
     schema, sign, verify,
+    apply, backup, bench, bulk, ca, certs, check, compare, completion, csr, demo, import, init, inspect,
+    join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign,
+    snapshot, verify,
 };
 use crate::error::CommandError;
 use crate::output::Output;
@@ -98,6 +101,8 @@ pub(crate) enum Command {
     Init(Box<init::Args>),
     Inspect(inspect::Args),
     JoinNode(Box<join_node::Args>),
+    Snapshot(Box<snapshot::Args>),
+    Compare(Box<compare::Args>),
     Certs(certs::Args),
     Bench(bench::Args),
     Demo(demo::Args),
@@ -119,6 +124,8 @@ impl Command {
             Self::Restart(args) => &args.node,
             Self::Verify(args) => &args.node,
             Self::Explain(args) => &args.node,
+            Self::Snapshot(args) => &args.node,
+            Self::Compare(args) => &args.node,
             Self::Ca(args) => args.node(),
             Self::Kubeconfig(args) => args.node(),
             Self::Kubelet(args) => args.node(),

@@ -24,6 +24,7 @@ use crate::args::{Whereabouts, quoted};
 use crate::exit::Exit;
 
 mod advice;
+mod archive;
 mod bulk;
 mod explain;
 mod external;

@@ -7,6 +7,7 @@ pub(crate) mod bulk;
 pub(crate) mod ca;
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod completion;
 pub(crate) mod csr;
 pub(crate) mod demo;
@@ -29,6 +30,7 @@ pub(crate) mod restart;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod sign;
+pub(crate) mod snapshot;
 pub(crate) mod verify;
 
 use std::collections::BTreeSet;
@@ -79,6 +81,8 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<Exit, Command
         Command::Bulk(args) => bulk::run(args, output),
         Command::Inspect(args) => inspect::run(args, output),
         Command::JoinNode(args) => join_node::run(args, output),
+        Command::Snapshot(args) => snapshot::run(args, output),
+        Command::Compare(args) => compare::run(args, output),
         Command::Certs(args) => certs::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Demo(args) => demo::run(args, output),

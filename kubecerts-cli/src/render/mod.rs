@@ -9,6 +9,7 @@ pub(crate) mod documents;
 pub(crate) mod explanation;
 pub(crate) mod external;
 pub(crate) mod forecast;
+pub(crate) mod fleet;
 pub(crate) mod kubeadm;
 pub(crate) mod measured;
 pub(crate) mod span;

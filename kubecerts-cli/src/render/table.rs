@@ -151,7 +151,7 @@ pub(super) fn lines(table: &Table) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-fn render(table: &Table) -> String {
+pub(super) fn render(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
         let line = line.trim_end();

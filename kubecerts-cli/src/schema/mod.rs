@@ -38,6 +38,10 @@ pub(crate) enum Document {
     IssueRecord,
     /// `kubecerts bench -o json`
     Measurements,
+    /// `kubecerts compare -o json`
+    Comparison,
+    /// `index.json` of `kubecerts snapshot`
+    NodeSnapshot,
 }
 
 impl Document {
@@ -60,6 +64,8 @@ impl Document {
             Self::BulkTreesSummary => include_str!("bulk-trees-summary.json"),
             Self::IssueRecord => include_str!("issue-record.json"),
             Self::Measurements => include_str!("measurements.json"),
+            Self::Comparison => include_str!("comparison.json"),
+            Self::NodeSnapshot => include_str!("node-snapshot.json"),
         }
     }
 }

@@ -33,6 +33,7 @@ mod odd_trees;
 mod renew;
 mod safety;
 mod san;
+mod snapshot;
 mod support;
 mod trees;
 mod user;
