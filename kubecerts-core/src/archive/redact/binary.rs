@@ -49,10 +49,10 @@ fn key_length(bytes: &[u8]) -> Option<usize> {
     let inner = &bytes[content..whole];
     if let Some(rest) = inner.strip_prefix(&[INTEGER, 1, 0]).or_else(|| inner.strip_prefix(&[INTEGER, 1, 1]))
     {
-        let is_key = match rest.first()? {
-            &INTEGER => header(rest, INTEGER).is_some_and(|(_, length)| length >= SHORTEST),
-            &OCTET_STRING => header(rest, OCTET_STRING).is_some_and(|(_, length)| length >= SHORTEST_SCALAR),
-            &SEQUENCE => {
+        let is_key = match *rest.first()? {
+            INTEGER => header(rest, INTEGER).is_some_and(|(_, length)| length >= SHORTEST),
+            OCTET_STRING => header(rest, OCTET_STRING).is_some_and(|(_, length)| length >= SHORTEST_SCALAR),
+            SEQUENCE => {
                 let (content, length) = header(rest, SEQUENCE)?;
                 let names = rest.get(content) == Some(&OBJECT_IDENTIFIER);
                 let after = rest.get(content.saturating_add(length)..);

@@ -36,7 +36,7 @@ pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>
                 || value.form == Form::Section && is_key_in_words(name);
             if speaks {
                 at = out.mask(&value, found).max(at);
-            } else if name.trim_ascii_start().to_ascii_lowercase() == b"name"
+            } else if name.eq_ignore_ascii_case(b"name")
                 && speaks_of_secret(&text[value.begin..value.end])
                 && let Some(paired) = paired_value(text, value.end)
             {
