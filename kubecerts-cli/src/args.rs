@@ -17,12 +17,9 @@ use kubecerts_host::crypto::Threads;
 use kubecerts_host::{Node, NodeOptions};
 
 use crate::commands::{
-    apply, backup, bench, bulk, ca, certs, check, completion, csr, demo, doctor, explain, forecast, import,
-    init, inspect, join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback,
-    schema, sign, verify,
-    apply, backup, bench, bulk, ca, certs, check, compare, completion, csr, demo, import, init, inspect,
-    join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart, rollback, schema, sign,
-    snapshot, verify,
+    apply, backup, bench, bulk, ca, certs, check, compare, completion, csr, demo, doctor, explain, forecast,
+    import, init, inspect, join_node, kubeconfig, kubelet, man, plan, recover, renew, rescue, restart,
+    rollback, schema, sign, snapshot, verify,
 };
 use crate::error::CommandError;
 use crate::output::Output;

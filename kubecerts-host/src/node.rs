@@ -91,14 +91,8 @@ impl Node {
     /// # Errors
     /// As for [`scan`](Self::scan).
     pub fn scan_around(&self) -> Result<Snapshot, NodeError> {
-        let mut request = self.request()?;
-        request.surroundings = true;
-        request.backups.extend(self.state.path().join("backups"));
-        if self.is_this_host {
-            request.kubeconfigs = kubeconfigs_of_user();
-        }
         let mut tree = Tree::new(&self.root, &RealDisk);
-        let mut snapshot = collect(&mut tree, request);
+        let mut snapshot = collect(&mut tree, self.request_around()?);
         for directory in tree.unlisted() {
             snapshot.leave_out(directory.clone());
         }
@@ -135,6 +129,17 @@ impl Node {
         request.kubeadm_config = self.read_config()?;
         // The name of this host says nothing about a node whose disk is mounted below another root.
         request.hostname = if self.is_this_host { hostname() } else { None };
+        Ok(request)
+    }
+
+    /// Returns what a scan of the node and of what lies around its tree is told.
+    pub(crate) fn request_around(&self) -> Result<ScanRequest, NodeError> {
+        let mut request = self.request()?;
+        request.surroundings = true;
+        request.backups.extend(self.state.path().join("backups"));
+        if self.is_this_host {
+            request.kubeconfigs = kubeconfigs_of_user();
+        }
         Ok(request)
     }
 

@@ -80,10 +80,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         return Err(CommandError::usage("there is nothing to compare one node with")
             .with_hint("name a second snapshot, or compare it with the node at hand: --this-node"));
     }
-    if let Some(name) = fleet::name_of_two(&nodes) {
-        return Err(CommandError::usage(format!("two of the nodes are called {name}"))
-            .with_hint("name one snapshot of each node"));
-    }
+    super::refuse_namesakes(nodes.iter().map(|node| node.name.as_str()))?;
     let inventories: Vec<(&str, &Inventory)> =
         nodes.iter().map(|node| (node.name.as_str(), &node.inventory)).collect();
     let members: Vec<Member<'_>> =

@@ -1,17 +1,20 @@
 //! `kubecerts doctor`
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use kubecerts_core::diagnosis::{
-    Case, Examined, FindingCode, Impact, Policy, Severity, cases, diagnose, narrow,
+    Case, Clock, Examined, FindingCode, Impact, Policy, Severity, cases, diagnose, narrow,
 };
+use kubecerts_core::fleet::{self, Member};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::node_name;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::Node;
+use kubecerts_host::archive::{self, NodeArchive};
 use kubecerts_host::probe::Probe as _;
 
 use super::live::RuntimeArgs;
@@ -27,8 +30,19 @@ use crate::render::doctor::{self, Consultation, Looked, Patient};
 /// Looks at every file of the tree, and on the node itself at what runs: shakes hands with every endpoint, asks for health, and
 /// compares starts with changes of files. What is found is put into relation: causes first, each with the findings that it
 /// explains, the bytes that prove it, what comes of it, and the command that mends it. Needs no API server, and changes nothing.
+///
+/// Given snapshots of nodes, it looks at these instead, each as of the moment when it was taken, and at what is wrong between them.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  kubecerts doctor
+  kubecerts doctor cp-1.tar cp-2.tar cp-3.tar
+  kubecerts doctor --explain ca-replaced")]
 pub(crate) struct Args {
+    /// Snapshots that `kubecerts snapshot` has taken, in place of the node at hand.
+    #[arg(value_name = "SNAPSHOT")]
+    snapshots: Vec<PathBuf>,
+
     /// Print what a code means, how it is detected, what comes of it and what to do; nothing is looked at.
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
@@ -75,7 +89,7 @@ enum Level {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError> {
-    let Args { explain, only, severity, no_probe, at, output: form, window, runtime, node } = args;
+    let Args { explain, only, severity, output: form, .. } = args;
     if let Some(code) = explain {
         output.data(&format!("{}\n", parse(code)?.documentation()));
         return Ok(Exit::Fine);
@@ -85,26 +99,77 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let is_wanted =
         |case: &Case| case.severity() <= level && (only.is_empty() || only.contains(&case.finding.code));
 
-    let whereabouts = node.whereabouts();
-    let node = node.open()?;
-    super::mention_interrupted(&node, &whereabouts, output);
-    let now = at.unwrap_or_else(kubecerts_host::now);
-    let snapshot = node.scan()?;
-    let inventory = Inventory::parse(&snapshot);
-    // A node whose certificates are all gone is as sick as can be.
-    if inventory.is_empty() && inventory.node().components().is_empty() {
-        return Err(nothing_there(&node, &snapshot));
-    }
-    let (seen, looked) = observe(&node, &snapshot, &inventory, *no_probe, runtime)?;
-    let policy = Policy::with_window(window.within);
-    let patient = patient(&inventory, &seen, looked, (policy, now), &is_wanted);
-    let consultation = Consultation { now, policy, patients: vec![patient], fleet: Vec::new() };
+    let whereabouts = args.node.whereabouts();
+    let consultation = match args.snapshots.is_empty() {
+        true => args.of_this_node(&is_wanted, output)?,
+        false => args.of_snapshots(&is_wanted)?,
+    };
     match form {
         Form::Text => output.data(&doctor::text(&consultation, &whereabouts)),
         Form::Json => output.data(&doctor::document(&consultation, &whereabouts).to_json()),
     }
     let impact = consultation.cases().map(Case::impact).max().unwrap_or(Impact::None);
     Ok(Exit::of_impact(impact))
+}
+
+impl Args {
+    /// Looks at the node at hand.
+    fn of_this_node(
+        &self,
+        is_wanted: &dyn Fn(&Case) -> bool,
+        output: &mut Output,
+    ) -> Result<Consultation, CommandError> {
+        let node = self.node.open()?;
+        super::mention_interrupted(&node, &self.node.whereabouts(), output);
+        let now = self.at.unwrap_or_else(kubecerts_host::now);
+        let snapshot = node.scan_around()?;
+        let inventory = Inventory::parse(&snapshot);
+        // A node whose certificates are all gone is as sick as can be.
+        if inventory.is_empty() && inventory.node().components().is_empty() {
+            return Err(nothing_there(&node, &snapshot));
+        }
+        let (seen, looked) = observe(&node, &snapshot, &inventory, self.no_probe, &self.runtime)?;
+        let policy = self.policy();
+        let patient = patient((None, &inventory), &seen, looked, (policy, now), is_wanted);
+        Ok(Consultation { now, policy, patients: vec![patient], fleet: Vec::new() })
+    }
+
+    /// Looks at nodes whose snapshots were taken before, each by its own clock.
+    fn of_snapshots(&self, is_wanted: &dyn Fn(&Case) -> bool) -> Result<Consultation, CommandError> {
+        let nodes: Vec<NodeArchive> =
+            self.snapshots.iter().map(|file| archive::read(file)).collect::<Result<_, _>>()?;
+        super::refuse_namesakes(nodes.iter().map(|node| node.name.as_str()))?;
+        let latest = nodes.iter().map(|node| node.taken_at).max();
+        let now = self.at.or(latest).unwrap_or_else(kubecerts_host::now);
+        let policy = self.policy();
+        let looked_at = |node: &NodeArchive| {
+            let seen = if self.no_probe { &Observations::none() } else { &node.observations };
+            let looked = match (self.no_probe, *seen == Observations::none()) {
+                (true, _) => Looked::AsAsked,
+                (false, true) => Looked::Elsewhere,
+                (false, false) => Looked::WhenTaken,
+            };
+            let at = self.at.unwrap_or(node.taken_at);
+            patient((Some(&node.name), &node.inventory), seen, looked, (policy, at), is_wanted)
+        };
+        let patients = nodes.iter().map(looked_at).collect();
+        let members: Vec<Member<'_>> =
+            nodes.iter().map(|node| Member::new(&node.name, &node.inventory)).collect();
+        let between = fleet::compare(&members, policy, now).into_iter();
+        let fleet = between
+            .map(|found| (Case::of_fleet(found.finding), found.nodes))
+            .filter(|(case, _)| is_wanted(case))
+            .collect();
+        Ok(Consultation { now, policy, patients, fleet })
+    }
+
+    fn policy(&self) -> Policy {
+        let mut policy = Policy::with_window(self.window.within);
+        if self.at.is_some() {
+            policy.clock = Clock::Assumed;
+        }
+        policy
+    }
 }
 
 /// Returns the node's name: what its files state, or its certificates.
@@ -115,7 +180,7 @@ fn name_of(inventory: &Inventory) -> Option<String> {
 
 /// Diagnoses a node, and keeps what is wanted.
 fn patient(
-    inventory: &Inventory,
+    (name, inventory): (Option<&str>, &Inventory),
     seen: &Observations,
     looked: Looked,
     (policy, now): (Policy, Timestamp),
@@ -123,7 +188,8 @@ fn patient(
 ) -> Patient {
     let diagnosis = diagnose(inventory, seen, policy, now);
     Patient {
-        name: name_of(inventory),
+        name: name_of(inventory).or_else(|| name.map(str::to_owned)),
+        at: now,
         version: inventory.node().version(),
         examined: Examined::of(inventory, seen),
         looked,

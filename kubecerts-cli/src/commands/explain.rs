@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { lines, file, output: form, at, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let inventory = Inventory::parse(&node.scan()?);
+    let inventory = Inventory::parse(&node.scan_around()?);
     let mut explainer = Explainer::new();
     read(lines, file, &mut explainer)?;
     let now = at.unwrap_or_else(kubecerts_host::now);

@@ -199,6 +199,16 @@ fn scan(node: &Node) -> Result<(Snapshot, Inventory), CommandError> {
     Ok((snapshot, inventory))
 }
 
+/// Refuses nodes of which two have one name: they would be taken for each other.
+fn refuse_namesakes<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), CommandError> {
+    let mut known = BTreeSet::new();
+    let mut again = names.filter(|name| !known.insert(*name));
+    again.next().map_or(Ok(()), |name| {
+        Err(CommandError::usage(format!("two of the nodes are called {}", name.escape_debug()))
+            .with_hint("name one snapshot of each node"))
+    })
+}
+
 /// Returns that there is nothing at all of a control plane.
 fn nothing_there(node: &Node, snapshot: &Snapshot) -> CommandError {
     let directories = snapshot.node().directories();

@@ -28,6 +28,8 @@ pub(crate) struct Consultation {
 pub(crate) struct Patient {
     /// Its name, when anything states it.
     pub(crate) name: Option<String>,
+    /// The moment of the judgement, by the node's clock unless another one was asked for.
+    pub(crate) at: Timestamp,
     /// The version of its API server.
     pub(crate) version: Option<KubernetesVersion>,
     /// How much was looked at.
@@ -49,6 +51,14 @@ pub(crate) enum Looked {
     AsAsked,
     /// They run on another machine.
     Elsewhere,
+    /// They were when the node's snapshot was taken.
+    WhenTaken,
+}
+
+impl Looked {
+    const fn at_programs(self) -> bool {
+        matches!(self, Self::AtPrograms | Self::WhenTaken)
+    }
 }
 
 impl Consultation {
@@ -62,15 +72,18 @@ impl Consultation {
 /// Returns everything in words, the most urgent first.
 pub(crate) fn text(consultation: &Consultation, whereabouts: &Whereabouts) -> String {
     let mut text = String::new();
-    for patient in &consultation.patients {
-        text.push_str(&format!("{STRONG}{}{STRONG:#}\n", headline(patient, consultation.now)));
+    for (position, patient) in consultation.patients.iter().enumerate() {
+        if position > 0 {
+            text.push('\n');
+        }
+        text.push_str(&format!("{STRONG}{}{STRONG:#}\n", headline(patient)));
         for (position, case) in patient.cases.iter().enumerate() {
             text.push('\n');
             text.push_str(&told(position + 1, case, whereabouts));
         }
         text.push_str(&at_once(patient, consultation.policy, whereabouts));
         text.push('\n');
-        text.push_str(&format!("{}\n", summary(patient, consultation)));
+        text.push_str(&format!("{}\n", summary(patient, consultation.policy)));
     }
     if !consultation.fleet.is_empty() {
         text.push_str(&format!("\n{STRONG}Between the nodes{STRONG:#}\n"));
@@ -105,9 +118,10 @@ pub(crate) fn document(consultation: &Consultation, whereabouts: &Whereabouts) -
 }
 
 fn node(patient: &Patient, whereabouts: &Whereabouts) -> Value {
-    let Patient { name, version, examined, looked, found, cases } = patient;
+    let Patient { name, at, version, examined, looked, found, cases } = patient;
     json!({
         "name": name,
+        "at": at.to_string(),
         "version": version.map(|version| version.to_string()),
         "examined": {
             "files": examined.files,
@@ -115,7 +129,7 @@ fn node(patient: &Patient, whereabouts: &Whereabouts) -> Value {
             "surroundings": examined.surroundings,
             "endpoints": examined.endpoints,
             "programs": examined.programs,
-            "running": *looked == Looked::AtPrograms,
+            "running": looked.at_programs(),
         },
         "found": found,
         "cases": cases.iter().map(|case| case_value(case, whereabouts)).collect::<Vec<_>>(),
@@ -132,7 +146,8 @@ fn case_value(case: &Case, whereabouts: &Whereabouts) -> Value {
     value
 }
 
-fn headline(patient: &Patient, now: Timestamp) -> String {
+fn headline(patient: &Patient) -> String {
+    let now = patient.at;
     let name = patient.name.as_deref().map_or("this node".to_owned(), plain);
     let errors = patient.cases.iter().filter(|case| case.severity() == Severity::Error).count();
     let warnings = patient.cases.iter().filter(|case| case.severity() == Severity::Warning).count();
@@ -216,11 +231,12 @@ fn at_once(patient: &Patient, policy: Policy, whereabouts: &Whereabouts) -> Stri
     format!("\nAll that is over or due at once: kubecerts renew{within}{}\n", plain(&whereabouts.options))
 }
 
-fn summary(patient: &Patient, consultation: &Consultation) -> String {
-    let Patient { examined, looked, found, cases, .. } = patient;
+fn summary(patient: &Patient, policy: Policy) -> String {
+    let Patient { at: now, examined, looked, found, cases, .. } = patient;
     let shown: usize = cases.iter().map(|case| case.findings().count()).sum();
     let running = match looked {
         Looked::AtPrograms => "",
+        Looked::WhenTaken => ", as they were when the snapshot was taken",
         Looked::AsAsked => "; nothing that runs",
         Looked::Elsewhere => "; nothing that runs, which can be seen on the node itself only",
     };
@@ -230,7 +246,7 @@ fn summary(patient: &Patient, consultation: &Consultation) -> String {
         hidden => format!(" {hidden} of {} not shown.", counted(*found, "finding")),
     };
     if *found == 0 {
-        let (now, window) = (consultation.now, consultation.policy.window);
+        let window = policy.window;
         return format!("Nothing is wrong at {now}, and nothing ends within {window}. {looked}");
     }
     let of = |severity| {

@@ -23,12 +23,6 @@ pub(crate) struct Node {
     pub(crate) inventory: Inventory,
 }
 
-/// Returns the name that two of the nodes have, if any two have one.
-pub(crate) fn name_of_two(nodes: &[Node]) -> Option<&str> {
-    let mut names = BTreeSet::new();
-    nodes.iter().map(|node| node.name.as_str()).find(|name| !names.insert(*name))
-}
-
 /// Returns the nodes and what is wrong between them.
 pub(crate) fn table(nodes: &[Node], findings: &[FleetFinding]) -> String {
     let mut table = plain_table(&["NODE", "VERSION", "TAKEN", "FILE"]);

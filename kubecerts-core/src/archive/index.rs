@@ -103,18 +103,25 @@ struct Index {
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
     surroundings: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    backups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kubeconfigs: Vec<String>,
     arguments: StatedArguments,
     #[serde(skip_serializing_if = "Option::is_none")]
     kubeadm_config: Option<String>,
     files: Vec<Entry>,
     directories: Vec<Directory>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
     observations: Seen,
 }
 
 impl Index {
     fn of(archive: &Archive) -> Self {
-        let Archive { provenance, redaction, files, lists, kubeadm_config, observations } = archive;
-        let Provenance { name, taken_at, version, hostname, arguments, surroundings } = provenance;
+        let Archive { provenance, redaction, files, lists, left_out, kubeadm_config, observations } = archive;
+        let Provenance { name, taken_at, version, hostname, arguments, surroundings, backups, kubeconfigs } =
+            provenance;
         Self {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
@@ -124,16 +131,16 @@ impl Index {
             redacted: *redaction == Redaction::Redact,
             hostname: hostname.clone(),
             surroundings: *surroundings,
+            backups: texts(backups),
+            kubeconfigs: texts(kubeconfigs),
             arguments: StatedArguments::of(arguments),
             kubeadm_config: kubeadm_config.as_ref().map(ToString::to_string),
             files: files.iter().map(|(path, kept)| Entry::of(path, kept)).collect(),
             directories: lists
                 .iter()
-                .map(|(path, entries)| Directory {
-                    path: path.to_string(),
-                    entries: entries.iter().map(ToString::to_string).collect(),
-                })
+                .map(|(path, entries)| Directory { path: path.to_string(), entries: texts(entries) })
                 .collect(),
+            left_out: texts(left_out),
             observations: Seen::of(observations),
         }
     }
@@ -148,10 +155,13 @@ impl Index {
             redacted,
             hostname,
             surroundings,
+            backups,
+            kubeconfigs,
             arguments,
             kubeadm_config,
             files: entries,
             directories,
+            left_out,
             observations,
         } = self;
         let taken_at = parsed("takenAt", &taken_at)?;
@@ -169,15 +179,22 @@ impl Index {
         }
         let mut lists = BTreeMap::new();
         for Directory { path, entries } in directories {
-            let entries =
-                entries.iter().map(|entry| parsed("entries", entry)).collect::<Result<_, IndexError>>()?;
-            lists.insert(parsed("path", &path)?, entries);
+            lists.insert(parsed("path", &path)?, paths("entries", &entries)?);
         }
-        let provenance =
-            Provenance { name, taken_at, version, hostname, arguments: arguments.parse()?, surroundings };
+        let provenance = Provenance {
+            name,
+            taken_at,
+            version,
+            hostname,
+            arguments: arguments.parse()?,
+            surroundings,
+            backups: paths("backups", &backups)?,
+            kubeconfigs: paths("kubeconfigs", &kubeconfigs)?,
+        };
+        let left_out = paths("leftOut", &left_out)?.into_iter().collect();
         let kubeadm_config = optional("kubeadmConfig", kubeadm_config)?;
         let observations = observations.parse()?;
-        Ok(Archive { provenance, redaction, files, lists, kubeadm_config, observations })
+        Ok(Archive { provenance, redaction, files, lists, left_out, kubeadm_config, observations })
     }
 }
 
@@ -390,6 +407,14 @@ pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
 
 pub(super) fn wrong(field: &'static str, value: &str, reason: &str) -> IndexError {
     IndexError::Value { field, value: value.to_owned(), reason: reason.to_owned() }
+}
+
+fn texts<'a>(paths: impl IntoIterator<Item = &'a TreePath>) -> Vec<String> {
+    paths.into_iter().map(ToString::to_string).collect()
+}
+
+fn paths(field: &'static str, texts: &[String]) -> Result<Vec<TreePath>, IndexError> {
+    texts.iter().map(|text| parsed(field, text)).collect()
 }
 
 fn optional<T: std::str::FromStr<Err: std::fmt::Display>>(

@@ -15,7 +15,7 @@ mod index;
 mod observed;
 mod redact;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
 use crate::observation::Observations;
@@ -56,6 +56,10 @@ pub struct Provenance {
     pub arguments: Arguments,
     /// Whether the scan looked around the tree.
     pub surroundings: bool,
+    /// The directories with backups that the scan was told of.
+    pub backups: Vec<TreePath>,
+    /// The kubeconfigs that the scan was told of.
+    pub kubeconfigs: Vec<TreePath>,
 }
 
 impl Provenance {
@@ -69,6 +73,21 @@ impl Provenance {
             hostname: None,
             arguments: Arguments::default(),
             surroundings: false,
+            backups: Vec::new(),
+            kubeconfigs: Vec::new(),
+        }
+    }
+
+    /// Returns the provenance of what a scan reads that is told `request`.
+    #[must_use]
+    pub fn of_scan(name: &str, taken_at: Timestamp, version: &str, request: &ScanRequest) -> Self {
+        Self {
+            hostname: request.hostname.clone(),
+            arguments: request.arguments.clone(),
+            surroundings: request.surroundings,
+            backups: request.backups.clone(),
+            kubeconfigs: request.kubeconfigs.clone(),
+            ..Self::new(name, taken_at, version)
         }
     }
 }
@@ -110,7 +129,15 @@ impl<'r> Recorder<'r> {
     #[must_use]
     pub fn finish(self, provenance: Provenance, observations: Observations) -> Archive {
         let Self { reader: _, redaction, files, lists, kubeadm_config } = self;
-        Archive { provenance, redaction, files, lists, kubeadm_config, observations }
+        Archive {
+            provenance,
+            redaction,
+            files,
+            lists,
+            left_out: BTreeSet::new(),
+            kubeadm_config,
+            observations,
+        }
     }
 
     fn keep(&mut self, path: &TreePath, state: &FileState) {
@@ -179,6 +206,7 @@ pub struct Archive {
     redaction: Redaction,
     files: BTreeMap<TreePath, Kept>,
     lists: BTreeMap<TreePath, Vec<TreePath>>,
+    left_out: BTreeSet<TreePath>,
     kubeadm_config: Option<TreePath>,
     observations: Observations,
 }
@@ -194,6 +222,11 @@ impl Archive {
     #[must_use]
     pub const fn redaction(&self) -> Redaction {
         self.redaction
+    }
+
+    /// Adds a directory of which the scan has not seen everything.
+    pub fn leave_out(&mut self, directory: TreePath) {
+        self.left_out.insert(directory);
     }
 
     /// Returns what was seen of the node's programs.
@@ -231,15 +264,29 @@ impl Archive {
     /// Scans the archive as the node was scanned.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let Provenance { name: _, taken_at: _, version: _, hostname, arguments, surroundings } =
-            &self.provenance;
+        let Provenance {
+            name: _,
+            taken_at: _,
+            version: _,
+            hostname,
+            arguments,
+            surroundings,
+            backups,
+            kubeconfigs,
+        } = &self.provenance;
         let request = ScanRequest {
             arguments: arguments.clone(),
             kubeadm_config: self.kubeadm_config.as_ref().map(|path| (path.clone(), self.state(path))),
             hostname: hostname.clone(),
             surroundings: *surroundings,
+            backups: backups.clone(),
+            kubeconfigs: kubeconfigs.clone(),
         };
-        collect(&mut Reader(self), request)
+        let mut snapshot = collect(&mut Reader(self), request);
+        for directory in &self.left_out {
+            snapshot.leave_out(directory.clone());
+        }
+        snapshot
     }
 
     fn state(&self, path: &TreePath) -> FileState {

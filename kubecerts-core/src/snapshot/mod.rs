@@ -30,9 +30,8 @@ pub use around::Area;
 pub(crate) use around::service_of;
 pub use collect::{ScanRequest, TreeReader, collect};
 pub use endpoint::Endpoint;
-pub use file::{FileContent, FileMeta, FileState, ReadProblem};
-pub use flags::{FileFlag, Verified};
 pub use file::{FileContent, FileMeta, FileState, Origin, ReadProblem};
+pub use flags::{FileFlag, Verified};
 pub use locate::{
     Arguments, EtcdPlacement, NodeFacts, SourceProblem, Sources, Stated, TrustFile, locate,
     manifests_directory,

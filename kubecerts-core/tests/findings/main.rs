@@ -27,6 +27,7 @@ macro_rules! broken_trees {
 }
 
 mod causes;
+mod fleet;
 mod healthy;
 mod manifests;
 mod running;
@@ -35,8 +36,8 @@ mod surroundings;
 mod tree;
 
 /// The tables of all modules.
-const TABLES: [&[FindingCode]; 5] =
-    [causes::TABLE, manifests::TABLE, running::TABLE, surroundings::TABLE, tree::TABLE];
+const TABLES: [&[FindingCode]; 6] =
+    [causes::TABLE, fleet::TABLE, manifests::TABLE, running::TABLE, surroundings::TABLE, tree::TABLE];
 
 #[test]
 fn every_code_has_a_broken_tree() {

@@ -46,12 +46,8 @@ pub fn take(
     now: Timestamp,
     observe: impl FnOnce(&Snapshot) -> Observations,
 ) -> Result<Archive, NodeError> {
-    let mut request = node.request()?;
-    request.surroundings = true;
-    let mut provenance = Provenance::new(UNKNOWN, now, env!("CARGO_PKG_VERSION"));
-    provenance.hostname.clone_from(&request.hostname);
-    provenance.arguments = request.arguments.clone();
-    provenance.surroundings = true;
+    let request = node.request_around()?;
+    let mut provenance = Provenance::of_scan(UNKNOWN, now, env!("CARGO_PKG_VERSION"), &request);
     let mut tree = Tree::new(node.root(), &RealDisk);
     let mut recorder = Recorder::new(&mut tree, redaction);
     if let Some((path, state)) = &request.kubeadm_config {
@@ -63,7 +59,11 @@ pub fn take(
         provenance.name = name;
     }
     let observations = observe(&snapshot);
-    Ok(recorder.finish(provenance, observations))
+    let mut archive = recorder.finish(provenance, observations);
+    for directory in tree.unlisted() {
+        archive.leave_out(directory.clone());
+    }
+    Ok(archive)
 }
 
 /// Reads the snapshot in the file at `path`.

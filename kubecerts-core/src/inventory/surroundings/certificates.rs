@@ -5,7 +5,7 @@ use crate::catalog::{CaSlot, Directories, FileSlot, LeafSlot};
 use crate::inventory::{CertificateBundle, FileFacts, KeyFacts, Reading};
 use crate::kubeconfig::{KeySource, Kubeconfig, Source, user_key};
 use crate::path::TreePath;
-use crate::snapshot::{Area, FileState, Snapshot};
+use crate::snapshot::{Area, FileContent, FileState, Snapshot};
 use crate::x509::{PrivateKey, PublicKey, decode_blocks};
 
 /// A client certificate that the kubelet has kept, with its key in the same file.
@@ -49,8 +49,8 @@ pub(super) fn found(snapshot: &Snapshot) -> Vec<FoundCertificates> {
     let mut found: Vec<FoundCertificates> = files
         .filter(|(area, path, _)| *area != Area::KubeletCertificate || !is_current(snapshot, path))
         .filter_map(|(area, path, state)| {
-            let bytes = state.content()?.secret_bytes();
-            let (certificates, keys) = pem(bytes).or_else(|| embedded(bytes))?;
+            let content = state.content()?;
+            let (certificates, keys) = pem(content.secret_bytes()).or_else(|| embedded(content))?;
             let file = FileFacts::of_path(path, state);
             Some(FoundCertificates { file, kind: kind(area, path, snapshot), certificates, keys })
         })
@@ -104,7 +104,8 @@ fn pem(bytes: &[u8]) -> Option<(CertificateBundle, Vec<PublicKey>)> {
 }
 
 /// Reads the values that a kubeconfig embeds.
-fn embedded(bytes: &[u8]) -> Option<(CertificateBundle, Vec<PublicKey>)> {
+fn embedded(content: &FileContent) -> Option<(CertificateBundle, Vec<PublicKey>)> {
+    let bytes = content.secret_bytes();
     let kubeconfig = Kubeconfig::parse(bytes).ok()?;
     let users = kubeconfig.users().iter().map(|user| user.client_certificate());
     let clusters = kubeconfig.clusters().iter().map(|cluster| cluster.certificate_authority());
@@ -117,7 +118,7 @@ fn embedded(bytes: &[u8]) -> Option<(CertificateBundle, Vec<PublicKey>)> {
     let with_keys = kubeconfig.users().iter().filter(|user| *user.client_key() == KeySource::Data);
     let keys = with_keys.take(MOST_KEYS).filter_map(|user| {
         let secret = user_key(bytes, user.name())?;
-        Some(KeyFacts::parse(secret.secret_bytes()).ok()?.public_key().clone())
+        Some(KeyFacts::parse_from(secret.secret_bytes(), content.origin()).ok()?.public_key().clone())
     });
     Some((bundle, keys.collect()))
 }

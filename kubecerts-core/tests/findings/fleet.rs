@@ -2,8 +2,6 @@
 //!
 //! A fleet is three nodes of one cluster with kubeadm's default trees.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use kubecerts_core::catalog::{NodeName, Slot};
 use kubecerts_core::diagnosis::{FindingCode, Impact, Policy, Severity};
 use kubecerts_core::fleet::{FleetFinding, Member, compare};
@@ -26,7 +24,7 @@ macro_rules! broken_fleets {
             }
         )+
 
-        const TABLE: &[FindingCode] = &[$(FindingCode::$code),+];
+        pub(crate) const TABLE: &[FindingCode] = &[$(FindingCode::$code),+];
     };
 }
 
@@ -81,14 +79,6 @@ broken_fleets! {
             nodes[0].edit(file, |old| *old = content);
         }
     });
-}
-
-#[test]
-fn every_code_between_nodes_has_a_broken_fleet() {
-    let codes = ["ca-mismatch", "leaf-shared", "names-differ", "nodes-out-of-step", "sa-keys-differ"];
-    for code in codes {
-        assert!(TABLE.iter().any(|tested| tested.name() == code), "{code}");
-    }
 }
 
 #[test]
