@@ -1,5 +1,7 @@
 //! Lines of real programs, and what they are explained as.
 
+#![expect(clippy::disallowed_methods, reason = "the logs are files of the project")]
+
 use kubecerts_core::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use kubecerts_core::diagnosis::{Impact, Remedy};
 use kubecerts_core::explain::{Advice, Culprit, Explainer, Explanation, Report, Symptom};
