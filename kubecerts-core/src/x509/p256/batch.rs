@@ -10,6 +10,7 @@ use super::Checked;
 use super::field::{self, Field};
 use super::point::Affine;
 use super::scalar::{self, Scalar};
+use super::single::Prepared;
 use super::tables::{Multiples, OddDigits, WINDOWS};
 
 /// A key and its multiples.
@@ -58,7 +59,7 @@ impl Tabled {
         room.invert_differences(1, lanes);
         (0..lanes).find(|&lane| {
             if room.exceptions[lane] {
-                return !super::single::verify(&self.key, &signatures[lane]);
+                return !Prepared::<1>::new(&self.key).verify(&signatures[lane]);
             }
             let sum =
                 room.points[lane].add_with_inverse(&room.points[lanes + lane], &room.denominators[lane]);

@@ -4,7 +4,7 @@
 //! may go wrong is one thing, to accept what is not signed. Nothing of this makes signatures.
 //!
 //! * [`limbs`], [`field`], [`scalar`], [`point`]: arithmetic, by the textbook.
-//! * [`single`]: one signature, without preparation.
+//! * [`single`]: one signature, without preparation or with little of it.
 //! * [`tables`], [`batch`]: many signatures by one key, with precomputed multiples.
 //!
 //! Tests compare each of them with the `p256` crate, which also reads the keys.
@@ -28,6 +28,7 @@ use self::batch::{LANES, Room, Tabled};
 use self::field::Field;
 use self::limbs::Limbs;
 use self::point::Affine;
+use self::single::Prepared;
 
 /// A public key on P-256.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ impl Key {
 
     /// Returns whether it made `signature`, in DER, of what hashes to `hash`.
     pub(super) fn verify(&self, hash: &[u8], signature: &[u8]) -> bool {
-        Checked::new(hash, signature).is_some_and(|signature| single::verify(&self.0, &signature))
+        Checked::new(hash, signature).is_some_and(|signature| Prepared::<1>::new(&self.0).verify(&signature))
     }
 }
 
@@ -60,12 +61,13 @@ impl Key {
 pub(super) struct FixedKey {
     key: Key,
     seen: AtomicUsize,
+    prepared: OnceLock<Prepared<4>>,
     tabled: OnceLock<Tabled>,
 }
 
 impl FixedKey {
     pub(super) const fn new(key: Key) -> Self {
-        Self { key, seen: AtomicUsize::new(0), tabled: OnceLock::new() }
+        Self { key, seen: AtomicUsize::new(0), prepared: OnceLock::new(), tabled: OnceLock::new() }
     }
 
     /// Returns the position of the first of the pairs of hash and signature that is not by the key.
@@ -79,7 +81,11 @@ impl FixedKey {
     {
         let seen = self.seen.fetch_add(signed.len(), Ordering::Relaxed).saturating_add(signed.len());
         if seen < WORTH_TABLES {
-            return signed.position(|(hash, signature)| !self.key.verify(hash.as_ref(), signature.as_ref()));
+            let prepared = self.prepared.get_or_init(|| Prepared::new(&self.key.0));
+            return signed.position(|(hash, signature)| {
+                Checked::new(hash.as_ref(), signature.as_ref())
+                    .is_none_or(|signature| !prepared.verify(&signature))
+            });
         }
         let tabled = self.tabled.get_or_init(|| Tabled::new(&self.key.0));
         let (mut room, mut lanes) = (Room::default(), Vec::with_capacity(LANES.min(signed.len())));

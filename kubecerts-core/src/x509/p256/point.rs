@@ -48,6 +48,7 @@ impl Jacobian {
         self.z.is_zero()
     }
 
+    #[cfg(test)]
     pub(super) const fn negate(&self) -> Self {
         Self { x: self.x, y: self.y.negate(), z: self.z }
     }
@@ -113,24 +114,28 @@ impl Jacobian {
 }
 
 /// Returns `points`, none of which may be infinity, with one inversion in all.
-pub(super) const fn normalise<const COUNT: usize>(points: &[Jacobian; COUNT]) -> [Affine; COUNT] {
-    let mut before = [Field::ONE; COUNT];
+pub(super) const fn normalise<const COUNT: usize, const ROWS: usize>(
+    points: &[[Jacobian; COUNT]; ROWS],
+) -> [[Affine; COUNT]; ROWS] {
+    let mut before = [[Field::ONE; COUNT]; ROWS];
     let mut product = Field::ONE;
     let mut i = 0;
-    while i < COUNT {
-        before[i] = product;
-        product = product.multiply(&points[i].z);
+    while i < ROWS * COUNT {
+        let (row, at) = (i / COUNT, i % COUNT);
+        before[row][at] = product;
+        product = product.multiply(&points[row][at].z);
         i += 1;
     }
     let mut inverse = product.invert();
-    let mut normal = [Affine::GENERATOR; COUNT];
+    let mut normal = [[Affine::GENERATOR; COUNT]; ROWS];
     while i > 0 {
         i -= 1;
-        let Jacobian { x, y, z } = &points[i];
-        let inverted = inverse.multiply(&before[i]);
+        let (row, at) = (i / COUNT, i % COUNT);
+        let Jacobian { x, y, z } = &points[row][at];
+        let inverted = inverse.multiply(&before[row][at]);
         inverse = inverse.multiply(z);
         let squared = inverted.square();
-        normal[i] = Affine { x: x.multiply(&squared), y: y.multiply(&squared).multiply(&inverted) };
+        normal[row][at] = Affine { x: x.multiply(&squared), y: y.multiply(&squared).multiply(&inverted) };
     }
     normal
 }

@@ -21,7 +21,7 @@ impl Multiples {
             *slot = power;
             power = power.double();
         }
-        let powers = normalise(&powers);
+        let [powers] = normalise(&[powers]);
         let mut multiples = vec![*point; WINDOWS * ENTRIES];
         for window in 0..WINDOWS {
             multiples[window * ENTRIES] = powers[window * WINDOW_BITS];

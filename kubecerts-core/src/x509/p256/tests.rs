@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::point::Jacobian;
 use super::scalar::{N, Scalar};
+use super::single::Prepared;
 use super::tables::{Multiples, OddDigits, WINDOWS};
 use super::*;
 
@@ -162,15 +163,19 @@ proptest! {
     #[test]
     fn two_multiples_add_up(u1 in limbs_below(N), u2 in limbs_below(N), key in 1u64..20) {
         let point = ProjectivePoint::GENERATOR * scalar_of(&small(key));
-        let sum = single::multiply_two(&u1, &affine(point), &u2);
-        prop_assert!(is_same(&sum, ProjectivePoint::GENERATOR * scalar_of(&u1) + point * scalar_of(&u2)));
+        let expected = ProjectivePoint::GENERATOR * scalar_of(&u1) + point * scalar_of(&u2);
+        prop_assert!(is_same(&Prepared::<1>::new(&affine(point)).multiply_two(&u1, &u2), expected));
+        prop_assert!(is_same(&Prepared::<4>::new(&affine(point)).multiply_two(&u1, &u2), expected));
     }
 
     #[test]
     fn verdicts_are_those_of_p256(case in case()) {
         let Case { key, hash, signature } = &case;
         let expected = reference(key, hash, signature);
-        prop_assert_eq!(Key::new(&key.into()).unwrap().verify(hash, signature), expected);
+        let own = Key::new(&key.into()).unwrap();
+        prop_assert_eq!(own.verify(hash, signature), expected);
+        let several = FixedKey::new(own).first_invalid([(hash, signature); 3].into_iter());
+        prop_assert_eq!(several, (!expected).then_some(0));
         prop_assert_eq!(by_tables(key, [(hash, signature)]), (!expected).then_some(0));
     }
 }
