@@ -50,6 +50,7 @@ pub use serial::SerialNumber;
 pub use tbs::{ToBeSigned, assemble};
 pub use template::{Common, Template, Variable};
 pub use usage::{ExtendedKeyUsages, KeyUsages, Purpose};
+pub(crate) use validity::EncodedValidity;
 pub use validity::{InvalidValidity, Validity};
 pub use verify::{SignatureVerdict, verify};
 

@@ -10,7 +10,7 @@ use der::{Decode, Encode};
 
 use super::extension::Profile;
 use super::tbs::algorithm_identifier;
-use super::validity::EncodedTime;
+use super::validity::EncodedValidity;
 use super::writer::{
     BIT_STRING, INTEGER, OCTET_STRING, SEQUENCE, push_header, push_value, sum, value_length, writable,
 };
@@ -82,12 +82,20 @@ impl Template {
     /// # Errors
     /// [`Damage::Der`] when a field cannot be encoded; then `out` is as before.
     pub fn encode_into(&self, variable: &Variable<'_>, out: &mut Vec<u8>) -> Result<(), Damage> {
+        self.encode_dated_into(variable, &EncodedValidity::new(variable.validity), out)
+    }
+
+    /// The same with dates that were encoded before, since many certificates have the same.
+    pub(crate) fn encode_dated_into(
+        &self,
+        variable: &Variable<'_>,
+        dates: &EncodedValidity,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Damage> {
         // A new field must find its place here.
-        let Variable { serial, validity, subject, public_key, subject_key_identifier, alternative_names } =
+        let Variable { serial, validity: _, subject, public_key, subject_key_identifier, alternative_names } =
             *variable;
-        let serial = serial.as_bytes();
-        let dates = [validity.not_before(), validity.not_after()].map(EncodedTime::new);
-        let dates_length = dates[0].as_der().len() + dates[1].as_der().len();
+        let (serial, dates) = (serial.as_bytes(), dates.as_der());
         let names = alternative_names.content_length().map_err(to_damage)?;
         // With an empty subject the names are the only identity (RFC 5280 §4.2.1.6).
         let names_critical = subject.is_empty();
@@ -103,7 +111,7 @@ impl Template {
             VERSION.len(),
             value_length(serial.len()),
             self.after_serial.len(),
-            value_length(dates_length),
+            value_length(dates.len()),
             subject.as_der().len(),
             public_key.as_der().len(),
             value_length(value_length(extensions)),
@@ -115,10 +123,7 @@ impl Template {
         out.extend_from_slice(&VERSION);
         push_value(INTEGER, serial, out);
         out.extend_from_slice(&self.after_serial);
-        push_header(SEQUENCE, dates_length, out);
-        for date in &dates {
-            out.extend_from_slice(date.as_der());
-        }
+        push_value(SEQUENCE, dates, out);
         out.extend_from_slice(subject.as_der());
         out.extend_from_slice(public_key.as_der());
         push_header(EXTENSIONS, value_length(extensions), out);

@@ -118,6 +118,28 @@ impl EncodedTime {
     }
 }
 
+/// Both dates in DER, as they follow each other, on the stack.
+pub(crate) struct EncodedValidity {
+    der: [u8; 34],
+    length: usize,
+}
+
+impl EncodedValidity {
+    /// Encodes the dates of `validity`.
+    pub(crate) fn new(validity: Validity) -> Self {
+        let [begin, end] = [validity.not_before(), validity.not_after()].map(EncodedTime::new);
+        let length = begin.length + end.length;
+        let mut der = [0; 34];
+        der[..begin.length].copy_from_slice(begin.as_der());
+        der[begin.length..length].copy_from_slice(end.as_der());
+        Self { der, length }
+    }
+
+    pub(super) fn as_der(&self) -> &[u8] {
+        &self.der[..self.length]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,8 +11,8 @@ use crate::issue::{IssueError, Signatures, Signer, SigningRequest};
 use crate::plan::BACKDATE;
 use crate::provider::Entropy;
 use crate::x509::{
-    AlternativeNames, CertificateRequest, Common, Damage, DistinguishedName, KeyUsages, PublicKey,
-    SerialNumber, SignedMessage, Template, Validity, Variable, Verifier,
+    AlternativeNames, CertificateRequest, Common, Damage, DistinguishedName, EncodedValidity, KeyUsages,
+    PublicKey, SerialNumber, SignedMessage, Template, Validity, Variable, Verifier,
 };
 
 /// Certificates that are made together.
@@ -23,6 +23,8 @@ pub struct Batch<'a> {
     authority: &'a BulkAuthority,
     terms: BulkTerms,
     validity: Validity,
+    /// The same as it stands in all of them.
+    dates: EncodedValidity,
     /// One for each pair of usages that was met; a profile has one or two.
     templates: Vec<(Usages, Template)>,
     messages: Pieces,
@@ -53,6 +55,7 @@ impl<'a> Batch<'a> {
             authority,
             terms,
             validity,
+            dates: EncodedValidity::new(validity),
             templates: Vec::new(),
             messages: Pieces::new(),
             signatures: Signatures::new(),
@@ -187,7 +190,9 @@ impl<'a> Batch<'a> {
             alternative_names: granted.alternative_names,
         };
         let (_, template) = &self.templates[index];
-        self.messages.push_with(|out| template.encode_into(&variable, out)).map_err(encoding)?;
+        let dates = &self.dates;
+        let encode = |out: &mut Vec<u8>| template.encode_dated_into(&variable, dates, out);
+        self.messages.push_with(encode).map_err(encoding)?;
         // What was issued is not what the batch now asks for.
         self.certificates.clear();
         Ok(())
