@@ -1,6 +1,7 @@
 //! The command line as plain data.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -44,12 +45,50 @@ Exit codes:
   9  refused for safety, nothing was changed"
 )]
 pub(crate) struct Cli {
-    /// When to colour the output; NO_COLOR and CLICOLOR_FORCE are respected.
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", global = true)]
-    pub(crate) color: ColorArg,
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Parses a command line, the program's name first.
+    ///
+    /// Monitoring runs `check` all day long, and to describe every other command takes a fifth of its time. So that is tried alone at
+    /// first; whatever else the line says, wrong or a call for help, is for the description of everything.
+    pub(crate) fn parse_line(line: &[OsString]) -> Result<Self, clap::Error> {
+        if line.get(1).is_some_and(|word| word == "check")
+            && let Ok(CheckOnly { global, command: CheckCommand::Check(args) }) =
+                CheckOnly::try_parse_from(line)
+        {
+            return Ok(Self { global, command: Command::Check(args) });
+        }
+        Self::try_parse_from(line)
+    }
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// When to colour the output; NO_COLOR and CLICOLOR_FORCE are respected.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", global = true)]
+    pub(crate) color: ColorArg,
+}
+
+/// [`Cli`] with one command.
+#[derive(Debug, Parser)]
+struct CheckOnly {
+    #[command(flatten)]
+    global: GlobalArgs,
+
+    #[command(subcommand)]
+    command: CheckCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CheckCommand {
+    Check(check::Args),
 }
 
 /// When to colour the output.
@@ -430,3 +469,46 @@ pub(crate) fn tree_path(text: &str) -> Result<TreePath, String> {
 
 /// No machine that is known to run a control plane has more.
 const MOST_THREADS: u16 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(words: &str) -> Vec<OsString> {
+        words.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn check_alone_is_parsed_as_among_all_commands() {
+        for words in [
+            "kubecerts check",
+            "kubecerts check --color never -o json",
+            "kubecerts check --rootfs /x --at 2030-01-01T00:00:00Z --exit-code nagios --within 30d",
+            "kubecerts check --output=wide --cert-dir=/pki",
+        ] {
+            let line = line(words);
+            let expected = Cli::try_parse_from(&line).map_err(|error| error.to_string());
+            assert!(CheckOnly::try_parse_from(&line).is_ok() && expected.is_ok(), "{words}");
+            let parsed = Cli::parse_line(&line).map_err(|error| error.to_string());
+            assert_eq!(format!("{parsed:?}"), format!("{expected:?}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_right_check_is_told_as_ever() {
+        for words in [
+            "kubecerts check --help",
+            "kubecerts check -h",
+            "kubecerts check --version",
+            "kubecerts check --nothing",
+            "kubecerts check extra",
+            "kubecerts check --color",
+            "kubecerts",
+        ] {
+            let line = line(words);
+            let expected = Cli::try_parse_from(&line).unwrap_err();
+            let told = Cli::parse_line(&line).unwrap_err();
+            assert_eq!((told.kind(), told.to_string()), (expected.kind(), expected.to_string()), "{words}");
+        }
+    }
+}

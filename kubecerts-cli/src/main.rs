@@ -17,22 +17,21 @@ mod schema;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::Cli;
 use crate::exit::{Exit, NagiosState};
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::parse_line(&line) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are not errors, and a reader that closed the pipe is none either.
             let _ = error.print();
-            return usage_exit(error.use_stderr(), std::env::args_os()).into();
+            return usage_exit(error.use_stderr(), line.into_iter()).into();
         }
     };
-    let mut output = Output::new(cli.color);
+    let mut output = Output::new(cli.global.color);
     let exit = match commands::run(cli.command, &mut output) {
         Ok(exit) => exit,
         Err(error) => {
