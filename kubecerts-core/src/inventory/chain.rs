@@ -2,7 +2,7 @@
 
 use super::{Authority, CertificateBundle};
 use crate::catalog::CaSlot;
-use crate::x509::{Certificate, SignatureVerdict};
+use crate::x509::{Certificate, KnownKeys, SignatureVerdict};
 
 /// How a certificate relates to the authority that should have signed it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,8 +21,14 @@ pub enum ChainFact {
 }
 
 impl ChainFact {
-    /// Finds how the first certificate of `bundle` relates to `authority`, over intermediates in `bundle` if need be.
-    pub(super) fn find(bundle: &CertificateBundle, ca: CaSlot, authority: &Authority) -> Self {
+    /// Finds how the first certificate of `bundle` relates to `authority`, over intermediates in `bundle` if need be; `keys` are those
+    /// of issuers that were met before.
+    pub(super) fn find(
+        bundle: &CertificateBundle,
+        ca: CaSlot,
+        authority: &Authority,
+        keys: &mut KnownKeys,
+    ) -> Self {
         let Some(roots) = authority.certificate().present() else { return Self::NoAuthority(ca) };
         let (first, rest) =
             bundle.certificates().split_first().expect("a bundle has at least one certificate");
@@ -31,18 +37,19 @@ impl ChainFact {
             rest.iter().filter(|candidate| candidate.is_authority()).collect();
         // A chain may have several links, in any order.
         for _ in 0..LONGEST_CHAIN {
-            let is_known = |candidate: &&Certificate| {
+            let mut is_known = |candidate: &&Certificate| {
                 let mut issuers = roots.certificates().iter().chain(intermediates.iter().copied());
-                issuers.any(|issuer| signed_by(candidate, issuer) == Step::Signed)
+                issuers.any(|issuer| signed_by(candidate, issuer, keys) == Step::Signed)
             };
-            let (known, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_known);
+            let (known, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(&mut is_known);
             candidates = others;
             if known.is_empty() {
                 break;
             }
             intermediates.extend(known);
         }
-        let steps = roots.certificates().iter().chain(intermediates).map(|issuer| signed_by(first, issuer));
+        let issuers = roots.certificates().iter().chain(intermediates);
+        let steps = issuers.map(|issuer| signed_by(first, issuer, keys));
         // The best answer of all candidates counts: a bundle may hold two authorities of the same name.
         match steps.max() {
             Some(Step::Signed) => Self::Signed(ca),
@@ -64,11 +71,11 @@ enum Step {
     Signed,
 }
 
-fn signed_by(certificate: &Certificate, issuer: &Certificate) -> Step {
+fn signed_by(certificate: &Certificate, issuer: &Certificate, keys: &mut KnownKeys) -> Step {
     if certificate.issuer() != issuer.subject() {
         return Step::OtherName;
     }
-    match certificate.verify_signature(issuer.public_key()) {
+    match keys.verify(certificate, issuer.public_key()) {
         SignatureVerdict::Valid => Step::Signed,
         SignatureVerdict::Invalid => Step::OtherKey,
         SignatureVerdict::Unsupported(algorithm) => Step::Unverifiable(algorithm),

@@ -8,7 +8,7 @@ use crate::kubeconfig::{
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
 use crate::snapshot::{FileState, Origin, Snapshot};
-use crate::x509::{Certificate, Damage, certificates};
+use crate::x509::{Certificate, Damage, KnownKeys, certificates};
 
 /// A certificate and its key: two files, one file, or two values in a kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -189,8 +189,8 @@ impl Credential {
         credential
     }
 
-    pub(super) fn relate(&mut self, ca: CaSlot, authority: &Authority) {
-        self.chain = self.certificate.present().map(|bundle| ChainFact::find(bundle, ca, authority));
+    pub(super) fn relate(&mut self, ca: CaSlot, authority: &Authority, keys: &mut KnownKeys) {
+        self.chain = self.certificate.present().map(|bundle| ChainFact::find(bundle, ca, authority, keys));
     }
 
     /// Returns the file that holds the certificate; for a kubeconfig with embedded data the kubeconfig itself.

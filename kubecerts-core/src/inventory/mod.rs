@@ -20,7 +20,7 @@ use std::fmt;
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use crate::path::TreePath;
 use crate::snapshot::{NodeFacts, Snapshot, TrustFile};
-use crate::x509::PublicKey;
+use crate::x509::{KnownKeys, PublicKey};
 
 pub use chain::ChainFact;
 pub use credential::{Credential, KubeconfigFacts};
@@ -105,10 +105,12 @@ impl Inventory {
             credentials
                 .insert(Place::Copy(path.clone()), Credential::from_kubeconfig(snapshot, facts, state));
         }
+        // A few authorities sign everything.
+        let mut keys = KnownKeys::default();
         for (place, credential) in &mut credentials {
             let issuer = place.slot().map_or(Some(CaSlot::Cluster), Slot::issuer);
             if let Some(issuer) = issuer {
-                credential.relate(issuer, &authorities[&issuer]);
+                credential.relate(issuer, &authorities[&issuer], &mut keys);
             }
         }
 

@@ -21,6 +21,7 @@ mod redacted;
 mod reissue;
 mod request;
 mod rsa_facts;
+mod rsa_verify;
 mod san;
 mod serial;
 mod tbs;
@@ -52,6 +53,7 @@ pub use template::{Common, Template, Variable};
 pub use usage::{ExtendedKeyUsages, KeyUsages, Purpose};
 pub(crate) use validity::EncodedValidity;
 pub use validity::{InvalidValidity, Validity};
+pub(crate) use verify::KnownKeys;
 pub use verify::{SignatureVerdict, verify};
 
 /// Why bytes could not be understood. The text never holds a secret.

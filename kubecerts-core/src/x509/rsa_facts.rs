@@ -51,10 +51,10 @@ pub(super) fn public_half(der: &[u8]) -> Option<PublicKey> {
 }
 
 /// Bytes of the modulus of the keys that kubeadm makes: 2048, 3072 and 4096 bits.
-const SIZES: [usize; 3] = [256, 384, 512];
+pub(super) const SIZES: [usize; 3] = [256, 384, 512];
 
 /// 65537, as nearly every key has it.
-const EXPONENT: &[u8] = &[1, 0, 1];
+pub(super) const EXPONENT: &[u8] = &[1, 0, 1];
 
 #[cfg(test)]
 mod tests {
