@@ -3,7 +3,8 @@
 use super::{Authority, CertificateBundle, ChainFact, FileFacts, KeyFacts, Reading};
 use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot};
 use crate::kubeconfig::{
-    self, Current, DamagedKubeconfig, DanglingContext, Edit, EditError, KeySource, Kubeconfig, Source, User,
+    Current, DamagedKubeconfig, DanglingContext, Document, Edit, EditError, KeySource, Kubeconfig, Source,
+    User,
 };
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
@@ -121,7 +122,7 @@ impl Credential {
             }
             FileState::Present(content) => (content.secret_bytes(), content.origin()),
         };
-        let file = Kubeconfig::parse(bytes);
+        let document = Document::parse(bytes);
         let mut dangling = None;
         let mut is_embedded = false;
         let mut authority = Reading::Absent;
@@ -129,13 +130,13 @@ impl Credential {
         let mut obstacle = None;
         let mut authority_obstacle = None;
         let mut reference_obstacle = None;
-        match &file {
+        match &document {
             Err(damage) => {
                 let damage = Damage::der("kubeconfig", damage);
                 credential.certificate = Reading::Damaged(damage.clone());
                 credential.key = Reading::Damaged(damage);
             }
-            Ok(kubeconfig) => match kubeconfig.current() {
+            Ok(document) => match document.kubeconfig().current() {
                 Err(missing) => {
                     let damage = Damage::der("kubeconfig", &missing);
                     credential.certificate = Reading::Damaged(damage.clone());
@@ -149,7 +150,7 @@ impl Credential {
                     if let Some(from) = from {
                         credential.certificate_file = from;
                     }
-                    let (key, from) = reader.key(bytes, origin, current.user);
+                    let (key, from) = reader.key(document, origin, current.user);
                     credential.key = key;
                     if let Some(from) = from {
                         credential.key_file = from;
@@ -163,21 +164,21 @@ impl Credential {
                         matches!(current.user.client_certificate(), Source::Data(_) | Source::Damaged(_))
                             && !matches!(current.user.client_key(), KeySource::File(_));
                     obstacle =
-                        if is_embedded { find_obstacle(bytes, current, embeds_authority) } else { None };
+                        if is_embedded { find_obstacle(document, current, embeds_authority) } else { None };
                     // Where all three values can be replaced, each of them can.
                     if embeds_authority && (obstacle.is_some() || !is_embedded) {
                         let edit = Edit::new().authority(b"stand-in", current.cluster.name());
-                        authority_obstacle = kubeconfig::edit(bytes, &edit).err();
+                        authority_obstacle = document.edit(&edit).err();
                     }
                     if is_kubelets {
                         reference_obstacle =
-                            find_reference_obstacle(snapshot, bytes, current, embeds_authority);
+                            find_reference_obstacle(snapshot, document, current, embeds_authority);
                     }
                 }
             },
         }
         credential.kubeconfig = Some(KubeconfigFacts {
-            file,
+            file: document.map(Document::into_kubeconfig),
             dangling,
             is_embedded,
             authority,
@@ -254,19 +255,19 @@ impl Credential {
 }
 
 /// Replaces the values of the current context by others, to see whether a renewal could.
-fn find_obstacle(bytes: &[u8], current: Current<'_>, embeds_authority: bool) -> Option<EditError> {
+fn find_obstacle(document: &Document<'_>, current: Current<'_>, embeds_authority: bool) -> Option<EditError> {
     let stand_in = SecretBytes::new(b"stand-in".to_vec());
     let mut edit = Edit::new().client(stand_in.secret_bytes(), Some(&stand_in), current.user.name());
     if embeds_authority {
         edit = edit.authority(stand_in.secret_bytes(), current.cluster.name());
     }
-    kubeconfig::edit(bytes, &edit).err()
+    document.edit(&edit).err()
 }
 
 /// Makes the current context refer to a file, to see whether a repair could.
 fn find_reference_obstacle(
     snapshot: &Snapshot,
-    bytes: &[u8],
+    document: &Document<'_>,
     current: Current<'_>,
     embeds_authority: bool,
 ) -> Option<EditError> {
@@ -275,7 +276,7 @@ fn find_reference_obstacle(
     if embeds_authority {
         edit = edit.authority(b"stand-in", current.cluster.name());
     }
-    kubeconfig::edit(bytes, &edit).err()
+    document.edit(&edit).err()
 }
 
 struct Reader<'a> {
@@ -293,11 +294,16 @@ impl Reader<'_> {
         }
     }
 
-    fn key(&self, kubeconfig: &[u8], origin: Origin, user: &User) -> (Reading<KeyFacts>, Option<FileFacts>) {
+    fn key(
+        &self,
+        kubeconfig: &Document<'_>,
+        origin: Origin,
+        user: &User,
+    ) -> (Reading<KeyFacts>, Option<FileFacts>) {
         match user.client_key() {
             KeySource::Absent => (Reading::Absent, None),
             KeySource::Data => {
-                let secret = kubeconfig::user_key(kubeconfig, user.name()).unwrap_or_default();
+                let secret = kubeconfig.user_key(user.name()).unwrap_or_default();
                 (Reading::from_result(KeyFacts::parse_from(secret.secret_bytes(), origin)), None)
             }
             KeySource::Damaged(reason) => (Reading::Damaged(Damage::der("embedded data", reason)), None),

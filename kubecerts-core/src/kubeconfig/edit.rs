@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     CERTIFICATE_AUTHORITY_DATA, CLIENT_CERTIFICATE, CLIENT_CERTIFICATE_DATA, CLIENT_KEY, CLIENT_KEY_DATA,
-    DamagedKubeconfig, KeySource, Kubeconfig, Source, entry_name,
+    DamagedKubeconfig, Document, KeySource, Kubeconfig, Source, entry_name,
 };
 use crate::secret::SecretBytes;
 use crate::yaml::{self, Node, Stream};
@@ -24,11 +24,14 @@ use crate::yaml::{self, Node, Stream};
 /// [`EditError`] when the file is damaged, a value is not there to be replaced, or replacing it in place
 /// might change more than it.
 pub fn edit(bytes: &[u8], edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
-    let stream = yaml::parse_first(bytes).map_err(DamagedKubeconfig::from)?;
-    Kubeconfig::of(&stream)?;
+    edit_document(&Document::parse(bytes)?, edit)
+}
+
+pub(super) fn edit_document(document: &Document<'_>, edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
+    let Document { bytes, stream, kubeconfig: _ } = document;
     let mut scalars = Vec::new();
     for value in edit.values() {
-        let (key, node) = find(&stream, &value)?;
+        let (key, node) = find(stream, &value)?;
         if value.text.is_empty() {
             // Empty data are absent data: a file reference beside them would come into force.
             return Err(EditError::NotVerified);
@@ -37,7 +40,7 @@ pub fn edit(bytes: &[u8], edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
     }
     if let Some(Reference { user, path }) = edit.reference {
         for (data, file) in [(CLIENT_CERTIFICATE_DATA, CLIENT_CERTIFICATE), (CLIENT_KEY_DATA, CLIENT_KEY)] {
-            scalars.extend(refer(&stream, user, data, file, path)?);
+            scalars.extend(refer(stream, user, data, file, path)?);
         }
     }
     let mut patches = Vec::new();

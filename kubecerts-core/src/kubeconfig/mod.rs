@@ -13,6 +13,7 @@ use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use crate::secret::SecretBytes;
+use crate::x509::decode_public_base64;
 use crate::yaml::{self, Node, YamlError};
 
 mod edit;
@@ -55,7 +56,7 @@ impl Kubeconfig {
     /// [`DamagedKubeconfig`] when the file is not UTF-8, empty, not YAML, not a mapping, of another kind than
     /// `Config`, or has a field of the wrong type.
     pub fn parse(bytes: &[u8]) -> Result<Self, DamagedKubeconfig> {
-        Self::of(&yaml::parse_first(bytes)?)
+        Document::parse(bytes).map(Document::into_kubeconfig)
     }
 
     fn of(stream: &yaml::Stream) -> Result<Self, DamagedKubeconfig> {
@@ -138,10 +139,47 @@ impl Kubeconfig {
 /// wrong is told by [`Kubeconfig::parse`] and [`User::client_key`].
 #[must_use]
 pub fn user_key(bytes: &[u8], user: &str) -> Option<SecretBytes> {
-    let stream = yaml::parse_first(bytes).ok()?;
+    find_user_key(&yaml::parse_first(bytes).ok()?, user)
+}
+
+fn find_user_key(stream: &yaml::Stream, user: &str) -> Option<SecretBytes> {
     let users = stream.first_mapping().ok()?.list("users").ok()?;
     let entry = users.into_iter().find(|entry| entry_name(*entry) == user)?;
     decode(entry.get("user")?.text(CLIENT_KEY_DATA).ok()??).ok()
+}
+
+/// A kubeconfig with the text that it stands in, for whoever asks for several things of it.
+pub(crate) struct Document<'a> {
+    bytes: &'a [u8],
+    stream: yaml::Stream,
+    kubeconfig: Kubeconfig,
+}
+
+impl<'a> Document<'a> {
+    /// Does what [`Kubeconfig::parse`] does.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DamagedKubeconfig> {
+        let stream = yaml::parse_first(bytes)?;
+        let kubeconfig = Kubeconfig::of(&stream)?;
+        Ok(Self { bytes, stream, kubeconfig })
+    }
+
+    pub(crate) fn into_kubeconfig(self) -> Kubeconfig {
+        self.kubeconfig
+    }
+
+    pub(crate) const fn kubeconfig(&self) -> &Kubeconfig {
+        &self.kubeconfig
+    }
+
+    /// Does what [`user_key`] does.
+    pub(crate) fn user_key(&self, user: &str) -> Option<SecretBytes> {
+        find_user_key(&self.stream, user)
+    }
+
+    /// Does what [`edit`](fn@edit) does.
+    pub(crate) fn edit(&self, edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
+        edit::edit_document(self, edit)
+    }
 }
 
 /// What the current context points to.
@@ -321,8 +359,8 @@ impl Source {
     fn parse(mapping: Option<Node<'_>>, data_key: &str, file_key: &str) -> Result<Self, YamlError> {
         let Some(mapping) = mapping else { return Ok(Self::Absent) };
         let file = mapping.text(file_key)?;
-        Ok(match embedded(mapping, data_key) {
-            Some(Ok(bytes)) => Self::Data(bytes.secret_bytes().to_vec()),
+        Ok(match embedded(mapping, data_key, decode_public) {
+            Some(Ok(bytes)) => Self::Data(bytes),
             Some(Err(reason)) => Self::Damaged(reason.to_owned()),
             None => file.map_or(Self::Absent, |path| Self::File(path.to_owned())),
         })
@@ -347,7 +385,7 @@ impl KeySource {
     fn parse(mapping: Option<Node<'_>>) -> Result<Self, YamlError> {
         let Some(mapping) = mapping else { return Ok(Self::Absent) };
         let file = mapping.text(CLIENT_KEY)?;
-        Ok(match embedded(mapping, CLIENT_KEY_DATA) {
+        Ok(match embedded(mapping, CLIENT_KEY_DATA, decode) {
             Some(Ok(_)) => Self::Data,
             Some(Err(reason)) => Self::Damaged(reason.to_owned()),
             None => file.map_or(Self::Absent, |path| Self::File(path.to_owned())),
@@ -468,7 +506,11 @@ fn owned(text: Option<&str>) -> Option<String> {
 }
 
 /// Decodes `key` unless it is absent or empty.
-fn embedded(mapping: Node<'_>, key: &str) -> Option<Result<SecretBytes, &'static str>> {
+fn embedded<T>(
+    mapping: Node<'_>,
+    key: &str,
+    decode: impl FnOnce(&str) -> Result<T, &'static str>,
+) -> Option<Result<T, &'static str>> {
     match mapping.get(key)?.as_str() {
         Some("") => None,
         Some(text) => Some(decode(text)),
@@ -478,13 +520,28 @@ fn embedded(mapping: Node<'_>, key: &str) -> Option<Result<SecretBytes, &'static
 
 /// Decodes standard base64; blanks and line ends inside are skipped, because block scalars have them.
 fn decode(text: &str) -> Result<SecretBytes, &'static str> {
-    let mut packed = Zeroizing::new(String::with_capacity(text.len()));
-    packed.extend(text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\r' | '\n')));
+    let packed = Zeroizing::new(pack(text));
     let mut bytes = Zeroizing::new(vec![0; packed.len() / 4 * 3 + 3]);
-    let length = Base64::decode(packed.as_bytes(), &mut bytes).map_err(|_| "it is not base64")?.len();
+    let length = Base64::decode(&*packed, &mut bytes).map_err(|_| NO_BASE64)?.len();
     bytes.truncate(length);
     Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
 }
+
+/// The same for what anybody may see.
+fn decode_public(text: &str) -> Result<Vec<u8>, &'static str> {
+    decode_public_base64(&pack(text)).ok_or(NO_BASE64)
+}
+
+/// Returns `text` without blanks and line ends. Where these are says nothing about what is between them.
+fn pack(text: &str) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(text.len());
+    for piece in text.as_bytes().split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+        packed.extend_from_slice(piece);
+    }
+    packed
+}
+
+const NO_BASE64: &str = "it is not base64";
 
 #[cfg(test)]
 mod tests {

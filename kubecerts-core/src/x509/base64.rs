@@ -24,7 +24,7 @@ pub(super) fn encode_lines(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Returns the bytes that `digits`, with their padding and nothing else, stand for; `None` when they are no base64.
-pub(super) fn decode(digits: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(digits: &[u8]) -> Option<Vec<u8>> {
     if !digits.len().is_multiple_of(4) {
         return None;
     }
