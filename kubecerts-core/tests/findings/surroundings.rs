@@ -63,14 +63,14 @@ broken_trees! {
         around(&tree)
     };
     a_certificate_of_the_kubelet_that_became_a_file_is_found: NotASymlink => {
-        let tree = broken(|tree| {
+        let tree = kubelet(|tree| {
             let pair = kubelet_pair("2026-01-01T00:00:00Z");
             tree.write(&path(CURRENT), pair, 0o600);
         });
         around(&tree)
     };
     a_link_of_the_kubelet_that_leads_nowhere_is_found_once: NotASymlink => {
-        let tree = broken(|tree| {
+        let tree = kubelet(|tree| {
             let pair = kubelet_pair("2026-01-01T00:00:00Z");
             tree.write(&path(DATED), pair, 0o600);
             tree.link(CURRENT, "kubelet-client-2026-07-01-00-00-00.pem");
@@ -78,7 +78,7 @@ broken_trees! {
         around(&tree)
     };
     a_link_of_the_kubelet_to_an_earlier_certificate_is_found: NotASymlink => {
-        let tree = broken(|tree| {
+        let tree = kubelet(|tree| {
             tree.write(&path(DATED), kubelet_pair("2026-01-01T00:00:00Z"), 0o600);
             let newer = "/var/lib/kubelet/pki/kubelet-client-2026-05-01-00-00-00.pem";
             tree.write(&path(newer), kubelet_pair("2026-05-01T00:00:00Z"), 0o600);
@@ -207,7 +207,7 @@ fn a_second_directory_that_is_a_link_is_no_second_layout() {
 #[test]
 fn a_link_of_the_kubelet_to_its_newest_certificate_is_no_finding() {
     let link = |target: &str| {
-        broken(|tree| {
+        kubelet(|tree| {
             let pair = kubelet_pair("2026-01-01T00:00:00Z");
             tree.write(&path(DATED), pair, 0o600);
             // Left behind by a full disk, and never in use.
@@ -218,7 +218,7 @@ fn a_link_of_the_kubelet_to_its_newest_certificate_is_no_finding() {
     for target in [DATED, "kubelet-client-2026-01-01-00-00-00.pem"] {
         assert_eq!(around(&link(target)), [], "{target}");
     }
-    let elsewhere = broken(|tree| {
+    let elsewhere = kubelet(|tree| {
         let pair = kubelet_pair("2026-01-01T00:00:00Z");
         tree.write(&path("/data/kubelet/pki/kubelet-client-2026-01-01-00-00-00.pem"), pair, 0o600);
         tree.link("/data/kubelet/pki/kubelet-client-current.pem", "kubelet-client-2026-01-01-00-00-00.pem");
@@ -231,20 +231,20 @@ fn a_link_of_the_kubelet_to_its_newest_certificate_is_no_finding() {
 fn the_link_is_mended_as_what_is_there_allows() {
     let remedy = |tree: &MemoryTree| findings(tree, "2026-01-02T00:00:00Z").next().unwrap().remedy;
     let text = |remedy: Remedy| format!("{remedy:?}");
-    let file = broken(|tree| {
+    let file = kubelet(|tree| {
         let pair = kubelet_pair("2026-01-01T00:00:00Z");
         tree.write(&path(CURRENT), pair, 0o600);
     });
     // The certificate is backdated by five minutes, as kubeadm does it.
     assert!(text(remedy(&file)).starts_with("MoveAndLink"), "{:?}", remedy(&file));
     assert!(text(remedy(&file)).contains("kubelet-client-202"), "{:?}", remedy(&file));
-    let dangling = broken(|tree| {
+    let dangling = kubelet(|tree| {
         let pair = kubelet_pair("2026-01-01T00:00:00Z");
         tree.write(&path(DATED), pair, 0o600);
         tree.link(CURRENT, "gone.pem");
     });
     assert!(text(remedy(&dangling)).starts_with("Relink"));
-    let lost = broken(|tree| tree.link(CURRENT, "gone.pem"));
+    let lost = kubelet(|tree| tree.link(CURRENT, "gone.pem"));
     assert!(text(remedy(&lost)).starts_with("Restore"));
 }
 
@@ -505,6 +505,15 @@ fn with_manifest(tree: &mut MemoryTree, name: &str) -> String {
     let kubeadms = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
     tree.write(&path(&manifest), kubeadms.read_file(&manifest), 0o600);
     manifest
+}
+
+/// Returns a tree whose kubelet.conf refers to the certificate that the kubelet rotates, which `change` brings.
+fn kubelet(change: impl FnOnce(&mut MemoryTree)) -> MemoryTree {
+    let mut tree = TreeBuilder::kubeadm().build();
+    rotate(&mut tree);
+    tree.remove(CURRENT);
+    change(&mut tree);
+    tree
 }
 
 /// Returns the certificate that a kubelet got at `made`, and its key, in one file.
