@@ -26,8 +26,6 @@ pub struct Surroundings {
     pub has_bootstrap_kubeconfig: Option<bool>,
     /// What a sample of the pods was given to reach the API server, sorted by path.
     pub pods: Vec<PodVolume>,
-    /// The keys of `--service-account-key-file` that are not the tree's own, in the order of their files.
-    pub token_keys: Vec<PublicKey>,
     /// Timers, crontabs and scripts that restart components of the control plane, sorted by path.
     pub jobs: Vec<RestartJob>,
     /// The directories in which not everything was looked at, because there is too much; sorted.
@@ -70,7 +68,6 @@ impl Surroundings {
             kubelet_certificates: certificates::dated(snapshot),
             has_bootstrap_kubeconfig: bootstrap.map(|(_, state)| !matches!(state, FileState::Absent)),
             pods: pods::volumes(snapshot),
-            token_keys: pods::token_keys(snapshot),
             jobs: jobs::jobs(snapshot),
             left_out: snapshot.left_out().cloned().collect(),
             is_known: snapshot.has_looked_around(),

@@ -31,8 +31,6 @@ pub enum Area {
     Bootstrap,
     /// What a pod was given to reach the API server: `ca.crt` and `token`.
     PodVolume,
-    /// A file of `--service-account-key-file` that is not the tree's own.
-    TokenKey,
     /// A timer, a service, a crontab or a script.
     Job,
 }

@@ -280,17 +280,29 @@ fn pods_that_know_the_authority_before_its_end_was_moved_are_no_finding() {
 
 #[test]
 fn tokens_of_a_key_that_the_server_still_accepts_are_no_finding() {
-    let tree = broken(|tree| {
-        let ca = tree.read_file(CA).to_vec();
-        pod(tree, "1", &ca, &token(stranger().read_file(SA_PUB)));
-        tree.write(&path("/etc/kubernetes/pki/sa-old.pub"), stranger().read_file(SA_PUB), 0o600);
-        let manifest = "{kind: Pod, metadata: {name: kube-apiserver}, spec: {containers: [{command: [kube-apiserver, \
-                        --service-account-key-file=/etc/kubernetes/pki/sa-old.pub, \
-                        --service-account-key-file=/etc/kubernetes/pki/sa.pub]}]}}";
-        tree.write(&path("/etc/kubernetes/manifests/kube-apiserver.yaml"), manifest, 0o600);
+    const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+    let flag = "    - --service-account-key-file=/etc/kubernetes/pki/sa.pub\n";
+    let earlier = stranger().read_file(SA_PUB).to_vec();
+    let with_token = |change: &dyn Fn(&mut MemoryTree)| {
+        broken_node(|tree| {
+            let (ca, pair) = (tree.read_file(CA).to_vec(), tree.read_file(CURRENT).to_vec());
+            tree.remove(CURRENT);
+            tree.write(&path(DATED), pair, 0o600);
+            tree.link(CURRENT, DATED);
+            pod(tree, "1", &ca, &token(&earlier));
+            change(tree);
+        })
+    };
+    let in_a_file_of_its_own = with_token(&|tree| {
+        tree.write(&path("/etc/kubernetes/pki/sa-old.pub"), earlier.clone(), 0o600);
+        replace(tree, MANIFEST, flag, &format!("{flag}{}", flag.replace("sa.pub", "sa-old.pub")));
     });
-    assert_eq!(around(&tree), []);
-    assert_eq!(tree.inventory_around().surroundings().token_keys.len(), 1);
+    let behind_the_current_one =
+        with_token(&|tree| tree.edit(SA_PUB, |content| content.extend_from_slice(&earlier)));
+    for tree in [in_a_file_of_its_own, behind_the_current_one] {
+        assert_eq!(codes_around(&tree, FRESH), []);
+    }
+    assert_eq!(codes_around(&with_token(&|_| ()), FRESH), [FindingCode::SaTokenInvalid]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What pods were given to reach the API server.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{CaSlot, Component, Slot};
 use crate::diagnosis::checks::{Context, about};
 use crate::diagnosis::{Finding, FindingCode, Impact, Remedy, Severity};
@@ -31,15 +33,19 @@ pub(super) fn authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
 
 /// `sa-token-invalid`
 pub(super) fn tokens(context: &Context<'_>, out: &mut Vec<Finding>) {
-    let surroundings = context.inventory.surroundings();
-    let own = context.inventory.service_account().public_key.present();
-    let keys: Vec<String> = own.into_iter().chain(&surroundings.token_keys).map(token_key_id).collect();
-    if keys.is_empty() {
+    let inventory = context.inventory;
+    let own = inventory.service_account().public_key.present();
+    // Tokens are verified by every key of every file.
+    let verifying = inventory.token_keys().iter().filter(|file| !file.named.signs());
+    let verifying = verifying.filter_map(|file| file.keys.present()).flatten();
+    let keys: BTreeSet<String> = own.into_iter().chain(verifying).map(token_key_id).collect();
+    if keys.is_empty() || inventory.node().programs().has_other_token_keys {
         return;
     }
     // Who signs tokens elsewhere, and Kubernetes before 1.16, gives no identifier.
     let key_id = |volume: &PodVolume| volume.token.as_ref()?.key_id.clone();
-    let judged: Vec<(&PodVolume, bool)> = surroundings
+    let judged: Vec<(&PodVolume, bool)> = inventory
+        .surroundings()
         .pods
         .iter()
         .filter_map(|volume| Some((volume, !keys.contains(&key_id(volume)?))))

@@ -5,8 +5,8 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use crate::inventory::{CertificateBundle, Reading};
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
-use crate::snapshot::{Area, FileState, Snapshot};
-use crate::x509::{PublicKey, decode_blocks};
+use crate::snapshot::{Area, Snapshot};
+use crate::x509::PublicKey;
 use crate::yaml;
 
 /// A volume of a pod, as the kubelet has written it.
@@ -75,29 +75,6 @@ pub(super) fn volumes(snapshot: &Snapshot) -> Vec<PodVolume> {
     volumes
 }
 
-pub(super) fn token_keys(snapshot: &Snapshot) -> Vec<PublicKey> {
-    let keys_in = |(_, state): (&TreePath, &FileState)| {
-        let bytes = state.content().map_or(&[][..], |content| content.secret_bytes());
-        // A file may hold several keys, also private ones (`k8s.io/client-go/util/keyutil`, `ParsePublicKeysPEM`).
-        let blocks = decode_blocks(bytes).into_iter().flatten().take(MOST_KEYS);
-        let keys: Vec<PublicKey> = blocks
-            .filter_map(|block| match block.label() {
-                "PUBLIC KEY" => PublicKey::parse_der(block.secret_bytes()).ok(),
-                label if label.ends_with("PRIVATE KEY") => {
-                    Some(crate::inventory::KeyFacts::of_block(&block).ok()?.public_key().clone())
-                }
-                "CERTIFICATE" => {
-                    let certificate = crate::x509::Certificate::parse_der(block.secret_bytes()).ok()?;
-                    Some(certificate.public_key().clone())
-                }
-                _ => None,
-            })
-            .collect();
-        keys
-    };
-    snapshot.surroundings_in(Area::TokenKey).flat_map(keys_in).collect()
-}
-
 /// Returns a text in a part of a token; the outer `None` means that the part is not what it should be.
 fn field(part: &str, name: &str) -> Option<Option<String>> {
     let decoded = SecretBytes::new(Base64UrlUnpadded::decode_vec(part).ok()?);
@@ -114,9 +91,6 @@ const LONGEST_TOKEN: usize = 16 << 10;
 
 /// The longest identifier or issuer that is kept, in bytes.
 const LONGEST_TEXT: usize = 256;
-
-/// Keys in one file.
-const MOST_KEYS: usize = 16;
 
 #[cfg(test)]
 mod tests {

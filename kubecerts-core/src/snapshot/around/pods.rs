@@ -1,17 +1,17 @@
 //! What pods were given to reach the API server.
 
 use super::{Area, Budget, Look};
-use crate::catalog::Component;
-use crate::manifest::StaticPod;
-use crate::path::TreePath;
 
-/// Reads `ca.crt` and `token` of a sample of the pods on this node, and the keys with which tokens are verified.
+/// Reads `ca.crt` and `token` of a sample of the pods on this node.
 ///
 /// The kubelet keeps them in `pods/UID/volumes/kubernetes.io~projected/VOLUME` (`pkg/volume/projected/projected.go`); each is a link
 /// over `..data` to a directory with a time in its name (`pkg/volume/util/atomic_writer.go`).
 pub(super) fn look(look: &mut Look<'_>) {
-    // Who signs tokens elsewhere has keys that are not on this node.
-    let names: &[&str] = if token_keys(look) { &["ca.crt", "token"] } else { &["ca.crt"] };
+    // Tokens by keys that are not on this node cannot be judged, so nobody needs to read them.
+    let names: &[&str] = match look.snapshot.node().programs().has_other_token_keys {
+        true => &["ca.crt"],
+        false => &["ca.crt", "token"],
+    };
     let Ok(directory) = look.snapshot.node().directories().kubelet.join("pods") else { return };
     let mut budget = Budget::new(MOST_PODS * MOST_VOLUMES * 2, MOST_PODS + 1);
     let pods = look.list(&directory, &mut budget);
@@ -34,33 +34,8 @@ pub(super) fn look(look: &mut Look<'_>) {
     look.note(&directory, &budget);
 }
 
-/// Reads the files of `--service-account-key-file` that are not the tree's, and returns whether those are all keys there are.
-fn token_keys(look: &mut Look<'_>) -> bool {
-    let Some(manifest) = look.snapshot.node().manifest(Component::ApiServer).cloned() else { return true };
-    let state = look.reader.read(&manifest);
-    let Some(pod) = state.content().and_then(|content| StaticPod::parse(content.secret_bytes()).ok()) else {
-        return true;
-    };
-    let files: Vec<TreePath> = pod
-        .flag_values("service-account-key-file")
-        .into_iter()
-        .filter_map(|file| pod.host_path(file))
-        .take(MOST_KEYS)
-        .collect();
-    let mut budget = Budget::new(MOST_KEYS, 0);
-    for path in files {
-        if let Some(state) = look.read(&path, &mut budget) {
-            look.add(Area::TokenKey, path, state);
-        }
-    }
-    pod.flag("service-account-signing-endpoint").is_none()
-}
-
 /// A kubelet runs 110 pods by default; what is wrong with the authority is wrong with all of them, so a sample does.
 const MOST_PODS: usize = 64;
 
 /// A pod has one volume with a token as a rule; meshes and secret stores add one or two.
 const MOST_VOLUMES: usize = 4;
-
-/// Two keys are in use while one replaces the other.
-const MOST_KEYS: usize = 16;
