@@ -49,12 +49,14 @@ pub struct Kubeconfig {
 impl Kubeconfig {
     /// Parses the first YAML or JSON document of a kubeconfig.
     ///
-    /// `kind` may be missing, as kubectl has it. Damage inside a certificate or key is not damage of the
+    /// `kind` and `apiVersion` may be missing, as kubectl has it, which decodes with both as defaults
+    /// (`tools/clientcmd/loader.go`, `Load`). Of a key that is there twice the last counts, since
+    /// `sigs.k8s.io/yaml` is not strict there. Damage inside a certificate or key is not damage of the
     /// file: see [`Source::Damaged`].
     ///
     /// # Errors
     /// [`DamagedKubeconfig`] when the file is not UTF-8, empty, not YAML, not a mapping, of another kind than
-    /// `Config`, or has a field of the wrong type.
+    /// `Config` or another version than `v1`, or has a field of the wrong type.
     pub fn parse(bytes: &[u8]) -> Result<Self, DamagedKubeconfig> {
         Document::parse(bytes).map(Document::into_kubeconfig)
     }
@@ -63,6 +65,9 @@ impl Kubeconfig {
         let root = stream.first_mapping()?;
         if root.text("kind")?.is_some_and(|kind| kind != "Config") {
             return Err(root.error("the kind is not Config").into());
+        }
+        if root.text("apiVersion")?.is_some_and(|version| version != "v1") {
+            return Err(root.error("the apiVersion is not v1").into());
         }
         Ok(Self {
             current_context: owned(root.text("current-context")?),
