@@ -1,11 +1,11 @@
 //! The checks of what manifests say, beside where files lie.
 
-use super::checks::{Context, error};
-use super::{Finding, FindingCode, Impact, Remedy};
+use super::checks::{Context, about, at, error};
+use super::{Finding, FindingCode, Impact, Remedy, Severity};
 use crate::catalog::{CaSlot, Component, FileSlot, KubernetesVersion, LeafSlot, Slot};
-use crate::inventory::{ChainFact, Credential, KeyFacts, Place, Reading};
+use crate::inventory::{ChainFact, Credential, Inventory, KeyFacts, Place, Reading};
 use crate::path::TreePath;
-use crate::x509::PublicKey;
+use crate::x509::{Damage, PublicKey};
 
 /// `front-proxy-refused`, which explains `wrong-authority` and `ca-reuse` when the API server names the wrong authority
 pub(super) fn front_proxy(context: &Context<'_>, out: &mut Vec<Finding>) {
@@ -70,7 +70,7 @@ pub(super) fn front_proxy(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// `sa-key-unused`
+/// `sa-key-unused`, `sa-key-mismatch`
 ///
 /// Whoever signs tokens has to do so with a key that the API server verifies them with. Which key `sa.key` and `sa.pub` are is the
 /// business of `sa-key-mismatch`.
@@ -94,9 +94,23 @@ pub(super) fn token_keys(context: &Context<'_>, out: &mut Vec<Finding>) {
     let is_of_pair = |path: &TreePath| *path == pair.key_file.path || *path == pair.public_key_file.path;
     for key in signing.iter().chain(&verifying) {
         let (component, flag) = (key.named.component, key.named.flag);
-        if key.keys.is_absent() && !is_of_pair(&key.file.path) {
-            let message = format!("--{flag} of {component} is {}, which does not exist", key.file.path);
-            found(component, message, flag, slot_of(key.named.signs()));
+        let path = &key.file.path;
+        match &key.keys {
+            Reading::Absent if !is_of_pair(path) => {
+                let message = format!("--{flag} of {component} is {path}, which does not exist");
+                found(component, message, flag, slot_of(key.named.signs()));
+            }
+            // What can only be verified with is no damage where it belongs.
+            Reading::Damaged(damage)
+                if key.named.signs()
+                    && *path != pair.key_file.path
+                    && !matches!(damage, Damage::UnsupportedKey(_) | Damage::Redacted) =>
+            {
+                let message =
+                    format!("--{flag} of {component} is {path}, with which nobody can sign: {damage}");
+                found(component, message, flag, slot_of(true));
+            }
+            _ => {}
         }
     }
     let server_signs = signing.iter().any(|key| key.named.component == Component::ApiServer);
@@ -149,6 +163,40 @@ pub(super) fn token_keys(context: &Context<'_>, out: &mut Vec<Finding>) {
     if pair.key.present().is_some_and(|key| accepted.contains(&key.public_key())) {
         out.retain(|finding| finding.code != FindingCode::SaKeyMismatch);
     }
+    let signs = |key: &PublicKey| {
+        signing.iter().any(|other| other.keys.present().is_some_and(|keys| keys.contains(key)))
+    };
+    for key in &verifying {
+        let Some(other) = key
+            .keys
+            .present()
+            .and_then(|keys| keys.iter().filter(|key| !signs(key)).find_map(|key| owner(inventory, key)))
+        else {
+            continue;
+        };
+        let path = &key.file.path;
+        let message = format!(
+            "{path} holds the key of {other} too: whoever has that key can make a token for every account"
+        );
+        let place = Place::Slot(Slot::ServiceAccount);
+        let remedy = Remedy::Inspect(path.clone());
+        let finding =
+            about(&place, Severity::Warning, FindingCode::SaKeyMismatch, Impact::None, message, remedy);
+        out.push(at(&key.file, finding));
+    }
+}
+
+/// Returns what the certificate is that has this key.
+fn owner(inventory: &Inventory, key: &PublicKey) -> Option<Place> {
+    let mut authorities = CaSlot::ALL.into_iter();
+    let ca = authorities
+        .find(|ca| inventory.authority(*ca).signer().is_some_and(|signer| signer.public_key() == key));
+    let leaf = || {
+        let mut credentials = inventory.credentials();
+        let has_it = |credential: &Credential| credential.leaf().is_some_and(|leaf| leaf.public_key() == key);
+        credentials.find(|(_, credential)| has_it(credential)).map(|(place, _)| place.clone())
+    };
+    ca.map(|ca| Place::Slot(Slot::Ca(ca))).or_else(leaf)
 }
 
 const fn slot_of(signs: bool) -> FileSlot {

@@ -25,6 +25,7 @@ pub(super) fn read(snapshot: &Snapshot, pair: &ServiceAccount) -> Vec<TokenKey> 
             Reading::Present(key) if named.signs() && named.path == pair.key_file.path => {
                 Reading::Present(vec![key.public_key().clone()])
             }
+            _ if named.signs() => Reading::from_state(state, signing_key),
             _ => Reading::from_state(state, public_keys),
         };
         TokenKey { named: named.clone(), file: FileFacts::of_path(&named.path, state), keys }
@@ -36,6 +37,24 @@ pub(super) fn read(snapshot: &Snapshot, pair: &ServiceAccount) -> Vec<TokenKey> 
 pub(super) fn public_key(bytes: &[u8]) -> Result<PublicKey, Damage> {
     let private = || KeyFacts::parse(bytes).map(|found| found.public_key().clone());
     PublicKey::parse_pem(bytes).or_else(|damage| private().map_err(|_| damage))
+}
+
+/// Returns the public half of the first private key in `bytes`; what is none is passed over (`k8s.io/client-go/util/keyutil`,
+/// `ParsePrivateKeyPEM`).
+fn signing_key(bytes: &[u8]) -> Result<Vec<PublicKey>, Damage> {
+    let mut damage = Damage::Nothing("private key in PEM");
+    for block in decode_blocks(bytes) {
+        let is_other =
+            |label: &str| matches!(label, "CERTIFICATE" | "EC PARAMETERS" | "PUBLIC KEY" | "RSA PUBLIC KEY");
+        if block.as_ref().is_ok_and(|block| is_other(block.label())) {
+            continue;
+        }
+        match block.and_then(|block| KeyFacts::of_block(&block)) {
+            Ok(key) => return Ok(vec![key.public_key().clone()]),
+            Err(found) => damage = found,
+        }
+    }
+    Err(damage)
 }
 
 /// Returns the public halves of every key in `bytes`, private or public, and of certificates, as the API server takes them

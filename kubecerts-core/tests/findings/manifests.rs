@@ -35,6 +35,15 @@ broken_trees! {
     };
     a_key_for_tokens_that_does_not_exist_is_found: SaKeyUnused =>
         codes_with(CONTROLLER_MANAGER, "private-key-file=/etc/kubernetes/pki/sa.key", "private-key-file=/etc/kubernetes/pki/old.key");
+    a_public_key_to_sign_tokens_with_is_found: SaKeyUnused =>
+        codes_with(CONTROLLER_MANAGER, "private-key-file=/etc/kubernetes/pki/sa.key", "private-key-file=/etc/kubernetes/pki/sa.pub");
+    the_key_of_an_authority_that_tokens_are_verified_with_is_found: SaKeyMismatch => {
+        let tree = broken_node(|tree| {
+            let more = tree.read_file("/etc/kubernetes/pki/etcd/ca.crt").to_vec();
+            tree.edit("/etc/kubernetes/pki/sa.pub", |content| content.splice(0..0, more).for_each(drop));
+        });
+        codes_at(&tree, FRESH)
+    };
     an_api_server_that_is_not_told_of_sa_pub_is_found: SaKeyUnused =>
         codes_with(API_SERVER, "    - --service-account-key-file=/etc/kubernetes/pki/sa.pub\n", "");
     an_api_server_that_is_not_told_of_sa_key_is_found: SaKeyUnused =>
