@@ -120,7 +120,13 @@ fn odd_kubeconfig(
     if !matches!(flag, "authentication-kubeconfig" | "authorization-kubeconfig") {
         return None;
     }
-    let slot = context.inventory.node().layout().slot_of(path)?;
+    // The kubelet's certificate may be named by the file behind its link.
+    let is_behind = |file: &FileSlot| {
+        let meta = context.inventory.file(*file).meta.as_ref();
+        meta.and_then(|meta| meta.target.as_ref()) == Some(path)
+    };
+    let slot = context.inventory.node().layout().slot_of(path);
+    let slot = slot.or_else(|| FileSlot::all().find(is_behind))?;
     let is_own = matches!(
         (component, slot),
         (Component::ControllerManager, FileSlot::Kubeconfig(KubeconfigSlot::ControllerManager))
@@ -338,11 +344,7 @@ fn own_signatures(context: &Context<'_>, out: &mut Vec<Finding>) {
     for ca in CaSlot::ALL {
         let authority = context.inventory.authority(ca);
         let Some(bundle) = authority.certificate().present() else { continue };
-        let is_changed = |certificate: &&Certificate| {
-            certificate.is_self_issued()
-                && certificate.verify_signature(certificate.public_key()) == SignatureVerdict::Invalid
-        };
-        if bundle.certificates().iter().any(|certificate| is_changed(&certificate)) {
+        if bundle.certificates().iter().any(was_changed) {
             let facts = authority.certificate_file();
             let message = format!("{}: its own signature does not hold, so it was changed since", facts.path);
             let remedy = Remedy::Restore(FileSlot::CaCertificate(ca));
@@ -351,6 +353,24 @@ fn own_signatures(context: &Context<'_>, out: &mut Vec<Finding>) {
             out.push(at(facts, about(&place, Severity::Error, code, Impact::Inconsistent, message, remedy)));
         }
     }
+}
+
+/// Returns whether the certificate signed itself, and is not what was signed.
+fn was_changed(certificate: &Certificate) -> bool {
+    let verdict = |certificate: &Certificate| certificate.verify_signature(certificate.public_key());
+    if certificate.is_self_issued() {
+        return verdict(certificate) == SignatureVerdict::Invalid;
+    }
+    // By its names it is an intermediate, which others have signed; unless its signature holds under its own name, so that it is
+    // the name of its issuer that was changed. Nobody looks at that name in a root, so everything else goes on to work.
+    let (issuer, subject) = (certificate.issuer().as_der(), certificate.subject().as_der());
+    let mut der = certificate.as_der().to_vec();
+    let Some(start) = der.windows(issuer.len()).position(|window| window == issuer) else { return false };
+    if issuer.len() != subject.len() {
+        return false;
+    }
+    der[start..start + issuer.len()].copy_from_slice(subject);
+    Certificate::parse_der(&der).is_ok_and(|own| verdict(&own) == SignatureVerdict::Valid)
 }
 
 /// `not-an-authority`, `ca-reuse`: what stands in the file of an authority behind its own certificate

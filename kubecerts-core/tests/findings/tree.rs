@@ -6,7 +6,7 @@ use kubecerts_core::inventory::Inventory;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection};
 use kubecerts_core::time::Seconds;
-use kubecerts_core::x509::{AlternativeName, KeyUsages};
+use kubecerts_core::x509::{AlternativeName, KeyUsages, encode_certificate};
 use kubecerts_testkit::{Seeded, TreeBuilder, at, path};
 
 use crate::support::*;
@@ -156,6 +156,17 @@ broken_trees! {
     a_manifest_that_is_not_yaml_is_found: SourceDamaged => {
         let tree = broken(|tree| {
             tree.write(&path("/etc/kubernetes/manifests/kube-apiserver.yaml"), *b"spec: [", 0o600);
+        });
+        codes(&tree)
+    };
+    an_authority_whose_issuer_was_changed_since_is_found: Damaged => {
+        let tree = broken(|tree| {
+            let file = "/etc/kubernetes/pki/etcd/ca.crt";
+            let mut der = tree.certificate(file).as_der().to_vec();
+            // The name of the issuer is before that of the subject.
+            let name = der.windows(7).position(|window| window == b"etcd-ca").unwrap();
+            der[name] = b'E';
+            tree.edit(file, |content| *content = encode_certificate(&der).into_bytes());
         });
         codes(&tree)
     };
