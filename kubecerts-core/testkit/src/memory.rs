@@ -60,6 +60,16 @@ impl MemoryTree {
         self.links.insert(at, target);
     }
 
+    /// Removes the link at `at`, and leaves alone what it leads to.
+    pub fn unlink(&mut self, at: &str) {
+        self.links.remove(&path(at)).expect("there is such a link");
+    }
+
+    /// Returns every link with its target, sorted by path.
+    pub fn links(&self) -> impl Iterator<Item = (&TreePath, &TreePath)> {
+        self.links.iter()
+    }
+
     /// Returns the content of the file at `at`.
     #[must_use]
     pub fn read_file(&self, at: &str) -> &[u8] {

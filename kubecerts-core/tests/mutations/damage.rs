@@ -5,7 +5,7 @@ use kubecerts_core::provider::Entropy;
 use kubecerts_core::x509::encode_certificate;
 use kubecerts_testkit::{Draft, MemoryTree, Seeded, path};
 
-use crate::node::{Nodes, PEM};
+use crate::node::{ADMINISTRATORS, DATED, Nodes, PEM, POD, token};
 
 /// What is done to a tree.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -27,10 +27,11 @@ pub(crate) enum Kind {
     KubeconfigAuthority,
     ServiceAccount,
     ManifestFlag,
+    Surroundings,
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Swap,
         Self::SwapKeys,
         Self::Truncate,
@@ -48,6 +49,7 @@ impl Kind {
         Self::KubeconfigAuthority,
         Self::ServiceAccount,
         Self::ManifestFlag,
+        Self::Surroundings,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -69,6 +71,7 @@ impl Kind {
             Self::KubeconfigAuthority => "trust another authority",
             Self::ServiceAccount => "change the service account",
             Self::ManifestFlag => "change a flag",
+            Self::Surroundings => "change what is around",
         }
     }
 }
@@ -89,7 +92,7 @@ pub(crate) fn damage(nodes: &Nodes, number: u64) -> (Kind, MemoryTree, String) {
 
 fn act(kind: Kind, nodes: &Nodes, tree: &mut MemoryTree, dice: &mut Dice) -> String {
     // Without the kubelet's configuration kubeadm's defaults hold, which are what it says.
-    let files = files(tree, |file| !file.ends_with("/config.yaml"));
+    let files = files(tree, |file| is_of_tree(file) && !file.ends_with("/config.yaml"));
     let pki = files_of_pki(tree);
     match kind {
         Kind::Swap => {
@@ -226,6 +229,58 @@ fn act(kind: Kind, nodes: &Nodes, tree: &mut MemoryTree, dice: &mut Dice) -> Str
             format!("{files:?} from {source}")
         }
         Kind::ManifestFlag => flag(tree, dice),
+        Kind::Surroundings => around(nodes, tree, dice),
+    }
+}
+
+/// Changes links, and what is not of the tree itself.
+fn around(nodes: &Nodes, tree: &mut MemoryTree, dice: &mut Dice) -> String {
+    let volume = format!("{POD}/..2026_01_01");
+    match dice.below(8) {
+        0 => {
+            tree.unlink(PEM);
+            "no link".to_owned()
+        }
+        1 => {
+            tree.unlink(PEM);
+            tree.link(PEM, "kubelet-client-2025-01-01-00-00-00.pem");
+            "a link to nothing".to_owned()
+        }
+        2 => {
+            tree.unlink(PEM);
+            tree.copy(DATED, PEM);
+            "a file in place of the link".to_owned()
+        }
+        3 => {
+            let target = dice.of(&files_of_pki(tree));
+            tree.unlink(PEM);
+            tree.link(PEM, &target);
+            format!("a link to {target}")
+        }
+        4 => {
+            let ca = dice.of(&AUTHORITIES);
+            let from = dice.of(&[&nodes.stranger, &nodes.tree]);
+            tree.edit(&format!("{volume}/ca.crt"), |content| {
+                *content = from.read_file(&format!("{ca}.crt")).to_vec();
+            });
+            format!("a pod with {ca}")
+        }
+        5 => {
+            let token = token(nodes.stranger.read_file("/etc/kubernetes/pki/sa.pub"));
+            tree.edit(&format!("{volume}/token"), |content| *content = token.into_bytes());
+            "a pod with a token of another cluster".to_owned()
+        }
+        6 => {
+            let manifest = dice.of(&files(tree, |file| file.contains("/manifests/")));
+            let suffix = dice.of(&[".bak", "~", ".old", ".rpmsave", ".20260101"]);
+            tree.copy(&manifest, &format!("{manifest}{suffix}"));
+            format!("{manifest}{suffix}")
+        }
+        _ => {
+            let mode = dice.of(&[0o644, 0o604, 0o666]);
+            tree.set_mode(ADMINISTRATORS, mode);
+            format!("{ADMINISTRATORS} {mode:o}")
+        }
     }
 }
 
@@ -289,7 +344,11 @@ fn files(tree: &MemoryTree, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// Returns everything that holds a certificate or a key.
 fn files_of_pki(tree: &MemoryTree) -> Vec<String> {
-    files(tree, |file| !file.ends_with(".yaml"))
+    files(tree, |file| is_of_tree(file) && !file.ends_with(".yaml"))
+}
+
+fn is_of_tree(file: &str) -> bool {
+    ["/etc/kubernetes/", "/var/lib/kubelet/pki/"].iter().any(|directory| file.starts_with(directory))
 }
 
 /// What is signed by an authority of the tree.
@@ -301,7 +360,7 @@ const LEAVES: [(&str, &str); 8] = [
     ("/etc/kubernetes/pki/etcd/peer.crt", AUTHORITIES[1]),
     ("/etc/kubernetes/pki/etcd/healthcheck-client.crt", AUTHORITIES[1]),
     ("/etc/kubernetes/pki/front-proxy-client.crt", AUTHORITIES[2]),
-    (PEM, AUTHORITIES[0]),
+    (DATED, AUTHORITIES[0]),
 ];
 
 const AUTHORITIES: [&str; 3] =

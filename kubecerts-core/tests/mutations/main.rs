@@ -99,8 +99,12 @@ fn trace(finding: &Finding) -> Trace {
 }
 
 fn findings(tree: &MemoryTree) -> Vec<Finding> {
-    let diagnosis =
-        diagnose(&tree.inventory(), &Observations::none(), Policy::default(), at("2026-01-02T00:00:00Z"));
+    let diagnosis = diagnose(
+        &tree.inventory_around(),
+        &Observations::none(),
+        Policy::default(),
+        at("2026-01-02T00:00:00Z"),
+    );
     diagnosis.findings().to_vec()
 }
 
@@ -124,7 +128,7 @@ fn report(tally: &BTreeMap<Kind, Tally>) {
     }
     let Tally { tried, harmless, missed } = sum;
     text.push_str(&format!(
-        "mutations: {tried} damaged trees tried, {harmless} of them mean the same as before, {missed} missed\n"
+        "mutations: {tried} damaged trees, {missed} missed ({harmless} of them mean the same as before)\n"
     ));
     io::stderr().write_all(text.as_bytes()).unwrap();
 }

@@ -17,19 +17,25 @@ pub(crate) fn is_harmless(healthy: &MemoryTree, damaged: &MemoryTree) -> bool {
     if !found.contains_key(SUPER_ADMIN) {
         expected.remove(SUPER_ADMIN);
     }
-    expected.keys().eq(found.keys())
+    let others: Vec<Vec<Piece>> = expected
+        .iter()
+        .filter(|(path, _)| path.ends_with(".conf"))
+        .map(|(_, pieces)| pieces.clone())
+        .collect();
+    healthy.links().eq(damaged.links())
+        && expected.keys().eq(found.keys())
         && expected.iter().all(|(path, pieces)| {
             let other = &found[path];
-            pieces == other || is_doubled(pieces, other) || is_as_good(path, healthy, damaged)
+            pieces == other || is_doubled(pieces, other, &others) || is_as_good(path, healthy, damaged)
         })
         && is_closed(damaged)
 }
 
-/// A mapping of YAML that stands twice, with the same values, means as much as one that stands once: the last value of a key counts
-/// (`sigs.k8s.io/yaml`).
-fn is_doubled(once: &[Piece], found: &[Piece]) -> bool {
-    let is_text = once.iter().any(|piece| matches!(piece, Piece::Text(_)));
-    is_text && found == [once, once].concat()
+/// Returns whether `found` is a kubeconfig with another one, or itself, before it: of a key of YAML that is there twice the last counts,
+/// since neither kubectl nor any component is strict there (`sigs.k8s.io/yaml`, `Unmarshal`).
+fn is_doubled(own: &[Piece], found: &[Piece], kubeconfigs: &[Vec<Piece>]) -> bool {
+    let is_text = own.iter().any(|piece| matches!(piece, Piece::Text(_)));
+    is_text && kubeconfigs.iter().any(|other| *found == [other, own].concat())
 }
 
 /// Returns whether the pair to which the file at `path` belongs is another one of the same identity, by the same authority and for
@@ -108,14 +114,19 @@ fn of_file(path: &str, content: &[u8]) -> Vec<Piece> {
             .or_else(|| Some(PrivateKey::parse(content).ok()?.public_key()))
             .map_or_else(damage, |key| vec![Piece::PublicKey(key.fingerprint().to_string())]),
         Some("pem") => match (of_certificates(content), of_key(content)) {
+            // As in a file of a leaf alone.
             (Some(mut pieces), Some(key)) => {
+                pieces.truncate(1);
                 pieces.push(key);
                 pieces
             }
             _ => damage(),
         },
         _ => match std::str::from_utf8(content) {
-            Ok(text) => text.lines().filter_map(of_line).flatten().collect(),
+            Ok(text) => {
+                let lines = text.lines().filter(|line| !path.ends_with(".conf") || !is_passed_over(line));
+                lines.filter_map(of_line).flatten().collect()
+            }
             Err(_) => damage(),
         },
     }
@@ -136,6 +147,17 @@ fn of_certificates(content: &[u8]) -> Option<Vec<Piece>> {
 fn of_key(content: &[u8]) -> Option<Piece> {
     let key = PrivateKey::parse(content).ok()?;
     Some(Piece::PrivateKey(key.secret_pkcs8_der().secret_bytes().to_vec()))
+}
+
+/// Returns whether a line of a kubeconfig says nothing: client-go passes over fields that it does not know, and takes `kind` and
+/// `apiVersion` for what they have to be when they are not there (`tools/clientcmd/loader.go`, `Load`).
+fn is_passed_over(line: &str) -> bool {
+    const KNOWN: [&str; 7] =
+        ["apiVersion", "clusters", "contexts", "current-context", "kind", "preferences", "users"];
+    let Some((key, value)) = line.split_once(": ") else { return false };
+    let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    matches!((key, value), ("kind", "Config") | ("apiVersion", "v1"))
+        || is_plain(key) && is_plain(value) && !KNOWN.contains(&key)
 }
 
 /// Returns what a line of YAML means: nothing if it is blank or a comment, and what is in base64 by what it decodes to.

@@ -5,7 +5,7 @@ use kubecerts_core::issue::{AuthorityKeys, SharedFiles, Term, issue_with_shared,
 use kubecerts_core::kubeconfig::{Edit, Kubeconfig, edit};
 use kubecerts_core::plan::{ClusterIntent, InitRequest, initialise};
 use kubecerts_core::time::Seconds;
-use kubecerts_core::x509::KeyAlgorithm;
+use kubecerts_core::x509::{KeyAlgorithm, PublicKey};
 use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
 
 /// The trees from which damage is made.
@@ -30,7 +30,8 @@ impl Nodes {
     }
 }
 
-/// Adds what a node has beside what kubeadm issues: manifests, the kubelet's configuration and its rotated certificate.
+/// Adds what a node has beside what kubeadm issues: manifests, the kubelet's configuration and its rotated certificate
+/// behind a link, an administrator's copy of admin.conf, and a pod with what it was given.
 fn complete(mut tree: MemoryTree, name: &str) -> MemoryTree {
     let kubeadms = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
     for (file, content, mode) in kubeadms.files().filter(|(file, ..)| file.as_str().contains("/manifests/")) {
@@ -49,7 +50,8 @@ fn complete(mut tree: MemoryTree, name: &str) -> MemoryTree {
     let credential =
         node_credential(&node, &tree.snapshot(), term, &mut Seeded::new(seed), &mut Seeded::provider(seed))
             .unwrap();
-    tree.write(&path(PEM), credential.file.secret_bytes().to_vec(), 0o600);
+    tree.write(&path(DATED), credential.file.secret_bytes().to_vec(), 0o600);
+    tree.link(PEM, DATED);
 
     let snapshot = tree.snapshot();
     let kubelet = snapshot.layout().path(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet)).as_str().to_owned();
@@ -57,7 +59,35 @@ fn complete(mut tree: MemoryTree, name: &str) -> MemoryTree {
     let parsed = Kubeconfig::parse(&bytes).unwrap();
     let edited = edit(&bytes, &Edit::new().reference(PEM, parsed.current().unwrap().user.name())).unwrap();
     tree.edit(&kubelet, |content| *content = edited.secret_bytes().to_vec());
+    tree.copy("/etc/kubernetes/admin.conf", ADMINISTRATORS);
+    let ca = tree.read_file("/etc/kubernetes/pki/ca.crt").to_vec();
+    let token = token(tree.read_file("/etc/kubernetes/pki/sa.pub"));
+    tree.write(&path(&format!("{POD}/..2026_01_01/ca.crt")), ca, 0o644);
+    tree.write(&path(&format!("{POD}/..2026_01_01/token")), token, 0o644);
+    tree.link(&format!("{POD}/ca.crt"), "..data/ca.crt");
+    tree.link(&format!("{POD}/token"), "..data/token");
+    tree.link(&format!("{POD}/..data"), "..2026_01_01");
     tree
+}
+
+/// Returns a token as Kubernetes signs them, by the key whose public half is `public`.
+pub(crate) fn token(public: &[u8]) -> String {
+    let key_id = base64(PublicKey::parse_pem(public).unwrap().fingerprint().as_bytes());
+    let header = base64(format!("{{\"alg\":\"ES256\",\"kid\":\"{key_id}\"}}").as_bytes());
+    let claims = base64(
+        b"{\"iss\":\"https://kubernetes.default.svc.cluster.local\",\"sub\":\"system:serviceaccount:x:y\"}",
+    );
+    format!("{header}.{claims}.c2lnbmF0dXJlLXRoYXQtaXMtYS1zZWNyZXQ")
+}
+
+/// In base64url without padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let digits = bytes.chunks(3).flat_map(|chunk| {
+        let word = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |word, byte| word << 8 | u32::from(*byte));
+        (0..=chunk.len()).map(move |index| char::from(DIGITS[(word >> (18 - 6 * index) & 63) as usize]))
+    });
+    digits.collect()
 }
 
 /// Another node of the control plane, with the same authorities.
@@ -86,3 +116,12 @@ staticPodPath: /etc/kubernetes/manifests
 
 /// The certificate that the kubelet rotates.
 pub(crate) const PEM: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
+/// Where the link of [`PEM`] leads.
+pub(crate) const DATED: &str = "/var/lib/kubelet/pki/kubelet-client-2026-01-01-00-00-00.pem";
+
+/// A copy of admin.conf.
+pub(crate) const ADMINISTRATORS: &str = "/root/.kube/config";
+
+/// What a pod was given.
+pub(crate) const POD: &str = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~projected/kube-api-access-x";

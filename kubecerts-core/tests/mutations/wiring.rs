@@ -4,7 +4,7 @@ use kubecerts_core::diagnosis::{FindingCode, Severity};
 use kubecerts_testkit::MemoryTree;
 
 use crate::findings;
-use crate::node::{Nodes, PEM};
+use crate::node::{DATED, Nodes, PEM};
 
 #[test]
 fn a_manifest_that_is_gone_is_missing() {
@@ -47,7 +47,8 @@ fn kubelet_conf_is_looked_at_though_it_embeds_no_certificate() {
     let conf = "/etc/kubernetes/kubelet.conf";
     assert_eq!(codes(|tree| tree.remove(conf)), [FindingCode::Missing]);
     assert_eq!(codes(|tree| tree.edit(conf, |content| content.insert(0, b'['))), [FindingCode::Damaged]);
-    assert_eq!(codes(|tree| tree.remove(PEM)), [FindingCode::Missing]);
+    assert_eq!(codes(|tree| tree.unlink(PEM)), [FindingCode::Missing]);
+    assert_eq!(codes(|tree| tree.remove(DATED)), [FindingCode::NotASymlink]);
     assert_eq!(
         codes(|tree| text(tree, conf, "client-certificate:", "client-Certificate:")),
         [FindingCode::Missing]
