@@ -5,6 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod around;
+mod causes;
+mod fleet;
+
 use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::{Component, FileSlot, KubeconfigSlot, Service};
@@ -17,7 +21,7 @@ use kubecerts_core::observation::{
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{Endpoint, FileContent, FileState, ScanRequest};
 use kubecerts_core::time::{Moment, Seconds};
-use kubecerts_core::x509::AlternativeName;
+use kubecerts_core::x509::{AlternativeName, DistinguishedName};
 use kubecerts_testkit::{Fixture, MemoryTree, TreeBuilder, at, path};
 
 /// A node on which something has gone wrong.
@@ -44,6 +48,12 @@ const STORIES: &[Story] = &[
         node: mirror_pod_deleted,
     },
     Story {
+        number: 3,
+        title: "admin.conf was renewed, and the administrator's copy was not",
+        first: &[F::KubeconfigCopyStale],
+        node: around::stale_copy,
+    },
+    Story {
         number: 4,
         title: "kubelet.conf embeds a certificate that is over",
         first: &[F::KubeletConfInline],
@@ -68,10 +78,28 @@ const STORIES: &[Story] = &[
         node: half_written_pair,
     },
     Story {
+        number: 7,
+        title: "etcd's certificates were copied from another node",
+        first: &[F::ForeignLeaf],
+        node: causes::copied_etcd,
+    },
+    Story {
+        number: 7,
+        title: "all server certificates were copied from another node",
+        first: &[F::ForeignLeaf],
+        node: causes::copied_servers,
+    },
+    Story {
         number: 8,
         title: "etcd's certificates end months before the others",
         first: &[F::Expired, F::LateLeaf],
         node: etcd_has_another_birthday,
+    },
+    Story {
+        number: 9,
+        title: "the timer restarts every member of etcd at once",
+        first: &[F::SimultaneousRestart],
+        node: around::timer,
     },
     Story {
         number: 10,
@@ -80,12 +108,37 @@ const STORIES: &[Story] = &[
         node: external_authority,
     },
     Story {
+        number: 11,
+        title: "renewed without the cluster's configuration, with another kind of key",
+        first: &[F::ParamDrift],
+        node: causes::other_key_kind,
+    },
+    Story {
+        number: 11,
+        title: "renewed for a year what was made for ten",
+        first: &[F::ParamDrift],
+        node: causes::other_lifetime,
+    },
+    Story {
         number: 12,
         title: "the address has changed, and the certificate has not",
         first: &[F::AlternativeNameMissing],
         node: new_address,
     },
     Story { number: 13, title: "sa.pub is of another pair", first: &[F::SaKeyMismatch], node: other_sa_pub },
+    Story {
+        number: 13,
+        title: "tokens are signed with a key that nobody verifies them with",
+        first: &[F::SaKeyUnused],
+        node: causes::unused_sa_key,
+    },
+    Story { number: 14, title: "the PKI was made anew", first: &[F::CaReplaced], node: causes::made_anew },
+    Story {
+        number: 14,
+        title: "the authority alone was made anew",
+        first: &[F::CaReplaced],
+        node: causes::authority_made_anew,
+    },
     Story {
         number: 15,
         title: "the authority is over, and everything with it",
@@ -105,10 +158,58 @@ const STORIES: &[Story] = &[
         node: stale_trust,
     },
     Story {
+        number: 18,
+        title: "pods trust the authority from before and have its tokens",
+        first: &[F::RootCaStale],
+        node: around::pods_from_before,
+    },
+    Story {
+        number: 18,
+        title: "pods have tokens of the key from before",
+        first: &[F::SaTokenInvalid],
+        node: around::tokens_from_before,
+    },
+    Story {
+        number: 18,
+        title: "the PKI was made anew under the pods",
+        first: &[F::CaReplaced],
+        node: around::pods_of_a_replaced_authority,
+    },
+    Story {
+        number: 19,
+        title: "the API server names the wrong authority for extensions",
+        first: &[F::FrontProxyRefused],
+        node: causes::wrong_front_proxy,
+    },
+    Story {
+        number: 19,
+        title: "the authority of the cluster is that of the front proxy too",
+        first: &[F::CaReuse],
+        node: causes::shared_front_proxy,
+    },
+    Story {
+        number: 19,
+        title: "the front proxy's certificate is over",
+        first: &[F::Expired],
+        node: causes::front_proxy_over,
+    },
+    Story {
         number: 21,
         title: "the clock was set back, so nothing is valid yet",
         first: &[F::ClockSkew, F::NotYetValid],
         node: clock_set_back,
+    },
+    Story {
+        number: 21,
+        title: "the clock is behind the files, and what was made last is not valid yet",
+        first: &[F::ClockSkew],
+        node: causes::clock_behind_files,
+    },
+    Story {
+        number: 22,
+        title: "a copy of a manifest runs beside it",
+        first: &[F::ManifestDuplicate],
+        node: around::two_manifests,
     },
     Story {
         number: 23,
@@ -117,10 +218,34 @@ const STORIES: &[Story] = &[
         node: open_key,
     },
     Story {
+        number: 23,
+        title: "a scheduler that is not root has lost its kubeconfig",
+        first: &[F::OwnerWrong],
+        node: causes::rewritten_by_root,
+    },
+    Story {
+        number: 24,
+        title: "two trees of certificates, and the wrong one was renewed",
+        first: &[F::LayoutMismatch],
+        node: around::two_layouts,
+    },
+    Story {
+        number: 25,
+        title: "the network plugin has a copy that nobody renews",
+        first: &[F::UnmanagedCopy],
+        node: around::uncounted_copy,
+    },
+    Story {
         number: 26,
         title: "the kubelet serves a certificate that is over",
         first: &[F::ServedExpired],
         node: kubelet_serves_old,
+    },
+    Story {
+        number: 27,
+        title: "an administrator whose group has no rights",
+        first: &[F::AdminRbac],
+        node: causes::administrators_without_rights,
     },
     Story {
         number: 0,
@@ -245,28 +370,29 @@ fn the_api_server_is_down_because_its_etcd_client_is_over() {
 }
 
 /// A tree, and what is seen of its programs.
-struct Node {
-    tree: MemoryTree,
+pub(crate) struct Node {
+    pub(crate) tree: MemoryTree,
     /// When every file was written.
-    written: &'static str,
-    seen: Observations,
-    now: &'static str,
+    pub(crate) written: &'static str,
+    pub(crate) seen: Observations,
+    pub(crate) now: &'static str,
 }
 
-const NOW: &str = "2026-02-01T00:00:00Z";
+pub(crate) const NOW: &str = "2026-02-01T00:00:00Z";
 /// One second before it.
-const OVER: &str = "2026-01-31T23:59:59Z";
-const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
-const ETCD_CA_KEY: &str = "/etc/kubernetes/pki/etcd/ca.key";
-const KUBELET_PEM: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+pub(crate) const OVER: &str = "2026-01-31T23:59:59Z";
+pub(crate) const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
+pub(crate) const ETCD_CA_KEY: &str = "/etc/kubernetes/pki/etcd/ca.key";
+pub(crate) const KUBELET_PEM: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 
 impl Node {
-    fn of(tree: MemoryTree) -> Self {
+    pub(crate) fn of(tree: MemoryTree) -> Self {
         Self { tree, written: "2026-01-01T00:00:00Z", seen: Observations::none(), now: NOW }
     }
 
     fn inventory(&self) -> Inventory {
         let mut request = ScanRequest::default();
+        request.surroundings = true;
         request.arguments.node_name = Some("cp-1".to_owned());
         let mut snapshot = self.tree.snapshot_with(request);
         let files: Vec<FileSlot> = snapshot.layout().iter().map(|(file, _)| file).collect();
@@ -289,17 +415,17 @@ impl Node {
         cases(&self.diagnosis(), &self.inventory(), &self.seen)
     }
 
-    fn is_down(&mut self, service: Service) {
+    pub(crate) fn is_down(&mut self, service: Service) {
         let endpoint = Endpoint::new(service, "127.0.0.1", service.default_port());
         self.seen.sightings.push(Sighting::new(endpoint, Handshake::Down("connection refused".to_owned())));
     }
 
-    fn is_unwell(&mut self, service: Service, path: &str) {
+    pub(crate) fn is_unwell(&mut self, service: Service, path: &str) {
         let endpoint = Endpoint::new(service, "127.0.0.1", service.default_port());
         self.seen.health.push(HealthReport::new(endpoint, path, Health::Unwell("500".to_owned())));
     }
 
-    fn runs_since(&mut self, component: Component, moment: &str) {
+    pub(crate) fn runs_since(&mut self, component: Component, moment: &str) {
         let started = Some(Moment::from_unix(at(moment).unix(), 0));
         self.seen.runs.push(Run::new(
             component,
@@ -310,12 +436,12 @@ impl Node {
 }
 
 /// kubeadm's tree for `cp-1`, made 2026-01-01; without kubelet.conf, which kubeadm embeds a certificate in.
-fn whole() -> TreeBuilder {
+pub(crate) fn whole() -> TreeBuilder {
     TreeBuilder::kubeadm().without(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet))
 }
 
 /// The manifests that a real kubeadm has made name the node and all programs.
-fn with_manifests(tree: &mut MemoryTree) {
+pub(crate) fn with_manifests(tree: &mut MemoryTree) {
     let kubeadms = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
     for (file, content, mode) in kubeadms.files().filter(|(file, ..)| file.as_str().contains("/manifests/")) {
         tree.write(file, content, mode);
@@ -363,11 +489,20 @@ fn over(mut tree: MemoryTree, kubeconfig: &str) -> MemoryTree {
 
 fn kubelet_client_over() -> Node {
     let mut tree = whole().build();
-    tree.copy("/etc/kubernetes/pki/apiserver-kubelet-client.crt", KUBELET_PEM);
-    tree.redraft(KUBELET_PEM, CA_KEY, |leaf| leaf.not_after = at(OVER));
+    let dated = "/var/lib/kubelet/pki/kubelet-client-2026-01-01-00-00-00.pem";
+    tree.copy("/etc/kubernetes/pki/apiserver-kubelet-client.crt", dated);
+    tree.redraft(dated, CA_KEY, |leaf| {
+        leaf.subject = DistinguishedName::kubeadm("system:node:cp-1", &["system:nodes"]);
+        leaf.not_after = at(OVER);
+    });
     let key = tree.read_file("/etc/kubernetes/pki/apiserver-kubelet-client.key").to_vec();
-    tree.edit(KUBELET_PEM, |content| content.extend(key));
-    tree.set_mode(KUBELET_PEM, 0o600);
+    tree.edit(dated, |content| content.extend(key));
+    tree.set_mode(dated, 0o600);
+    tree.link(KUBELET_PEM, dated);
+    let conf = "/etc/kubernetes/kubelet.conf";
+    tree.copy("/etc/kubernetes/admin.conf", conf);
+    let edited = edit(tree.read_file(conf), &Edit::new().reference(KUBELET_PEM, "kubernetes-admin")).unwrap();
+    tree.edit(conf, |content| *content = edited.secret_bytes().to_vec());
     let mut node = Node::of(tree);
     for service in [
         Service::EtcdClients,
@@ -513,7 +648,7 @@ fn every(cases: &[Case], see: &mut dyn FnMut(&Case)) {
 }
 
 /// Returns the findings of all cases, each on a line, deeper below its cause.
-fn said(cases: &[Case]) -> String {
+pub(crate) fn said(cases: &[Case]) -> String {
     fn say(cases: &[Case], depth: usize, text: &mut String) {
         for case in cases {
             text.push_str(&format!("{}{} [{}]\n", "  ".repeat(depth), case.finding, case.finding.code));
