@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::secret::SecretBytes;
+
 /// A source of unpredictable bytes.
 ///
 /// The core never asks the operating system. A caller passes the system's source, a test a seeded one.
@@ -18,6 +20,27 @@ pub trait Entropy {
 impl<E: Entropy + ?Sized> Entropy for &mut E {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), ProviderError> {
         (**self).fill(out)
+    }
+}
+
+/// Somebody who computes public halves of private keys, faster than the core does.
+///
+/// Who reads a tree compares the halves of each of its keys, and that is most of the work. Whatever is not computed here, the core
+/// computes itself.
+pub trait PublicHalves {
+    /// Returns the point that belongs to the private key `secret` on P-256, 32 bytes, in the uncompressed form of SEC 1 §2.3.3; `None` to
+    /// leave it to the core.
+    ///
+    /// It must take the same time for every secret.
+    fn p256_point(&self, secret: &SecretBytes) -> Option<[u8; 65]>;
+}
+
+/// Nobody: the core computes all public halves itself.
+pub(crate) struct NoPublicHalves;
+
+impl PublicHalves for NoPublicHalves {
+    fn p256_point(&self, _: &SecretBytes) -> Option<[u8; 65]> {
+        None
     }
 }
 

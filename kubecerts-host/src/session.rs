@@ -13,6 +13,7 @@ use kubecerts_core::snapshot::{FileState, Snapshot};
 
 use crate::apply::{ApplyError, Report, Written, dated, dated_files, items};
 use crate::copies::CopyWrite;
+use crate::crypto::FastHalves;
 use crate::disk::backup::{self, Creation, Manifest, Restoration, Scope, Writer};
 use crate::disk::directories::{make_directories, remove_directories};
 use crate::disk::recovery::{self, Interrupted, Recovered};
@@ -107,12 +108,12 @@ impl<'n> Session<'n> {
     ) -> Result<Report, ApplyError> {
         let scan = |node: &Node| node.scan().map_err(ApplyError::Scan);
         if changes.is_empty() && beside.is_empty() {
-            let inventory = Inventory::parse(&scan(self.node)?);
+            let inventory = Inventory::parse_with(&scan(self.node)?, &FastHalves);
             return Ok(Report { written: Vec::new(), backup: None, leftovers: Vec::new(), inventory });
         }
         // What others wrote since the session began makes the clock no worse, and the digests of the targets are compared.
         let found = self.scan.take().map_or_else(|| scan(self.node), Ok)?;
-        check_clock(&Inventory::parse(&found), now())?;
+        check_clock(&Inventory::parse_with(&found, &FastHalves), now())?;
         drop(found);
         let dated = dated_files(changes, dated)?;
         let mut items = items(changes, &dated);
@@ -131,7 +132,8 @@ impl<'n> Session<'n> {
             digest: change.digest(),
         });
         let written = written.collect();
-        let inventory = Inventory::parse(&self.node.scan().map_err(ApplyError::Rescan)?);
+        let found = self.node.scan().map_err(ApplyError::Rescan)?;
+        let inventory = Inventory::parse_with(&found, &FastHalves);
         Ok(Report { written, backup: Some(id), leftovers, inventory })
     }
 

@@ -45,6 +45,7 @@ use kubecerts_core::plan::{
 };
 use kubecerts_core::snapshot::{ReadProblem, Snapshot};
 use kubecerts_core::time::{Seconds, Timestamp};
+use kubecerts_host::crypto::FastHalves;
 use kubecerts_host::disk::{DiskError, RealDisk, recovery};
 use kubecerts_host::{Node, Report, Session, SystemEntropy, read_policy};
 
@@ -192,7 +193,7 @@ fn mention(leftovers: &[TreePath], output: &mut Output) {
 /// Scans `node`, and refuses a tree in which there is nothing at all.
 fn scan(node: &Node) -> Result<(Snapshot, Inventory), CommandError> {
     let snapshot = node.scan()?;
-    let inventory = Inventory::parse(&snapshot);
+    let inventory = Inventory::parse_with(&snapshot, &FastHalves);
     if inventory.is_empty() {
         return Err(nothing_there(node, &snapshot));
     }

@@ -7,6 +7,7 @@ use crate::kubeconfig::{
     User,
 };
 use crate::path::TreePath;
+use crate::provider::PublicHalves;
 use crate::secret::SecretBytes;
 use crate::snapshot::{FileState, Origin, Snapshot};
 use crate::x509::{Certificate, Damage, KnownKeys, certificates};
@@ -79,30 +80,41 @@ impl KubeconfigFacts {
 }
 
 impl Credential {
-    pub(super) fn from_leaf(snapshot: &Snapshot, leaf: LeafSlot) -> Self {
-        Self::from_files(snapshot, FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf))
+    pub(super) fn from_leaf(snapshot: &Snapshot, leaf: LeafSlot, halves: &dyn PublicHalves) -> Self {
+        Self::from_files(snapshot, FileSlot::LeafCertificate(leaf), FileSlot::LeafKey(leaf), halves)
     }
 
-    pub(super) fn from_kubelet_client(snapshot: &Snapshot) -> Self {
-        Self::from_files(snapshot, FileSlot::KubeletClient, FileSlot::KubeletClient)
+    pub(super) fn from_kubelet_client(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Self {
+        Self::from_files(snapshot, FileSlot::KubeletClient, FileSlot::KubeletClient, halves)
     }
 
-    pub(super) fn from_kubelet_serving(snapshot: &Snapshot) -> Self {
-        Self::from_files(snapshot, FileSlot::KubeletServingCertificate, FileSlot::KubeletServingKey)
+    pub(super) fn from_kubelet_serving(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Self {
+        let (certificate, key) = (FileSlot::KubeletServingCertificate, FileSlot::KubeletServingKey);
+        Self::from_files(snapshot, certificate, key, halves)
     }
 
-    fn from_files(snapshot: &Snapshot, certificate: FileSlot, key: FileSlot) -> Self {
+    fn from_files(
+        snapshot: &Snapshot,
+        certificate: FileSlot,
+        key: FileSlot,
+        halves: &dyn PublicHalves,
+    ) -> Self {
         Self {
             certificate_file: FileFacts::of_slot(snapshot, certificate),
             certificate: Reading::certificates(snapshot.file(certificate)),
             key_file: FileFacts::of_slot(snapshot, key),
-            key: Reading::key(snapshot.file(key)),
+            key: Reading::key(snapshot.file(key), halves),
             kubeconfig: None,
             chain: None,
         }
     }
 
-    pub(super) fn from_kubeconfig(snapshot: &Snapshot, facts: FileFacts, state: &FileState) -> Self {
+    pub(super) fn from_kubeconfig(
+        snapshot: &Snapshot,
+        facts: FileFacts,
+        state: &FileState,
+        halves: &dyn PublicHalves,
+    ) -> Self {
         let is_kubelets =
             facts.path == *snapshot.layout().path(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet));
         let mut credential = Self {
@@ -144,7 +156,8 @@ impl Credential {
                     dangling = Some(missing);
                 }
                 Ok(current) => {
-                    let reader = Reader { snapshot, directory: credential.certificate_file.path.parent() };
+                    let directory = credential.certificate_file.path.parent();
+                    let reader = Reader { snapshot, directory, halves };
                     let (certificate, from) = reader.certificates(current.user.client_certificate());
                     credential.certificate = certificate;
                     if let Some(from) = from {
@@ -282,6 +295,7 @@ fn find_reference_obstacle(
 struct Reader<'a> {
     snapshot: &'a Snapshot,
     directory: TreePath,
+    halves: &'a dyn PublicHalves,
 }
 
 impl Reader<'_> {
@@ -304,10 +318,11 @@ impl Reader<'_> {
             KeySource::Absent => (Reading::Absent, None),
             KeySource::Data => {
                 let secret = kubeconfig.user_key(user.name()).unwrap_or_default();
-                (Reading::from_result(KeyFacts::parse_from(secret.secret_bytes(), origin)), None)
+                let key = KeyFacts::parse_from(secret.secret_bytes(), origin, self.halves);
+                (Reading::from_result(key), None)
             }
             KeySource::Damaged(reason) => (Reading::Damaged(Damage::der("embedded data", reason)), None),
-            KeySource::File(text) => self.referenced(text, Reading::key),
+            KeySource::File(text) => self.referenced(text, |state| Reading::key(state, self.halves)),
         }
     }
 

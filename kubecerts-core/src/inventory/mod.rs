@@ -19,6 +19,7 @@ use std::fmt;
 
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use crate::path::TreePath;
+use crate::provider::{NoPublicHalves, PublicHalves};
 use crate::snapshot::{NodeFacts, Snapshot, TrustFile};
 use crate::x509::{KnownKeys, PublicKey};
 
@@ -84,26 +85,38 @@ impl Inventory {
     /// Reads everything in `snapshot`. This cannot fail: damage is part of the result.
     #[must_use]
     pub fn parse(snapshot: &Snapshot) -> Self {
+        Self::parse_with(snapshot, &NoPublicHalves)
+    }
+
+    /// Reads everything in `snapshot` as [`parse`](Self::parse) does, with `halves` to compute the public halves of private keys.
+    /// The result is the same.
+    #[must_use]
+    pub fn parse_with(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Self {
         let authorities: BTreeMap<CaSlot, Authority> =
-            CaSlot::ALL.into_iter().map(|ca| (ca, Authority::parse(snapshot, ca))).collect();
+            CaSlot::ALL.into_iter().map(|ca| (ca, Authority::parse_with(snapshot, ca, halves))).collect();
 
         let mut credentials = BTreeMap::new();
         for leaf in LeafSlot::ALL {
-            credentials.insert(Place::Slot(Slot::Leaf(leaf)), Credential::from_leaf(snapshot, leaf));
+            credentials.insert(Place::Slot(Slot::Leaf(leaf)), Credential::from_leaf(snapshot, leaf, halves));
         }
         for kubeconfig in KubeconfigSlot::ALL {
             let file = FileSlot::Kubeconfig(kubeconfig);
             let place = Place::Slot(Slot::Kubeconfig(kubeconfig));
             let facts = FileFacts::of_slot(snapshot, file);
-            credentials.insert(place, Credential::from_kubeconfig(snapshot, facts, snapshot.file(file)));
+            let state = snapshot.file(file);
+            credentials.insert(place, Credential::from_kubeconfig(snapshot, facts, state, halves));
         }
-        credentials.insert(Place::Slot(Slot::KubeletClient), Credential::from_kubelet_client(snapshot));
-        credentials.insert(Place::Slot(Slot::KubeletServing), Credential::from_kubelet_serving(snapshot));
+        let kubelet_client = Credential::from_kubelet_client(snapshot, halves);
+        credentials.insert(Place::Slot(Slot::KubeletClient), kubelet_client);
+        let kubelet_serving = Credential::from_kubelet_serving(snapshot, halves);
+        credentials.insert(Place::Slot(Slot::KubeletServing), kubelet_serving);
         for path in snapshot.copies() {
             let Some(state) = snapshot.at(path) else { continue };
             let facts = FileFacts::of_path(path, state);
-            credentials
-                .insert(Place::Copy(path.clone()), Credential::from_kubeconfig(snapshot, facts, state));
+            credentials.insert(
+                Place::Copy(path.clone()),
+                Credential::from_kubeconfig(snapshot, facts, state, halves),
+            );
         }
         // A few authorities sign everything.
         let mut keys = KnownKeys::default();
@@ -114,14 +127,14 @@ impl Inventory {
             }
         }
 
-        let service_account = ServiceAccount::parse(snapshot);
+        let service_account = ServiceAccount::parse(snapshot, halves);
         Self {
             node: snapshot.node().clone(),
             files: FileSlot::all().map(|file| (file, FileFacts::of_slot(snapshot, file))).collect(),
             trust_files: trust::read(snapshot),
             token_keys: token_keys::read(snapshot, &service_account),
             named_files: flags::read(snapshot),
-            surroundings: Surroundings::parse(snapshot),
+            surroundings: Surroundings::parse(snapshot, halves),
             authorities,
             credentials,
             service_account,
@@ -269,9 +282,13 @@ pub struct Authority {
 
 impl Authority {
     pub(crate) fn parse(snapshot: &Snapshot, ca: CaSlot) -> Self {
+        Self::parse_with(snapshot, ca, &NoPublicHalves)
+    }
+
+    fn parse_with(snapshot: &Snapshot, ca: CaSlot, halves: &dyn PublicHalves) -> Self {
         let (certificate_file, key_file) = (FileSlot::CaCertificate(ca), FileSlot::CaKey(ca));
         let certificate = Reading::certificates(snapshot.file(certificate_file));
-        let key = Reading::key(snapshot.file(key_file));
+        let key = Reading::key(snapshot.file(key_file), halves);
         let signing = signing_position(certificate.present(), key.present().map(KeyFacts::public_key));
         Self {
             certificate_file: FileFacts::of_slot(snapshot, certificate_file),
@@ -355,11 +372,11 @@ pub struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    fn parse(snapshot: &Snapshot) -> Self {
+    fn parse(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Self {
         let public = snapshot.file(FileSlot::ServiceAccountPublicKey);
         Self {
             key_file: FileFacts::of_slot(snapshot, FileSlot::ServiceAccountKey),
-            key: Reading::key(snapshot.file(FileSlot::ServiceAccountKey)),
+            key: Reading::key(snapshot.file(FileSlot::ServiceAccountKey), halves),
             public_key_file: FileFacts::of_slot(snapshot, FileSlot::ServiceAccountPublicKey),
             public_key: Reading::from_state(public, token_keys::public_key),
         }

@@ -3,6 +3,7 @@
 use crate::catalog::{FileSlot, PathSource};
 use crate::digest::Digest;
 use crate::path::TreePath;
+use crate::provider::{NoPublicHalves, PublicHalves};
 use crate::snapshot::{FileContent, FileMeta, FileState, Origin, ReadProblem, Snapshot};
 use crate::x509::{self, Certificate, Damage, KeyEncoding, PrivateKey, PublicKey};
 
@@ -78,9 +79,9 @@ impl Reading<CertificateBundle> {
 }
 
 impl Reading<KeyFacts> {
-    pub(crate) fn key(state: &FileState) -> Self {
+    pub(crate) fn key(state: &FileState, halves: &dyn PublicHalves) -> Self {
         let origin = state.content().map_or(Origin::Disk, FileContent::origin);
-        Self::from_state(state, |bytes| KeyFacts::parse_from(bytes, origin))
+        Self::from_state(state, |bytes| KeyFacts::parse_from(bytes, origin, halves))
     }
 }
 
@@ -200,19 +201,20 @@ pub struct KeyFacts {
 
 impl KeyFacts {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let (public_key, encoding) = PrivateKey::parse_public_half(bytes)?;
-        Ok(Self { public_key, encoding })
+        Self::parse_from(bytes, Origin::Disk, &NoPublicHalves)
     }
 
     /// Reads the first private key of a file that comes from `origin`, or of a value in it.
-    pub(crate) fn parse_from(bytes: &[u8], origin: Origin) -> Result<Self, Damage> {
-        match origin {
-            Origin::Disk => Self::parse(bytes),
-            Origin::Redacted => {
-                let (public_key, encoding) = PrivateKey::redacted_half(bytes)?;
-                Ok(Self { public_key, encoding })
-            }
-        }
+    pub(crate) fn parse_from(
+        bytes: &[u8],
+        origin: Origin,
+        halves: &dyn PublicHalves,
+    ) -> Result<Self, Damage> {
+        let (public_key, encoding) = match origin {
+            Origin::Disk => PrivateKey::parse_public_half(bytes, halves)?,
+            Origin::Redacted => PrivateKey::redacted_half(bytes)?,
+        };
+        Ok(Self { public_key, encoding })
     }
 
     pub(crate) fn parse_der(der: &[u8]) -> Result<Self, Damage> {
@@ -222,7 +224,7 @@ impl KeyFacts {
 
     /// Reads a private key, or what a redacted snapshot has in its place.
     pub(crate) fn of_block(block: &x509::Block) -> Result<Self, Damage> {
-        let (public_key, encoding) = PrivateKey::public_half_of_block(block)?;
+        let (public_key, encoding) = PrivateKey::public_half_of_block(block, &NoPublicHalves)?;
         Ok(Self { public_key, encoding })
     }
 

@@ -2,6 +2,7 @@
 
 use super::{CertificateBundle, FileFacts};
 use crate::path::TreePath;
+use crate::provider::PublicHalves;
 use crate::snapshot::{Area, FileState, Snapshot};
 use crate::x509::PublicKey;
 
@@ -61,11 +62,11 @@ pub enum FoundKind {
 }
 
 impl Surroundings {
-    pub(super) fn parse(snapshot: &Snapshot) -> Self {
+    pub(super) fn parse(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Self {
         let bootstrap = snapshot.surroundings_in(Area::Bootstrap).next();
         Self {
-            certificates: certificates::found(snapshot),
-            kubelet_certificates: certificates::dated(snapshot),
+            certificates: certificates::found(snapshot, halves),
+            kubelet_certificates: certificates::dated(snapshot, halves),
             has_bootstrap_kubeconfig: bootstrap.map(|(_, state)| !matches!(state, FileState::Absent)),
             pods: pods::volumes(snapshot),
             jobs: jobs::jobs(snapshot),

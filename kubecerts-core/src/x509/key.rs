@@ -18,6 +18,7 @@ use super::algorithm::oid_name;
 use super::redacted::REDACTED_LABEL;
 use super::{Damage, KeyType, SignatureAlgorithm, pem, rsa_facts};
 use crate::digest::Digest;
+use crate::provider::{NoPublicHalves, PublicHalves};
 use crate::secret::SecretBytes;
 
 /// A public key as its subject public key info ([RFC 5280 §4.1.2.7]).
@@ -154,10 +155,13 @@ impl PrivateKey {
     }
 
     /// Returns the public half of the first private key in `bytes`, and the form in which that is written.
-    pub(crate) fn parse_public_half(bytes: &[u8]) -> Result<(PublicKey, KeyEncoding), Damage> {
+    pub(crate) fn parse_public_half(
+        bytes: &[u8],
+        halves: &dyn PublicHalves,
+    ) -> Result<(PublicKey, KeyEncoding), Damage> {
         match first_key(bytes)? {
             block if block.redacted().is_some() => Err(Damage::Redacted),
-            block => Self::public_half_of_block(&block),
+            block => Self::public_half_of_block(&block, halves),
         }
     }
 
@@ -170,19 +174,29 @@ impl PrivateKey {
         }
         let is_bare = |block: &pem::Block| block.redacted().is_some_and(|key| key.label.is_none());
         let first = first_of(pem::blocks(bytes).filter(|block| !block.as_ref().is_ok_and(is_bare)))?;
-        Self::public_half_of_block(&first)
+        Self::public_half_of_block(&first, &NoPublicHalves)
     }
 
     /// Returns the public half of the private key in `block`, or of the one for which it stands in a redacted snapshot.
-    pub(crate) fn public_half_of_block(block: &pem::Block) -> Result<(PublicKey, KeyEncoding), Damage> {
+    pub(crate) fn public_half_of_block(
+        block: &pem::Block,
+        halves: &dyn PublicHalves,
+    ) -> Result<(PublicKey, KeyEncoding), Damage> {
         if let Some(redacted) = block.redacted() {
             return redacted.reading.clone();
         }
-        if block.label() == "RSA PRIVATE KEY"
-            && !block.is_encrypted()
-            && let Some(public) = rsa_facts::public_half(block.secret_bytes())
-        {
-            return Ok((public, KeyEncoding::Pkcs1));
+        let known = match block.label() {
+            _ if block.is_encrypted() => None,
+            "RSA PRIVATE KEY" => {
+                rsa_facts::public_half(block.secret_bytes()).map(|public| (public, KeyEncoding::Pkcs1))
+            }
+            "EC PRIVATE KEY" => {
+                p256_half(block.secret_bytes(), halves).map(|public| (public, KeyEncoding::Sec1))
+            }
+            _ => None,
+        };
+        if let Some(known) = known {
+            return Ok(known);
         }
         let key = Self::parse_block(block)?;
         Ok((key.public_key(), key.encoding()))
@@ -425,6 +439,25 @@ impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
+}
+
+/// Returns the public half of the P-256 key in `der` (SEC1, RFC 5915) when it states the one that `halves` computes.
+///
+/// `None` does not mean that the key is wrong: it may also be unusual. Whoever wants to know parses it as a whole. What is accepted here
+/// is accepted there too.
+fn p256_half(der: &[u8], halves: &dyn PublicHalves) -> Option<PublicKey> {
+    let info = sec1::EcPrivateKey::from_der(der).ok()?;
+    let stated = info.public_key?;
+    let is_p256 = info.parameters.and_then(|parameters| parameters.named_curve()) == Some(SECP_256_R_1);
+    if !is_p256 || info.private_key.len() != 32 {
+        return None;
+    }
+    let computed = halves.p256_point(&SecretBytes::new(info.private_key.to_vec()))?;
+    if stated != computed {
+        return None;
+    }
+    let public = p256::PublicKey::from_sec1_bytes(stated).ok()?.to_public_key_der().ok()?;
+    PublicKey::parse_der(public.as_bytes()).ok()
 }
 
 /// Returns the first block of `bytes` that holds a private key, which may still be malformed.

@@ -10,6 +10,8 @@ use super::{Damage, KeyEncoding, PublicKey};
 #[cfg(feature = "serde")]
 use super::{PrivateKey, base64, pem};
 use crate::digest::Digest;
+#[cfg(feature = "serde")]
+use crate::provider::NoPublicHalves;
 
 /// The label of a block that stands for a private key.
 pub(crate) const REDACTED_LABEL: &str = "KUBECERTS REDACTED PRIVATE KEY";
@@ -30,7 +32,10 @@ impl RedactedKey {
     /// Reads a block of PEM, from its BEGIN line on, as any reader of keys would.
     pub(crate) fn of_pem(label: &str, block: &[u8]) -> Self {
         let (digest, reading) = match pem::decode_blocks(block).into_iter().next() {
-            Some(Ok(block)) => (Digest::of(block.secret_bytes()), PrivateKey::public_half_of_block(&block)),
+            Some(Ok(block)) => {
+                let reading = PrivateKey::public_half_of_block(&block, &NoPublicHalves);
+                (Digest::of(block.secret_bytes()), reading)
+            }
             Some(Err(damage)) => (Digest::of(block), Err(damage)),
             None => (Digest::of(block), Err(Damage::Nothing("private key in PEM"))),
         };

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
+mod halves;
 #[cfg(all(feature = "aws-lc", target_arch = "x86_64"))]
 mod ifma;
 mod pool;
@@ -28,6 +29,7 @@ use crate::SystemEntropy;
 
 #[cfg(feature = "aws-lc")]
 pub use aws_lc::AwsLc;
+pub use halves::FastHalves;
 pub use pool::{KeyCounts, KeyPool};
 pub use shared_keys::SharedKeys;
 pub use threads::{Threaded, Threads};

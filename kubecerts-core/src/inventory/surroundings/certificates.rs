@@ -5,6 +5,7 @@ use crate::catalog::{CaSlot, Directories, FileSlot, LeafSlot};
 use crate::inventory::{CertificateBundle, FileFacts, KeyFacts, Reading};
 use crate::kubeconfig::{KeySource, Kubeconfig, Source, user_key};
 use crate::path::TreePath;
+use crate::provider::PublicHalves;
 use crate::snapshot::{Area, FileContent, FileState, Snapshot};
 use crate::x509::{PrivateKey, PublicKey, decode_blocks};
 
@@ -31,17 +32,17 @@ impl DatedCertificate {
     }
 }
 
-pub(super) fn dated(snapshot: &Snapshot) -> Vec<DatedCertificate> {
+pub(super) fn dated(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Vec<DatedCertificate> {
     let files = snapshot.surroundings_in(Area::KubeletCertificate);
     let dated = |(path, state): (&TreePath, &FileState)| DatedCertificate {
         file: FileFacts::of_path(path, state),
         certificate: Reading::certificates(state),
-        key: Reading::key(state),
+        key: Reading::key(state, halves),
     };
     files.map(dated).collect()
 }
 
-pub(super) fn found(snapshot: &Snapshot) -> Vec<FoundCertificates> {
+pub(super) fn found(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Vec<FoundCertificates> {
     let areas = [Area::Backup, Area::Copies, Area::OtherLayout, Area::KubeletCertificate];
     let files = areas
         .into_iter()
@@ -50,7 +51,8 @@ pub(super) fn found(snapshot: &Snapshot) -> Vec<FoundCertificates> {
         .filter(|(area, path, _)| *area != Area::KubeletCertificate || !is_current(snapshot, path))
         .filter_map(|(area, path, state)| {
             let content = state.content()?;
-            let (certificates, keys) = pem(content.secret_bytes()).or_else(|| embedded(content))?;
+            let (certificates, keys) =
+                pem(content.secret_bytes(), halves).or_else(|| embedded(content, halves))?;
             let file = FileFacts::of_path(path, state);
             Some(FoundCertificates { file, kind: kind(area, path, snapshot), certificates, keys })
         })
@@ -91,20 +93,20 @@ fn is_kubeadms(path: &TreePath, snapshot: &Snapshot) -> bool {
 }
 
 /// Reads a file in PEM.
-fn pem(bytes: &[u8]) -> Option<(CertificateBundle, Vec<PublicKey>)> {
+fn pem(bytes: &[u8], halves: &dyn PublicHalves) -> Option<(CertificateBundle, Vec<PublicKey>)> {
     let bundle = CertificateBundle::parse(bytes).ok()?;
     let keys = decode_blocks(bytes).into_iter().flatten().filter_map(|block| {
         block
             .label()
             .ends_with("PRIVATE KEY")
-            .then(|| PrivateKey::public_half_of_block(&block).ok())
+            .then(|| PrivateKey::public_half_of_block(&block, halves).ok())
             .flatten()
     });
     Some((bundle, keys.map(|(key, _)| key).take(MOST_KEYS).collect()))
 }
 
 /// Reads the values that a kubeconfig embeds.
-fn embedded(content: &FileContent) -> Option<(CertificateBundle, Vec<PublicKey>)> {
+fn embedded(content: &FileContent, halves: &dyn PublicHalves) -> Option<(CertificateBundle, Vec<PublicKey>)> {
     let bytes = content.secret_bytes();
     let kubeconfig = Kubeconfig::parse(bytes).ok()?;
     let users = kubeconfig.users().iter().map(|user| user.client_certificate());
@@ -118,7 +120,8 @@ fn embedded(content: &FileContent) -> Option<(CertificateBundle, Vec<PublicKey>)
     let with_keys = kubeconfig.users().iter().filter(|user| *user.client_key() == KeySource::Data);
     let keys = with_keys.take(MOST_KEYS).filter_map(|user| {
         let secret = user_key(bytes, user.name())?;
-        Some(KeyFacts::parse_from(secret.secret_bytes(), content.origin()).ok()?.public_key().clone())
+        let key = KeyFacts::parse_from(secret.secret_bytes(), content.origin(), halves);
+        Some(key.ok()?.public_key().clone())
     });
     Some((bundle, keys.collect()))
 }
