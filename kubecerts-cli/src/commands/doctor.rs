@@ -15,6 +15,7 @@ use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Timestamp;
 use kubecerts_host::Node;
 use kubecerts_host::archive::{self, NodeArchive};
+use kubecerts_host::crypto::FastHalves;
 use kubecerts_host::probe::Probe as _;
 
 use super::live::RuntimeArgs;
@@ -123,7 +124,7 @@ impl Args {
         super::mention_interrupted(&node, &self.node.whereabouts(), output);
         let now = self.at.unwrap_or_else(kubecerts_host::now);
         let snapshot = node.scan_around()?;
-        let inventory = Inventory::parse(&snapshot);
+        let inventory = Inventory::parse_with(&snapshot, &FastHalves);
         // A node whose certificates are all gone is as sick as can be.
         if inventory.is_empty() && inventory.node().components().is_empty() {
             return Err(nothing_there(&node, &snapshot));

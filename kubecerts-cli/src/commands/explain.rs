@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use kubecerts_core::explain::Explainer;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::time::Timestamp;
+use kubecerts_host::crypto::FastHalves;
 use kubecerts_host::{explain_file, explain_lines};
 
 use crate::args::{Form, NodeArgs, timestamp};
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { lines, file, output: form, at, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let inventory = Inventory::parse(&node.scan_around()?);
+    let inventory = Inventory::parse_with(&node.scan_around()?, &FastHalves);
     let mut explainer = Explainer::new();
     read(lines, file, &mut explainer)?;
     let now = at.unwrap_or_else(kubecerts_host::now);

@@ -9,6 +9,7 @@ use kubecerts_core::inventory::Inventory;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_host::archive;
+use kubecerts_host::crypto::FastHalves;
 use kubecerts_host::probe::Probe as _;
 
 use super::live::RuntimeArgs;
@@ -71,7 +72,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
         }
         match runtime.plant(&node, snapshot) {
             Ok(mut plant) => {
-                let components: BTreeSet<Component> = Inventory::parse(snapshot).components().collect();
+                let components: BTreeSet<Component> =
+                    Inventory::parse_with(snapshot, &FastHalves).components().collect();
                 plant.observe(&components)
             }
             Err(error) => {

@@ -14,6 +14,7 @@ use kubecerts_core::snapshot::{Snapshot, collect};
 use kubecerts_core::time::Timestamp;
 
 use crate::SystemEntropy;
+use crate::crypto::FastHalves;
 use crate::disk::{RealDisk, Tree};
 use crate::node::{Node, NodeError};
 use crate::trees::new_file::NewFile;
@@ -78,7 +79,7 @@ pub fn read(path: &Path) -> Result<NodeArchive, ArchiveError> {
         name: archive.provenance().name.clone(),
         taken_at: archive.provenance().taken_at,
         redaction: archive.redaction(),
-        inventory: Inventory::parse(&snapshot),
+        inventory: Inventory::parse_with(&snapshot, &FastHalves),
         observations: archive.observations().clone(),
         snapshot,
     })
