@@ -328,10 +328,15 @@ pub(crate) struct Whereabouts {
 impl Whereabouts {
     /// Returns where `path` of the node lies on this machine, as one word of a shell.
     pub(crate) fn file(&self, path: &TreePath) -> String {
-        quoted(&match &self.root {
+        quoted(&self.plain(path))
+    }
+
+    /// Returns the same as a text.
+    pub(crate) fn plain(&self, path: &TreePath) -> String {
+        match &self.root {
             Some(root) => root.join(path.as_str().trim_start_matches('/')).display().to_string(),
             None => path.to_string(),
-        })
+        }
     }
 }
 

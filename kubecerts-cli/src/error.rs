@@ -6,6 +6,7 @@ use std::path::Path;
 
 use kubecerts_core::catalog::{Component, FileSlot, Slot};
 use kubecerts_core::diagnosis::{Finding, Remedy};
+use kubecerts_core::inventory::Place;
 use kubecerts_core::issue::IssueError;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::document::DocumentError;
@@ -33,6 +34,7 @@ mod kubelet;
 mod trees;
 
 pub(crate) use advice::advice;
+use advice::on_node;
 pub(crate) use bulk::Rest;
 pub(crate) use explain::log_advice;
 
@@ -446,22 +448,32 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
         Remedy::RotateAuthority(ca) => {
             format!("give the authority {ca} a later end, nothing that it signs can outlive it: kubecerts ca extend {ca}{}", whereabouts.options)
         }
+        Remedy::ReplaceKey(ca) => format!(
+            "{ca} needs a new key, and all that it has signed new certificates: no command does that on a cluster that runs \
+             (ca extend keeps the key), see docs/ca.md"
+        ),
         Remedy::SignElsewhere(ca) => format!("have certificates signed where the key of {ca} is kept"),
         Remedy::Restore(name) => restore(*name, whereabouts),
         Remedy::GrantAccess(_) => "run it as root".to_owned(),
-        Remedy::Repair(path) => format!("repair {}, or move it out of its directory", file(path)),
+        Remedy::Repair(path) => format!("repair {}", file(path)),
+        Remedy::RepairManifest(path) => format!("repair {}, or move it out of its directory", file(path)),
         Remedy::Inspect(path) => format!("kubecerts inspect {}", file(path)),
         Remedy::SetMode(path, mode) => format!("chmod {mode:04o} {}", file(path)),
         Remedy::SetClock => "compare the clock of this node with another one: timedatectl".to_owned(),
-        Remedy::ReferToRotatedCertificate => {
-            "let client-certificate and client-key in kubelet.conf name /var/lib/kubelet/pki/kubelet-client-current.pem"
-                .to_owned()
+        // A path of the node, whatever its root is here.
+        Remedy::ReferToRotatedCertificate(path) => {
+            format!("let client-certificate and client-key in kubelet.conf name {path}")
         }
         Remedy::Restart(component) => format!("kubecerts restart {component}{}", whereabouts.options),
         Remedy::Start(Component::Kubelet) => {
             "start the kubelet, or see why it has ended: systemctl start kubelet, journalctl -u kubelet".to_owned()
         }
         Remedy::Start(component) => format!("see why {component} is not well: its log is under /var/log/pods"),
+        // A path is one of the node, whatever its root is here.
+        Remedy::SetAuthority(Place::Copy(path)) => {
+            format!("kubecerts kubeconfig set-ca --file {}{}", quoted(path.as_str()), whereabouts.options)
+        }
+        Remedy::SetAuthority(place) => format!("kubecerts kubeconfig set-ca {place}{}", whereabouts.options),
         Remedy::UpdateTrust => format!("kubecerts kubeconfig set-ca{}", whereabouts.options),
         Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
         Remedy::SetOwner { path, uid, gid, mode, .. } => {
@@ -477,14 +489,29 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
             whereabouts.options
         ),
         Remedy::MoveAway(path) => {
-            format!("move {0} to where nothing looks for it, such as /root: mv {0} /root/", file(path))
+            format!("move {0} to where nothing looks for it, such as /root: mv -n {0} /root/", file(path))
         }
-        Remedy::Relink { link, target, .. } => {
-            format!("ln -sfn {} {}, then: systemctl restart kubelet", file(target), file(link))
+        Remedy::MoveFilesAway(paths) => format!(
+            "other files of the directory are in use; move only what nothing refers to, and its key if there is one: mv -n {} /root/",
+            paths.iter().map(file).collect::<Vec<_>>().join(" ")
+        ),
+        // What a link says is a path of the node, whatever its root is here. What is no link may be the last of its kind.
+        Remedy::Relink { link, target, is_file, .. } => {
+            let (old, link) = (quoted(&format!("{}.old", whereabouts.plain(link))), file(link));
+            let target = quoted(target.as_str());
+            let linked = match is_file {
+                true => format!("mv -n {link} {old} && ln -s {target} {link}"),
+                false => format!("ln -sfn {target} {link}"),
+            };
+            format!("{linked}; then {}", on_node("systemctl restart kubelet", whereabouts))
         }
-        Remedy::MoveAndLink { file: current, target, .. } => {
-            format!("mv {0} {1} && ln -s {1} {0}", file(current), file(target))
-        }
+        Remedy::MoveAndLink { file: current, target, .. } => format!(
+            "mv -n {0} {1} && ln -s {2} {0}; then {3}",
+            file(current),
+            file(target),
+            quoted(target.as_str()),
+            on_node("systemctl restart kubelet", whereabouts)
+        ),
         Remedy::RestartPods => {
             "restart the pods of this node, or give the API server the earlier key as a second --service-account-key-file \
              until their tokens have turned over"

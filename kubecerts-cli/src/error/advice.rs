@@ -12,6 +12,11 @@ pub(crate) fn advice(finding: &Finding, whereabouts: &Whereabouts) -> String {
     let options = &whereabouts.options;
     let slot = finding.place.as_ref().and_then(Place::slot);
     match (&finding.remedy, slot) {
+        (Remedy::SignElsewhere(ca), Some(Slot::Ca(_))) if finding.code != FindingCode::ExternalCa => {
+            format!(
+                "have the certificate of {ca} signed again with a later end where its key is kept, and bring it here"
+            )
+        }
         (Remedy::SignElsewhere(ca), Some(Slot::Ca(_))) => format!(
             "nothing if the key of {ca} is kept elsewhere on purpose, what it signs is asked for with: \
              kubecerts csr --out DIR{options}"
@@ -27,7 +32,7 @@ pub(crate) fn advice(finding: &Finding, whereabouts: &Whereabouts) -> String {
             let comes_back = comes_back.map(|file| format!("; then {}", restore(file, whereabouts)));
             format!("kubecerts inspect {}{}", whereabouts.file(path), comes_back.unwrap_or_default())
         }
-        (Remedy::ReferToRotatedCertificate, _) => {
+        (Remedy::ReferToRotatedCertificate(_), _) => {
             let edit = remedy(finding, whereabouts).unwrap_or_default();
             format!("{edit}; then {}", on_node("kubecerts restart kubelet", whereabouts))
         }
@@ -38,10 +43,11 @@ pub(crate) fn advice(finding: &Finding, whereabouts: &Whereabouts) -> String {
 }
 
 /// Returns a command about what runs, which can be given on the node itself only.
-fn on_node(command: &str, whereabouts: &Whereabouts) -> String {
+pub(super) fn on_node(command: &str, whereabouts: &Whereabouts) -> String {
     match &whereabouts.root {
         Some(_) => format!("on the node: {command}"),
-        None => format!("{command}{}", whereabouts.options),
+        None if command.starts_with("kubecerts ") => format!("{command}{}", whereabouts.options),
+        None => command.to_owned(),
     }
 }
 

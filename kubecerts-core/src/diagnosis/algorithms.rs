@@ -77,7 +77,11 @@ fn finding(context: &Context<'_>, place: &Place, facts: &FileFacts, weakness: &W
         true => (Severity::Error, Impact::Unusable),
         false => (Severity::Warning, Impact::None),
     };
-    let remedy: Remedy = context.renewal(place);
+    let remedy = match place {
+        // Only the key of an authority is judged, and a later end keeps it.
+        Place::Slot(Slot::Ca(ca)) => Remedy::ReplaceKey(*ca),
+        place => context.renewal(place),
+    };
     let code = FindingCode::WeakAlgorithm;
     at(facts, about(place, severity, code, impact, weakness.text.clone(), remedy))
 }

@@ -26,7 +26,7 @@ pub(super) fn reused(context: &Context<'_>, out: &mut Vec<Finding>) {
             "it has the key of {other} in {}: who has a certificate of the one is let in by the other",
             first.certificate_file().path
         );
-        let (place, remedy) = (Place::Slot(Slot::Ca(*ca)), Remedy::RotateAuthority(*ca));
+        let (place, remedy) = (Place::Slot(Slot::Ca(*ca)), Remedy::ReplaceKey(*ca));
         let code = FindingCode::CaReuse;
         let finding = about(&place, Severity::Warning, code, Impact::None, message, remedy);
         out.push(at(authority.certificate_file(), finding));

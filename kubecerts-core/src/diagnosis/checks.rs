@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
-use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, Slot};
+use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, NodeName, Slot};
 use crate::inventory::{
     Authority, CertificateBundle, ChainFact, Credential, Custody, FileFacts, Inventory, KubeconfigFacts,
     Place, Reading,
@@ -52,7 +52,11 @@ fn sources_are_understood(context: &Context<'_>, out: &mut Vec<Finding>) {
             impact: Impact::Incomplete,
             path: Some(problem.path.clone()),
             message: problem.to_string(),
-            remedy: Remedy::Repair(problem.path.clone()),
+            // Elsewhere nobody starts what is in a file just because it lies there.
+            remedy: match problem.path.parent() == node.directories().manifests {
+                true => Remedy::RepairManifest(problem.path.clone()),
+                false => Remedy::Repair(problem.path.clone()),
+            },
         });
     }
 }
@@ -304,7 +308,7 @@ fn ends_of_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
             let place = Place::Slot(Slot::Ca(ca));
             let code = FindingCode::CaEndsBeforeRenewal;
             let finding =
-                about(&place, Severity::Warning, code, Impact::None, message, Remedy::RotateAuthority(ca));
+                about(&place, Severity::Warning, code, Impact::None, message, context.later_end(ca));
             out.push(at(authority.certificate_file(), finding));
         }
     }
@@ -316,7 +320,7 @@ fn ends_of_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
         if leaf.not_after() > end {
             let message = format!("it ends {}, after its authority {ca} ({end})", leaf.not_after());
             let code = FindingCode::LeafOutlivesCa;
-            let remedy = Remedy::RotateAuthority(*ca);
+            let remedy = context.later_end(*ca);
             let finding = about(place, Severity::Warning, code, Impact::None, message, remedy);
             out.push(at(credential.certificate_file(), finding));
         }
@@ -325,7 +329,6 @@ fn ends_of_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
 
 /// `kubelet-conf-inline`, `kubeconfig-ca-stale`
 fn kubeconfigs(context: &Context<'_>, out: &mut Vec<Finding>) {
-    let cluster = context.inventory.authority(CaSlot::Cluster);
     for (place, credential) in context.inventory.credentials() {
         let Some(kubeconfig) = credential.kubeconfig() else { continue };
         if *place == Place::Slot(Slot::Kubeconfig(KubeconfigSlot::Kubelet)) && kubeconfig.is_embedded {
@@ -334,20 +337,46 @@ fn kubeconfigs(context: &Context<'_>, out: &mut Vec<Finding>) {
                 credential.certificate_file().path
             );
             let code = FindingCode::KubeletConfInline;
-            let remedy = Remedy::ReferToRotatedCertificate;
+            let remedy = context.rotated().unwrap_or_else(|| context.renewal(place));
             let finding = about(place, Severity::Warning, code, Impact::None, message, remedy);
             out.push(at(credential.certificate_file(), finding));
         }
-        if kubeconfig.lacks_authority(cluster) && context.concerns(place, credential) {
-            let message =
-                format!("the authority in it is not the one in {}", cluster.certificate_file().path);
-            let code = FindingCode::KubeconfigCaStale;
-            let severity = if place.slot().is_some() { Severity::Error } else { Severity::Warning };
-            let impact = if place.slot().is_some() { Impact::Inconsistent } else { Impact::None };
-            let finding = about(place, severity, code, impact, message, context.renewal(place));
+        if context.concerns(place, credential)
+            && let Some(finding) = stale_authority(context, place, kubeconfig)
+        {
             out.push(at(credential.certificate_file(), finding));
         }
     }
+}
+
+/// `kubeconfig-ca-stale`
+pub(super) fn stale_authority(
+    context: &Context<'_>,
+    place: &Place,
+    kubeconfig: &KubeconfigFacts,
+) -> Option<Finding> {
+    let cluster = context.inventory.authority(CaSlot::Cluster);
+    if !kubeconfig.lacks_authority(cluster) {
+        return None;
+    }
+    let path = &cluster.certificate_file().path;
+    let (severity, impact, message) = match kubeconfig.trusts_earlier_until(cluster, context.now) {
+        // What the authority's key signs is accepted as before.
+        Some(end) => {
+            let message =
+                format!("the authority in it is an earlier certificate of {path}, which ends {end}");
+            (Severity::Warning, Impact::None, message)
+        }
+        None => {
+            let message = format!("the authority in it is not the one in {path}");
+            (Severity::Error, Impact::Inconsistent, message)
+        }
+    };
+    let remedy = match place {
+        Place::Slot(slot) if *slot != Slot::Kubeconfig(KubeconfigSlot::Kubelet) => context.renewal(place),
+        place => Remedy::SetAuthority(place.clone()),
+    };
+    Some(about(place, severity, FindingCode::KubeconfigCaStale, impact, message, remedy))
 }
 
 /// `sa-key-mismatch`
@@ -383,16 +412,22 @@ impl<'a> Context<'a> {
                 .kubeconfig()
                 .is_none_or(|kubeconfig| kubeconfig.is_embedded || kubeconfig.dangling.is_some()),
             Place::Slot(_) => true,
-            Place::Copy(path) => KubeconfigSlot::ALL
-                .into_iter()
-                .any(|slot| self.inventory.copies_of(Slot::Kubeconfig(slot)).any(|copy| copy == path)),
+            Place::Copy(path) => self.inventory.is_copy(path),
+        }
+    }
+
+    /// Returns what gives the authority a later end: whoever has its key does.
+    fn later_end(&self, ca: CaSlot) -> Remedy {
+        match self.inventory.authority(ca).custody() {
+            Custody::External => Remedy::SignElsewhere(ca),
+            _ => Remedy::RotateAuthority(ca),
         }
     }
 
     /// Returns what gives this place a new certificate, as far as its authority can.
     pub(super) fn renewal(&self, place: &Place) -> Remedy {
         let slot = match place {
-            Place::Slot(Slot::Ca(ca)) => return Remedy::RotateAuthority(*ca),
+            Place::Slot(Slot::Ca(ca)) => return self.later_end(*ca),
             Place::Slot(slot @ (Slot::Leaf(_) | Slot::Kubeconfig(_))) => *slot,
             Place::Slot(Slot::KubeletClient | Slot::KubeletServing | Slot::ServiceAccount) => {
                 return Remedy::Nothing;
@@ -402,16 +437,33 @@ impl<'a> Context<'a> {
         let Some(ca) = slot.issuer() else { return Remedy::Nothing };
         let authority = self.inventory.authority(ca);
         match authority.custody() {
-            Custody::Held => {
-                let signer = authority
-                    .signer()
-                    .filter(|signer| signer.is_authority() && signer.not_after() >= self.now);
-                if signer.is_some() { Remedy::Renew(slot) } else { Remedy::RotateAuthority(ca) }
-            }
+            Custody::Held => match authority.signer() {
+                Some(signer) if !signer.is_authority() => Remedy::Restore(FileSlot::CaCertificate(ca)),
+                Some(signer) if signer.not_after() >= self.now => Remedy::Renew(slot),
+                _ => Remedy::RotateAuthority(ca),
+            },
             Custody::External => Remedy::SignElsewhere(ca),
             Custody::Absent => Remedy::Restore(FileSlot::CaCertificate(ca)),
             Custody::Broken => Remedy::Restore(FileSlot::CaKey(ca)),
         }
+    }
+
+    /// Returns what lets kubelet.conf refer to the certificate that the kubelet rotates, if that works: it is whole, valid now, signed
+    /// by the cluster's authority, and this node's.
+    pub(super) fn rotated(&self) -> Option<Remedy> {
+        let credential = self.inventory.credential(Slot::KubeletClient)?;
+        let leaf = credential.leaf()?;
+        let user = leaf.subject().common_name().and_then(NodeName::of_user)?;
+        let embedded = self.inventory.credential(Slot::Kubeconfig(KubeconfigSlot::Kubelet));
+        let embedded = embedded.and_then(Credential::leaf).and_then(|leaf| leaf.subject().common_name());
+        let known = embedded.and_then(NodeName::of_user).or_else(|| self.inventory.known_node_name());
+        let is_valid = leaf.not_before() <= self.now && self.now <= leaf.not_after();
+        let is_usable = credential.key_matches() == Some(true)
+            && is_valid
+            && matches!(credential.chain(), Some(ChainFact::Signed(_)))
+            && known.is_none_or(|known| known == user);
+        let path = self.inventory.node().layout().path(FileSlot::KubeletClient);
+        is_usable.then(|| Remedy::ReferToRotatedCertificate(path.clone()))
     }
 
     /// Returns what a kubelet whose certificate is over can do about it: with bootstrap-kubelet.conf it asks for another one,

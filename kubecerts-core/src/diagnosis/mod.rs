@@ -54,6 +54,11 @@ pub fn diagnose(
     for check in facts.chain(CAUSES) {
         check(&context, &mut findings);
     }
+    // What lies in somebody's home decides nothing about the node.
+    for finding in findings.iter_mut().filter(|finding| matches!(finding.place, Some(Place::Copy(_)))) {
+        finding.severity = finding.severity.max(Severity::Warning);
+        finding.impact = Impact::None;
+    }
     findings.sort();
     Diagnosis { findings, now, policy }
 }
@@ -191,6 +196,8 @@ pub enum Remedy {
     AddNames(Slot, Vec<AlternativeName>),
     /// Give this authority a new certificate, which needs a rotation.
     RotateAuthority(CaSlot),
+    /// Give this authority a new key, and everything that it has signed a new certificate.
+    ReplaceKey(CaSlot),
     /// Have the certificate signed where this authority's key is.
     SignElsewhere(CaSlot),
     /// Put this file back from a backup, or from another control-plane node when all have it alike, or make it anew.
@@ -199,14 +206,16 @@ pub enum Remedy {
     GrantAccess(TreePath),
     /// Repair what stands at this path, or remove it.
     Repair(TreePath),
+    /// Repair this manifest, or move it out of the directory of the manifests.
+    RepairManifest(TreePath),
     /// Look at what this file holds.
     Inspect(TreePath),
     /// Give this file this mode.
     SetMode(TreePath, u32),
     /// Set the clock right.
     SetClock,
-    /// Let kubelet.conf refer to the certificate that the kubelet rotates.
-    ReferToRotatedCertificate,
+    /// Let kubelet.conf refer to the certificate that the kubelet rotates, which is here.
+    ReferToRotatedCertificate(TreePath),
     /// Restart this program, so that it reads its files again.
     Restart(Component),
     /// Find out why this program is not well, and start it.
@@ -215,6 +224,8 @@ pub enum Remedy {
     RefreshCopy(TreePath),
     /// Move this file or directory to where nobody takes it for what is in use.
     MoveAway(TreePath),
+    /// Move these certificates, and the keys beside them, out of a directory of which other files are in use.
+    MoveFilesAway(Vec<TreePath>),
     /// Let the kubelet's link point to this file.
     #[non_exhaustive]
     Relink {
@@ -222,6 +233,8 @@ pub enum Remedy {
         link: TreePath,
         /// The file.
         target: TreePath,
+        /// Whether there is a file where the link belongs, which may be needed again.
+        is_file: bool,
     },
     /// Move the kubelet's certificate to a dated name, and let a link take its place.
     #[non_exhaustive]
@@ -235,6 +248,8 @@ pub enum Remedy {
     RestartPods,
     /// Let this timer, crontab or script restart one component of one node at a time.
     SpreadOut(TreePath),
+    /// Let this kubeconfig trust the authority of the cluster, and change nothing else in it.
+    SetAuthority(Place),
     /// Put the certificates of the authorities into the files that components are told to trust.
     UpdateTrust,
     /// Give this file this owner and this mode.

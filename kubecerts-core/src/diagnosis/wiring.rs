@@ -1,7 +1,7 @@
 //! The checks whether what the node's programs are told leads to what they need: manifests, their flags, kubelet.conf, and what
 //! kubeconfigs say beside their certificates.
 
-use super::checks::{Check, Context, about, at};
+use super::checks::{Check, Context, about, at, stale_authority};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, NameRule, Slot};
 use crate::inventory::{CertificateBundle, ChainFact, FileFacts, KubeconfigFacts, NamedFile, Place, Reading};
@@ -72,12 +72,17 @@ fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
         for NamedFile { flag, exists, certificates } in named {
             let name = flag.flag;
             let (code, message, remedy, path) = match &flag.path {
-                None if is_kubeadms && !has_own_check(component, name) => (
-                    FindingCode::Missing,
-                    format!("{manifest} gives {component} no --{name}, which it needs"),
-                    Remedy::Inspect(manifest.clone()),
-                    manifest,
-                ),
+                None if is_kubeadms
+                    && !has_own_check(component, name)
+                    && !is_of_others(context, component, name) =>
+                {
+                    (
+                        FindingCode::Missing,
+                        format!("{manifest} gives {component} no --{name}, which it needs"),
+                        Remedy::Inspect(manifest.clone()),
+                        manifest,
+                    )
+                }
                 None => continue,
                 Some(path) if !exists => {
                     // The files of the tree and the keys of tokens have findings of their own.
@@ -108,6 +113,12 @@ fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
 /// Those of the front proxy are judged as a whole.
 fn has_own_check(component: Component, flag: &str) -> bool {
     component == Component::ApiServer && flag == "requestheader-client-ca-file"
+}
+
+/// An etcd of others may be reached without TLS, or with what no flag of kubeadm's names.
+fn is_of_others(context: &Context<'_>, component: Component, flag: &str) -> bool {
+    let is_external = matches!(context.inventory.node().etcd(), EtcdPlacement::External(_));
+    component == Component::ApiServer && flag.starts_with("etcd-") && is_external
 }
 
 /// Returns what is wrong with the kubeconfig by which a program asks who its own clients are, if it is not its own kubeconfig.
@@ -186,6 +197,7 @@ fn kubelet_conf(context: &Context<'_>, out: &mut Vec<Finding>) {
     let Some(credential) = context.inventory.credential(slot) else { return };
     let has_rotated = context.inventory.file(FileSlot::KubeletClient).exists;
     let remedy = || Remedy::Restore(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet));
+    let rotated = || context.rotated().unwrap_or(Remedy::Restore(FileSlot::KubeletClient));
     let mut found = |code, impact, message: String, remedy| {
         out.push(at(facts, about(&place, Severity::Error, code, impact, message, remedy)));
     };
@@ -216,23 +228,24 @@ fn kubelet_conf(context: &Context<'_>, out: &mut Vec<Finding>) {
         let message = format!("{}: {damage}", facts.path);
         found(FindingCode::Damaged, Impact::Unusable, message, Remedy::Inspect(facts.path.clone()));
     }
-    let cluster = context.inventory.authority(CaSlot::Cluster);
-    if kubeconfig.lacks_authority(cluster) {
-        let message = format!("the authority in it is not the one in {}", cluster.certificate_file().path);
-        found(FindingCode::KubeconfigCaStale, Impact::Inconsistent, message, remedy());
+    if let Some(stale) = stale_authority(context, &place, kubeconfig) {
+        out.push(at(facts, stale));
     }
+    let mut found = |code, impact, message: String, remedy| {
+        out.push(at(facts, about(&place, Severity::Error, code, impact, message, remedy)));
+    };
     let Some(user) = current.map(|current| current.user) else { return };
     let (certificate, key) = (credential.certificate(), credential.key());
     if matches!(user.client_certificate(), Source::Absent) && user.other_credential().is_none() {
         let message = format!("{} names no client certificate", facts.path);
-        found(FindingCode::Missing, Impact::Unusable, message, Remedy::ReferToRotatedCertificate);
+        found(FindingCode::Missing, Impact::Unusable, message, rotated());
     } else if certificate.is_absent() && user.other_credential().is_none() {
         let message = format!("it refers to {}, which does not exist", credential.certificate_file().path);
-        found(FindingCode::Missing, Impact::Unusable, message, Remedy::ReferToRotatedCertificate);
+        found(FindingCode::Missing, Impact::Unusable, message, rotated());
     } else if key.is_absent() && certificate.present().is_some() {
         let message =
             format!("it refers to a private key in {}, and there is none", credential.key_file().path);
-        found(FindingCode::KeyMissing, Impact::Unusable, message, Remedy::ReferToRotatedCertificate);
+        found(FindingCode::KeyMissing, Impact::Unusable, message, rotated());
     } else if is_beside(context, credential.certificate_file()) || is_beside(context, credential.key_file()) {
         // A reference to another file than the one that the kubelet rotates.
         match (credential.key_matches(), certificate, key) {
@@ -243,17 +256,12 @@ fn kubelet_conf(context: &Context<'_>, out: &mut Vec<Finding>) {
                     credential.key_file().path,
                     credential.certificate_file().path
                 );
-                found(
-                    FindingCode::KeyMismatch,
-                    Impact::Inconsistent,
-                    message,
-                    Remedy::ReferToRotatedCertificate,
-                );
+                found(FindingCode::KeyMismatch, Impact::Inconsistent, message, rotated());
             }
             _ => {
                 let problem = certificate.problem().or_else(|| key.problem()).unwrap_or_default();
                 let message = format!("what it refers to cannot be used: {problem}");
-                found(FindingCode::Damaged, Impact::Unusable, message, Remedy::ReferToRotatedCertificate);
+                found(FindingCode::Damaged, Impact::Unusable, message, rotated());
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::path::TreePath;
 use crate::provider::PublicHalves;
 use crate::secret::SecretBytes;
 use crate::snapshot::{FileState, Origin, Snapshot};
+use crate::time::Timestamp;
 use crate::x509::{Certificate, Damage, KnownKeys, certificates};
 
 /// A certificate and its key: two files, one file, or two values in a kubeconfig.
@@ -58,6 +59,17 @@ impl KubeconfigFacts {
             return false;
         };
         !trusted.certificates().contains(signer)
+    }
+
+    /// Returns until when the kubeconfig works though it lacks the authority's certificate: the last end, at `now` or later, of those
+    /// that it trusts and that have the authority's key and subject.
+    #[must_use]
+    pub fn trusts_earlier_until(&self, cluster: &Authority, now: Timestamp) -> Option<Timestamp> {
+        let (trusted, signer) = (self.authority.present()?, cluster.signer()?);
+        let is_same =
+            |one: &&Certificate| one.public_key() == signer.public_key() && one.subject() == signer.subject();
+        let ends = trusted.certificates().iter().filter(is_same).map(Certificate::not_after);
+        ends.max().filter(|end| *end >= now)
     }
 
     /// Returns every certificate of an authority that any cluster of the file embeds, in the order of the file.
@@ -259,11 +271,6 @@ impl Credential {
     #[must_use]
     pub const fn has_unsupported_key(&self) -> bool {
         matches!(self.key, Reading::Damaged(Damage::UnsupportedKey(_)))
-    }
-
-    /// Returns what makes two certificates the same identity to Kubernetes: the subject.
-    pub(super) fn identity(&self) -> Option<&crate::x509::DistinguishedName> {
-        self.leaf().map(Certificate::subject)
     }
 }
 

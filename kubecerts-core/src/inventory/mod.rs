@@ -246,13 +246,27 @@ impl Inventory {
             && self.credentials.values().all(|credential| credential.certificate().is_absent())
     }
 
-    /// Returns the copies of the certificate in `slot` that lie outside the tree.
+    /// Returns the copies of the certificate in `slot` that lie outside the tree: with its key, or with its subject and signed by
+    /// the authority of the cluster. The subject alone says nothing, because kubeadm gives every cluster the same ones.
     pub fn copies_of(&self, slot: Slot) -> impl Iterator<Item = &TreePath> {
-        let identity = self.credential(slot).and_then(Credential::identity);
+        let original = self.credential(slot).and_then(Credential::leaf);
+        let is_copy = move |copy: &Credential| {
+            let (Some(original), Some(leaf)) = (original, copy.leaf()) else { return false };
+            let is_signed = matches!(copy.chain(), Some(ChainFact::Signed(_)));
+            leaf.public_key() == original.public_key() || (is_signed && leaf.subject() == original.subject())
+        };
         self.credentials.iter().filter_map(move |(place, credential)| match place {
-            Place::Copy(path) if identity.is_some() && credential.identity() == identity => Some(path),
+            Place::Copy(path) if is_copy(credential) => Some(path),
             Place::Copy(_) | Place::Slot(_) => None,
         })
+    }
+
+    /// Returns whether the kubeconfig at `path`, outside the tree, is a copy of one of the tree.
+    #[must_use]
+    pub fn is_copy(&self, path: &TreePath) -> bool {
+        KubeconfigSlot::ALL
+            .into_iter()
+            .any(|slot| self.copies_of(Slot::Kubeconfig(slot)).any(|copy| copy == path))
     }
 }
 

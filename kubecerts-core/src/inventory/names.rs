@@ -310,12 +310,14 @@ impl Expectations<'_> {
         let inventory = self.inventory;
         for (place, credential) in inventory.credentials() {
             let Some(kubeconfig) = credential.kubeconfig() else { continue };
-            // A copy may be of another cluster.
+            // A copy may be of another cluster, and whoever may write a file at home could ask for any name with it.
             let is_ours = match place {
                 Place::Slot(_) => true,
-                Place::Copy(copy) => KubeconfigSlot::ALL
-                    .into_iter()
-                    .any(|slot| inventory.copies_of(Slot::Kubeconfig(slot)).any(|path| path == copy)),
+                Place::Copy(copy) => {
+                    let facts = credential.certificate_file();
+                    let is_roots = facts.meta.as_ref().is_some_and(|meta| meta.uid == 0);
+                    facts.path == *copy && is_roots && inventory.is_copy(copy)
+                }
             };
             let Ok(file) = &kubeconfig.file else { continue };
             let Ok(current) = file.current() else { continue };

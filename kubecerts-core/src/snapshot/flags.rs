@@ -35,7 +35,12 @@ pub enum Verified {
 pub(super) fn file_flags(pods: &BTreeMap<Component, StaticPod>) -> Vec<FileFlag> {
     let of_pod = |(component, flag, verifies)| {
         let pod: &StaticPod = pods.get(&component)?;
-        let path = match pod.flag(flag).filter(|value| !value.is_empty()) {
+        let given = pod.flag(flag);
+        // An empty value is how a controller-manager is told that the authority's key is elsewhere.
+        if given.is_some_and(str::is_empty) && flag.starts_with("cluster-signing-") {
+            return None;
+        }
+        let path = match given.filter(|value| !value.is_empty()) {
             Some(value) => Some(pod.host_path(value)?),
             None => None,
         };

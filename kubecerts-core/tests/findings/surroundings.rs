@@ -1,12 +1,14 @@
 //! What is wrong around the tree.
 
-use kubecerts_core::diagnosis::{Diagnosis, Finding, FindingCode, Policy, Remedy, Severity, diagnose};
-use kubecerts_core::inventory::{FoundKind, Inventory};
+use kubecerts_core::catalog::LeafSlot;
+use kubecerts_core::diagnosis::{Diagnosis, Finding, FindingCode, Impact, Policy, Remedy, Severity, diagnose};
+use kubecerts_core::inventory::{FoundKind, Inventory, Place};
 use kubecerts_core::kubeconfig::{Kubeconfig, Source, user_key};
 use kubecerts_core::observation::Observations;
 use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{PlanRequest, Selection};
-use kubecerts_core::snapshot::{FileState, ScanRequest, TreeReader, collect};
+use kubecerts_core::secret::SecretBytes;
+use kubecerts_core::snapshot::{FileContent, FileState, ScanRequest, TreeReader, collect};
 use kubecerts_core::x509::PublicKey;
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
 
@@ -158,6 +160,75 @@ fn certificates_of_other_clusters_with_the_same_names_are_no_copies() {
         tree.write(&path("/etc/calico/certs/own-ca.crt"), own, 0o644);
     });
     assert_eq!(around(&tree), []);
+}
+
+#[test]
+fn a_kubeconfig_of_another_cluster_at_home_asks_nothing_of_this_one() {
+    let homes = ["/root/.kube/config", "/home/kim/.kube/config"];
+    let tree = broken(|tree| {
+        let theirs = String::from_utf8(stranger().read_file(ADMIN).to_vec()).unwrap();
+        let server = theirs.lines().find(|line| line.contains("server: ")).unwrap();
+        let theirs = theirs.replace(server, "    server: https://evil.example.com:6443");
+        for home in homes {
+            tree.write(&path(home), theirs.clone(), 0o600);
+        }
+    });
+    assert_eq!(around(&tree), []);
+    let inventory = tree.inventory_around();
+    assert!(homes.iter().all(|home| !inventory.is_copy(&path(home))));
+    let expected = inventory.expected_names(LeafSlot::ApiServer);
+    assert!(expected.iter().all(|expected| expected.name.host() != "evil.example.com"));
+}
+
+#[test]
+fn only_copies_of_root_say_by_which_name_the_api_server_is_reached() {
+    let home = path("/home/kim/.kube/config");
+    let names_of = |uid: u32| {
+        let mut tree = broken(|tree| tree.copy(ADMIN, home.as_str()));
+        let server = value(&tree, home.as_str(), "server: ");
+        replace(&mut tree, home.as_str(), &server, "https://lb.example.com:6443");
+        let mut snapshot = tree.snapshot();
+        let content = snapshot.at(&home).unwrap().content().unwrap();
+        let mut meta = content.meta().clone();
+        meta.uid = uid;
+        let bytes = SecretBytes::new(content.secret_bytes().to_vec());
+        snapshot.insert_copy(home.clone(), FileState::Present(FileContent::new(bytes, meta)));
+        let inventory = Inventory::parse(&snapshot);
+        assert!(inventory.is_copy(&home));
+        inventory
+            .lacking_names(LeafSlot::ApiServer)
+            .into_iter()
+            .map(|lacking| lacking.name.host())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names_of(0), ["lb.example.com"]);
+    assert_eq!(names_of(1000), [""; 0]);
+}
+
+#[test]
+fn a_copy_that_trusts_another_authority_is_a_warning_that_decides_nothing() {
+    let home = "/root/.kube/config";
+    let tree = broken(|tree| {
+        tree.copy(ADMIN, home);
+        let other = stranger().read_file(CA).to_vec();
+        trust(tree, home, &other);
+    });
+    let diagnosis = diagnosis(&tree.inventory_around(), "2026-01-02T00:00:00Z");
+    let [found] = diagnosis.findings() else { panic!("{diagnosis:?}") };
+    assert_eq!((found.code, found.severity), (FindingCode::KubeconfigCaStale, Severity::Warning));
+    assert_eq!(found.remedy, Remedy::SetAuthority(Place::Copy(path(home))));
+    assert_eq!(diagnosis.impact(), Impact::None);
+}
+
+#[test]
+fn an_earlier_certificate_of_the_authority_in_a_kubeconfig_is_a_warning_with_its_end() {
+    let tree = broken(|tree| tree.redraft(CA, CA_KEY, |ca| ca.not_after = at("2045-01-01T00:00:00Z")));
+    let found: Vec<Finding> = findings(&tree, "2026-01-02T00:00:00Z").collect();
+    assert!(!found.is_empty());
+    for finding in found {
+        assert_eq!((finding.code, finding.severity), (FindingCode::KubeconfigCaStale, Severity::Warning));
+        assert!(finding.message.contains("which ends 20"), "{finding}");
+    }
 }
 
 #[test]

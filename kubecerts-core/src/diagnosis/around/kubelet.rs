@@ -1,13 +1,13 @@
 //! The link to the kubelet's current certificate.
 
-use crate::catalog::{FileSlot, Slot};
+use crate::catalog::{CaSlot, FileSlot, NodeName, Slot};
 use crate::diagnosis::checks::{Context, about, at};
 use crate::diagnosis::{Finding, FindingCode, Impact, Remedy, Severity};
-use crate::inventory::{DatedCertificate, Place};
+use crate::inventory::{Credential, DatedCertificate, Place};
 use crate::path::TreePath;
 use crate::snapshot::ReadProblem;
 use crate::time::Timestamp;
-use crate::x509::Certificate;
+use crate::x509::{Certificate, SignatureVerdict};
 
 /// `not-a-symlink`
 ///
@@ -22,8 +22,9 @@ pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
     let path = &facts.path;
     let newest = newest(context);
+    let is_file = facts.meta.as_ref().is_some_and(|meta| meta.target.is_none());
     let relink = || match newest {
-        Some(newest) => Remedy::Relink { link: path.clone(), target: newest.file.path.clone() },
+        Some(newest) => Remedy::Relink { link: path.clone(), target: newest.file.path.clone(), is_file },
         None => Remedy::Restore(FileSlot::KubeletClient),
     };
     let place = Place::Slot(Slot::KubeletClient);
@@ -71,10 +72,35 @@ pub(in crate::diagnosis) fn is_broken_link(context: &Context<'_>, place: &Place)
     *place == Place::Slot(Slot::KubeletClient) && inventory.surroundings().is_known && is_dangling()
 }
 
-/// Returns the newest file that the kubelet could use now.
+/// Returns the newest file that the kubelet of this node could use now: what lies there may be left of another cluster, or of
+/// another name of the node.
 fn newest<'a>(context: &Context<'a>) -> Option<&'a DatedCertificate> {
+    let inventory = context.inventory;
+    let current = inventory.credential(Slot::KubeletClient).and_then(Credential::leaf);
+    let known = inventory.known_node_name();
+    let is_own = |leaf: &Certificate| match (current, &known) {
+        (Some(current), _) => leaf.subject() == current.subject(),
+        (None, Some(known)) => {
+            leaf.subject().common_name().and_then(NodeName::of_user).as_ref() == Some(known)
+        }
+        (None, None) => leaf.subject().common_name().and_then(NodeName::of_user).is_some(),
+    };
+    let cluster = inventory.authority(CaSlot::Cluster).certificate().present();
+    let is_signed = |leaf: &Certificate| {
+        cluster.is_some_and(|cluster| {
+            cluster.certificates().iter().any(|ca| {
+                leaf.issuer() == ca.subject()
+                    && leaf.verify_signature(ca.public_key()) == SignatureVerdict::Valid
+            })
+        })
+    };
     let is_valid = |dated: &&DatedCertificate| {
-        let valid = |leaf: &Certificate| leaf.not_before() <= context.now && context.now <= leaf.not_after();
+        let valid = |leaf: &Certificate| {
+            leaf.not_before() <= context.now
+                && context.now <= leaf.not_after()
+                && is_own(leaf)
+                && is_signed(leaf)
+        };
         dated.is_whole() && dated.certificate.present().is_some_and(|bundle| valid(bundle.first()))
     };
     let all = context.inventory.surroundings().kubelet_certificates.iter();

@@ -10,13 +10,15 @@ use crate::path::TreePath;
 
 /// `layout-mismatch`
 pub(super) fn other_layouts(context: &Context<'_>, out: &mut Vec<Finding>) {
-    let mut directories: BTreeMap<TreePath, Vec<LeafSlot>> = BTreeMap::new();
+    let mut directories: BTreeMap<TreePath, (Vec<LeafSlot>, Vec<TreePath>)> = BTreeMap::new();
     for found in &context.inventory.surroundings().certificates {
         if let Some((directory, leaf)) = findings(context, found) {
-            directories.entry(directory).or_default().push(leaf);
+            let (leaves, files) = directories.entry(directory).or_default();
+            leaves.push(leaf);
+            files.push(found.file.path.clone());
         }
     }
-    for (directory, mut leaves) in directories {
+    for (directory, (mut leaves, files)) in directories {
         leaves.sort_unstable();
         let layout = context.inventory.node().layout();
         let Some(read) = leaves.first().map(|leaf| layout.path(FileSlot::LeafCertificate(*leaf))) else {
@@ -33,9 +35,31 @@ pub(super) fn other_layouts(context: &Context<'_>, out: &mut Vec<Finding>) {
                 "{directory} holds certificates that nothing refers to ({}): the components read {read}",
                 names.join(", ")
             ),
-            remedy: Remedy::MoveAway(directory.clone()),
+            remedy: match is_in_use(context, &directory) {
+                true => Remedy::MoveFilesAway(files),
+                false => Remedy::MoveAway(directory.clone()),
+            },
         });
     }
+}
+
+/// Returns whether anything below `directory` is what a program of this node reads.
+fn is_in_use(context: &Context<'_>, directory: &TreePath) -> bool {
+    let inventory = context.inventory;
+    let node = inventory.node();
+    let of_tree = FileSlot::all().map(|file| inventory.file(file)).filter(|facts| facts.exists);
+    let referred = inventory
+        .credentials()
+        .filter(|(place, _)| place.slot().is_some())
+        .flat_map(|(_, credential)| [credential.certificate_file(), credential.key_file()])
+        .filter(|facts| facts.exists);
+    let mut paths = of_tree
+        .chain(referred)
+        .map(|facts| &facts.path)
+        .chain(node.trust_files().iter().map(|file| &file.path))
+        .chain(inventory.named_files().iter().filter_map(|named| named.flag.path.as_ref()))
+        .chain(inventory.token_keys().iter().map(|key| &key.file.path));
+    paths.any(|path| path.below(directory).is_some())
 }
 
 /// Returns the directory of another layout that a file lies in, and which leaf it is there, when that is worth a finding.

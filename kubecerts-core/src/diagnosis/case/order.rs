@@ -57,7 +57,7 @@ pub(super) fn stage(finding: &Finding) -> Stage {
     let of_authority = matches!(finding.place, Some(Place::Slot(Slot::Ca(_))));
     match finding.code {
         F::ClockSkew => Stage::Clock,
-        F::SourceDamaged | F::ManifestDuplicate | F::LayoutMismatch => Stage::Source,
+        F::SourceDamaged | F::ManifestDuplicate => Stage::Source,
         F::NotASymlink => Stage::Link,
         F::Unreadable | F::Missing | F::Damaged | F::KeyMissing | F::KeyMismatch | F::OwnerWrong => {
             Stage::Content
@@ -109,7 +109,7 @@ pub(super) fn stage(finding: &Finding) -> Stage {
         F::EndpointDown | F::EndpointBroken | F::EtcdUnwell | F::ServedExpired | F::Unhealthy => {
             Stage::Process
         }
-        F::SimultaneousRestart | F::NodesOutOfStep => Stage::Habit,
+        F::LayoutMismatch | F::SimultaneousRestart | F::NodesOutOfStep => Stage::Habit,
         F::NotObserved => Stage::Gap,
     }
 }
