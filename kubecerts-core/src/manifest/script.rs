@@ -28,7 +28,11 @@ impl ScriptFacts {
             lines.iter().map(|line| line.trim()).filter(|line| !line.starts_with('#')).collect();
         let restarts = lines.iter().any(|line| is_restart(line));
         Self {
-            restarts: restarts && lines.iter().any(|line| names_control_plane(line)),
+            restarts: lines.iter().any(|line| {
+                // What a variable stands for is said elsewhere.
+                let says = |line: &&str| names_control_plane(line);
+                is_restart(line) && (says(line) || line.contains('$') && lines.iter().any(says))
+            }),
             restarts_etcd_with_others: restarts && together(&lines),
             waits_without_end: waits_without_end(&lines),
             is_spread: lines.iter().any(|line| SPREADING.into_iter().any(|word| line.contains(word))),
@@ -82,17 +86,32 @@ fn may_be_script(path: &TreePath) -> bool {
 }
 
 fn is_restart(line: &str) -> bool {
-    let container = ["crictl", "docker", "nerdctl", "podman"].into_iter().any(|tool| line.contains(tool))
-        && [" rmp", " stopp", " restart", " stop", " rm ", " kill"]
-            .into_iter()
-            .any(|verb| line.contains(verb));
-    let unit =
-        line.contains("systemctl") && [" restart", " stop", " kill"].iter().any(|verb| line.contains(verb));
+    let container = runs(
+        line,
+        &["crictl", "docker", "nerdctl", "podman"],
+        &["rmp", "stopp", "restart", "stop", "rm", "kill"],
+    );
+    let unit = runs(line, &["systemctl"], &["restart", "stop", "kill"]);
     let killed = ["pkill", "killall", "delete pod"].into_iter().any(|verb| line.contains(verb));
     let moved = line.contains("mv ") && line.contains("/manifests");
     let own =
         line.contains("kubecerts restart") || line.contains("kubecerts renew") && line.contains("--restart");
     container || unit || killed || moved || own
+}
+
+/// Returns whether a command of `line` is one of `tools` with one of `verbs` as its subcommand: the first word behind it that is
+/// neither an option nor the value of one.
+fn runs(line: &str, tools: &[&str], verbs: &[&str]) -> bool {
+    line.split(['|', ';', '&', '(', ')', '`']).any(|command| {
+        let mut words = command.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
+        let is_tool = |word: &str| tools.contains(&word.rsplit('/').next().unwrap_or(word));
+        if !words.any(is_tool) {
+            return false;
+        }
+        let mut words = words.filter(|word| !word.starts_with('-') && !word.contains('/'));
+        let verb = words.find(|word| !["container", "pod"].contains(word));
+        verb.is_some_and(|verb| verbs.contains(&verb))
+    })
 }
 
 fn names_control_plane(line: &str) -> bool {
@@ -250,6 +269,10 @@ until printf \"\" 2>>/dev/null >>/dev/tcp/127.0.0.1/6443; do sleep 1; done
             "kubecerts renew --yes",
             "docker run --rm quay.io/coreos/etcd etcdctl version",
             "# crictl rmp -f etcd",
+            "docker logs kube-apiserver | grep restart",
+            "systemctl status kubelet # after a restart of etcd",
+            "crictl ps --name etcd > /tmp/before-stop",
+            "crictl pods --namespace kube-system\nsystemctl restart nginx",
         ] {
             assert!(!ScriptFacts::of(text).restarts, "{text}");
         }
