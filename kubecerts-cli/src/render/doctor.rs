@@ -72,28 +72,34 @@ impl Consultation {
 /// Returns everything in words, the most urgent first.
 pub(crate) fn text(consultation: &Consultation, whereabouts: &Whereabouts) -> String {
     let mut text = String::new();
-    for (position, patient) in consultation.patients.iter().enumerate() {
-        if position > 0 {
+    // What lies between the nodes may be the cause of what is wrong on each.
+    if !consultation.fleet.is_empty() {
+        text.push_str(&format!("{STRONG}Between the nodes{STRONG:#}\n"));
+    }
+    for (position, (case, nodes)) in consultation.fleet.iter().enumerate() {
+        text.push('\n');
+        text.push_str(&told(position + 1, case, None, whereabouts));
+        text.push_str(&field("nodes", &nodes.join(", ")));
+    }
+    for patient in &consultation.patients {
+        if !text.is_empty() {
             text.push('\n');
         }
         text.push_str(&format!("{STRONG}{}{STRONG:#}\n", headline(patient)));
         for (position, case) in patient.cases.iter().enumerate() {
             text.push('\n');
-            text.push_str(&told(position + 1, case, whereabouts));
+            text.push_str(&told(position + 1, case, place_of_work(patient), whereabouts));
         }
         text.push_str(&at_once(patient, consultation.policy, whereabouts));
         text.push('\n');
         text.push_str(&format!("{}\n", summary(patient, consultation.policy)));
     }
-    if !consultation.fleet.is_empty() {
-        text.push_str(&format!("\n{STRONG}Between the nodes{STRONG:#}\n"));
-    }
-    for (position, (case, nodes)) in consultation.fleet.iter().enumerate() {
-        text.push('\n');
-        text.push_str(&told(position + 1, case, whereabouts));
-        text.push_str(&field("nodes", &nodes.join(", ")));
-    }
     text
+}
+
+/// Returns the node on which the commands are to be given, when that is not this one.
+fn place_of_work(patient: &Patient) -> Option<&str> {
+    patient.name.as_deref().filter(|_| patient.looked == Looked::WhenTaken)
 }
 
 /// Returns the document `Doctor`.
@@ -167,7 +173,11 @@ fn headline(patient: &Patient) -> String {
 }
 
 /// Returns one case: the cause, what proves it, what comes of it, what it explains, and what to do.
-fn told(number: usize, case: &Case, whereabouts: &Whereabouts) -> String {
+fn told(number: usize, case: &Case, node: Option<&str>, whereabouts: &Whereabouts) -> String {
+    let advice = |finding: &Finding| match node {
+        Some(node) => format!("on {node}: {}", advice(finding, whereabouts)),
+        None => advice(finding, whereabouts),
+    };
     let mut text = format!("{number}. {}\n", named(&case.finding, case.severity()));
     for line in &case.proof {
         text.push_str(&field("proof", line));
@@ -176,10 +186,10 @@ fn told(number: usize, case: &Case, whereabouts: &Whereabouts) -> String {
         text.push_str(&field("so", consequence));
     }
     below(&case.explains, 0, &mut text);
-    let mut commands = vec![advice(&case.finding, whereabouts)];
+    let mut commands = vec![advice(&case.finding)];
     text.push_str(&field("do", &commands[0]));
     for finding in case.findings().skip(1).filter(|finding| is_further_work(finding)) {
-        let command = advice(finding, whereabouts);
+        let command = advice(finding);
         if !commands.contains(&command) {
             text.push_str(&field("then", &command));
             commands.push(command);
