@@ -454,6 +454,17 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
         ),
         Remedy::SignElsewhere(ca) => format!("have certificates signed where the key of {ca} is kept"),
         Remedy::Restore(name) => restore(*name, whereabouts),
+        Remedy::RestorePair(Slot::ServiceAccount) => {
+            "put sa.key and sa.pub back, both of one pair, from a backup or from another control-plane node".to_owned()
+        }
+        Remedy::RestorePair(slot) => format!(
+            "put {slot}.crt and {slot}.key back, both of one pair, from a backup or from another control-plane node"
+        ),
+        Remedy::RestoreFile(path) => format!("put {} back from a backup", file(path)),
+        Remedy::CopyBack(files) => {
+            let copied = files.iter().map(|(from, to)| format!("cp -p {} {}", file(from), file(to)));
+            format!("put the earlier pair back: {}", copied.collect::<Vec<_>>().join(" && "))
+        }
         Remedy::GrantAccess(_) => "run it as root".to_owned(),
         Remedy::Repair(path) => format!("repair {}", file(path)),
         Remedy::RepairManifest(path) => format!("repair {}, or move it out of its directory", file(path)),
@@ -475,7 +486,17 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
         }
         Remedy::SetAuthority(place) => format!("kubecerts kubeconfig set-ca {place}{}", whereabouts.options),
         Remedy::UpdateTrust => format!("kubecerts kubeconfig set-ca{}", whereabouts.options),
-        Remedy::RefreshCopy(path) => format!("replace {} by the current file", file(path)),
+        // A kubeconfig may have other contexts, which stay.
+        Remedy::RefreshCopy(path) => format!(
+            "kubecerts renew --refresh-copies{}; it changes nothing else in {}",
+            whereabouts.options,
+            file(path)
+        ),
+        Remedy::ReplaceCopy { copy, source, .. } => format!(
+            "replace the certificate in {0} by that of {1}, and its key: cp {1} {0}",
+            file(copy),
+            file(source)
+        ),
         Remedy::SetOwner { path, uid, gid, mode, .. } => {
             format!("chown {uid}:{gid} {path} && chmod {mode:04o} {path}", path = file(path))
         }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{CaSlot, KubeconfigSlot, LeafSlot, Slot};
+use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use crate::diagnosis::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
 use crate::digest::Digest;
 use crate::inventory::{Credential, Inventory, KeyFacts, Place};
@@ -119,12 +119,7 @@ fn authorities(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
         };
         out.push(FleetFinding {
             nodes: split.nodes(),
-            ..about(
-                Some(Slot::Ca(ca)),
-                FindingCode::CaMismatch,
-                message,
-                Remedy::Restore(crate::catalog::FileSlot::CaCertificate(ca)),
-            )
+            ..about(Some(Slot::Ca(ca)), FindingCode::CaMismatch, message, Remedy::RestorePair(Slot::Ca(ca)))
         });
     }
 }
@@ -145,7 +140,7 @@ fn service_accounts(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
             Some(Slot::ServiceAccount),
             FindingCode::SaKeysDiffer,
             message,
-            Remedy::Restore(crate::catalog::FileSlot::ServiceAccountKey),
+            Remedy::RestorePair(Slot::ServiceAccount),
         )
     });
 }
@@ -197,7 +192,16 @@ fn shared_leaves(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
                 Some(slot),
                 FindingCode::LeafShared,
                 format!("{} have {what}, though each node needs its own", listed(&nodes)),
-                Remedy::Renew(slot),
+                // As for what is another node's: its names are to be this node's.
+                match slot {
+                    Slot::Leaf(leaf) => Remedy::Restore(FileSlot::LeafCertificate(leaf)),
+                    Slot::Kubeconfig(KubeconfigSlot::Kubelet) => {
+                        Remedy::Restore(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet))
+                    }
+                    Slot::KubeletClient => Remedy::Restore(FileSlot::KubeletClient),
+                    Slot::KubeletServing => Remedy::Restore(FileSlot::KubeletServingCertificate),
+                    slot => Remedy::Renew(slot),
+                },
             );
             let path = nodes[0].inventory.credential(slot).map(|found| found.certificate_file().path.clone());
             out.push(FleetFinding {

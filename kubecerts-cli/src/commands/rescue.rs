@@ -216,7 +216,7 @@ impl Rescue<'_> {
         if self.inventory.authority(CaSlot::Cluster).custody() != Custody::Held {
             if plan.is_incomplete() {
                 output.hint(&format!(
-                    "the authority's key is not here; for this node's kubelet: kubecerts kubelet request{options}"
+                    "the authority's key is not here; for this node's kubelet: kubecerts kubelet request --key-out FILE{options}"
                 ));
             }
             return;

@@ -60,7 +60,7 @@ fn no_remedy(code: FindingCode, slot: Option<Slot>, whereabouts: &Whereabouts) -
             format!("nothing as long as the kubelet rotates it, see {verify}")
         }
         (_, Some(Slot::KubeletClient)) => format!(
-            "{}; without the key of ca there: kubecerts kubelet request",
+            "{}; without the key of ca there: kubecerts kubelet request --key-out FILE",
             on_node("kubecerts recover", whereabouts)
         ),
         (_, Some(Slot::KubeletServing)) => format!(
@@ -73,6 +73,14 @@ fn no_remedy(code: FindingCode, slot: Option<Slot>, whereabouts: &Whereabouts) -
         (FindingCode::NotObserved, _) => {
             "run it as root; if the socket of the container runtime is another one, say --cri-socket SOCKET"
                 .to_owned()
+        }
+        (FindingCode::CaMismatch, _) => {
+            "look at the nodes of one cluster only; a node of this cluster whose authorities were made anew gets ca.crt and \
+             ca.key from another control-plane node"
+                .to_owned()
+        }
+        (FindingCode::NodesOutOfStep, _) => {
+            "nothing now; upgrade or renew all nodes together the next time".to_owned()
         }
         _ => "nothing: it is only to be known".to_owned(),
     }

@@ -293,14 +293,16 @@ pub(super) const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::RotateAuthority(_) => "rotate-authority",
         Remedy::ReplaceKey(_) => "replace-key",
         Remedy::SignElsewhere(_) => "sign-elsewhere",
-        Remedy::Restore(_) => "restore",
+        Remedy::Restore(_) | Remedy::RestorePair(_) | Remedy::RestoreFile(_) | Remedy::CopyBack(_) => {
+            "restore"
+        }
         Remedy::GrantAccess(_) => "grant-access",
         Remedy::Repair(_) | Remedy::RepairManifest(_) => "repair",
         Remedy::Inspect(_) => "inspect",
         Remedy::SetMode(..) => "set-mode",
         Remedy::SetClock => "set-clock",
         Remedy::ReferToRotatedCertificate(_) => "refer-to-rotated-certificate",
-        Remedy::RefreshCopy(_) => "refresh-copy",
+        Remedy::RefreshCopy(_) | Remedy::ReplaceCopy { .. } => "refresh-copy",
         Remedy::MoveAway(_) | Remedy::MoveFilesAway(_) => "move-away",
         Remedy::Relink { .. } => "relink",
         Remedy::MoveAndLink { .. } => "move-and-link",

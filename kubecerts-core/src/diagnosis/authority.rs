@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::checks::{Context, about, at, error};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
-use crate::catalog::{CaSlot, FileSlot, Slot};
+use crate::catalog::{CaSlot, Slot};
 use crate::inventory::{CertificateBundle, ChainFact, Credential, Place};
 use crate::path::TreePath;
 use crate::x509::{Certificate, SignatureVerdict};
@@ -65,6 +65,7 @@ pub(super) fn replaced(context: &Context<'_>, out: &mut Vec<Finding>) {
             names.join(", "),
             whereabouts(context, new, &leaves),
         );
+        let back = earlier_pair(context, ca, new, &leaves);
         let is_earlier = |other: &Certificate| {
             other.subject() == new.subject()
                 && other.public_key() != new.public_key()
@@ -87,10 +88,38 @@ pub(super) fn replaced(context: &Context<'_>, out: &mut Vec<Finding>) {
             };
             !is_explained
         });
-        let remedy = Remedy::Restore(FileSlot::CaCertificate(ca));
+        let remedy = back.map_or(Remedy::RestorePair(Slot::Ca(ca)), Remedy::CopyBack);
         let finding = error(Slot::Ca(ca), FindingCode::CaReplaced, Impact::Inconsistent, message, remedy);
         out.push(at(authority.certificate_file(), finding));
     }
+}
+
+/// Returns the copies that put the earlier pair back, of which the certificate was found: its key lies beside it, and comes first, so
+/// that nothing is replaced when it does not.
+fn earlier_pair(
+    context: &Context<'_>,
+    ca: CaSlot,
+    new: &Certificate,
+    leaves: &[&Certificate],
+) -> Option<Vec<(TreePath, TreePath)>> {
+    let is_earlier = |old: &Certificate| {
+        old.subject() == new.subject()
+            && old.public_key() != new.public_key()
+            && leaves.iter().any(|leaf| leaf.verify_signature(old.public_key()) == SignatureVerdict::Valid)
+    };
+    let around = context.inventory.surroundings().certificates.iter();
+    let mut paths = around
+        .filter(|found| {
+            found.certificates.certificates().len() == 1 && is_earlier(found.certificates.first())
+        })
+        .map(|found| &found.file.path);
+    let path = paths.find(|path| path.file_name().ends_with(".crt"))?;
+    let key = TreePath::parse(&format!("{}.key", path.as_str().strip_suffix(".crt")?)).ok()?;
+    let authority = context.inventory.authority(ca);
+    Some(vec![
+        (key, authority.key_file().path.clone()),
+        (path.clone(), authority.certificate_file().path.clone()),
+    ])
 }
 
 /// Returns where the authority was found that had the name of `new` before it and signed `leaves`.

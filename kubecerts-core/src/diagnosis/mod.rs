@@ -202,6 +202,12 @@ pub enum Remedy {
     SignElsewhere(CaSlot),
     /// Put this file back from a backup, or from another control-plane node when all have it alike, or make it anew.
     Restore(FileSlot),
+    /// Put both files of this pair back from a backup, or from another control-plane node.
+    RestorePair(Slot),
+    /// Put earlier files back, the first one first: each from its place to where it belongs.
+    CopyBack(Vec<(TreePath, TreePath)>),
+    /// Put this file back from a backup.
+    RestoreFile(TreePath),
     /// Make this file readable to the caller.
     GrantAccess(TreePath),
     /// Repair what stands at this path, or remove it.
@@ -220,8 +226,16 @@ pub enum Remedy {
     Restart(Component),
     /// Find out why this program is not well, and start it.
     Start(Component),
-    /// Replace this copy by the current file of the slot.
+    /// Bring what this kubeconfig has of the tree's up to date, and change nothing else in it.
     RefreshCopy(TreePath),
+    /// Replace this copy, and the key that belongs to it, by this file of the tree.
+    #[non_exhaustive]
+    ReplaceCopy {
+        /// The copy.
+        copy: TreePath,
+        /// The file of the tree.
+        source: TreePath,
+    },
     /// Move this file or directory to where nobody takes it for what is in use.
     MoveAway(TreePath),
     /// Move these certificates, and the keys beside them, out of a directory of which other files are in use.

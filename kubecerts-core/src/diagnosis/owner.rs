@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::checks::{Context, about, at};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
-use crate::catalog::{Component, FileSlot, KubeconfigSlot, PathSource};
+use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, PathSource, Slot};
 use crate::inventory::{FileFacts, Inventory, Place};
 use crate::manifest::RunsAs;
 use crate::snapshot::FileMeta;
@@ -44,7 +44,11 @@ pub(super) fn owners(context: &Context<'_>, out: &mut Vec<Finding>) {
             let remedy = mend(facts, &readers);
             let finding = about(&place, Severity::Error, code, Impact::Unusable, message, remedy);
             out.push(at(facts, finding));
-        } else if file.is_secret() && !is_administrators(file) && !known.contains(&meta.uid) {
+        } else if file.is_secret()
+            && !is_administrators(file)
+            && !is_of_others_etcd(inventory, file)
+            && !known.contains(&meta.uid)
+        {
             let message = format!("{} {owner}, and no component runs as that user", facts.path);
             let (path, mode) = (facts.path.clone(), meta.mode & 0o700);
             let remedy = match readers.is_empty() {
@@ -84,6 +88,15 @@ fn can_read(user: &RunsAs, meta: &FileMeta) -> bool {
         Some(_) if user.groups().contains(&meta.gid) => meta.mode & 0o040 != 0,
         Some(_) => meta.mode & 0o004 != 0,
     }
+}
+
+/// An etcd that is no static pod runs as a user whom no manifest names.
+fn is_of_others_etcd(inventory: &Inventory, file: FileSlot) -> bool {
+    let is_etcds = match file.slot() {
+        Slot::Leaf(leaf) => leaf.issuer() == CaSlot::Etcd,
+        slot => slot == Slot::Ca(CaSlot::Etcd),
+    };
+    is_etcds && !inventory.node().components().contains(&Component::Etcd)
 }
 
 /// Who administers the cluster may be anybody.

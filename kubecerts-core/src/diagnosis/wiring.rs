@@ -49,7 +49,7 @@ fn manifests_are_there(context: &Context<'_>, out: &mut Vec<Finding>) {
             message: format!(
                 "there is no manifest of {component} in {directory}, so the kubelet does not run it"
             ),
-            remedy: Remedy::Inspect(directory.clone()),
+            remedy: Remedy::RestoreFile(path.clone()),
             path: Some(path),
         });
     }
@@ -71,6 +71,18 @@ fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
         let is_kubeadms = absent * 2 <= named.len();
         for NamedFile { flag, exists, certificates } in named {
             let name = flag.flag;
+            // No program reads a manifest aloud; what a file of authorities is to be is known.
+            let mend = || match flag.verifies {
+                Some(verified) => {
+                    let ca = match verified {
+                        Verified::AllOf(ca) => ca,
+                        Verified::Leaf(leaf) => leaf.issuer(),
+                    };
+                    let path = node.layout().path(FileSlot::CaCertificate(ca));
+                    Remedy::SetFlag(component, name, path.to_string())
+                }
+                None => Remedy::Repair(manifest.clone()),
+            };
             let (code, message, remedy, path) = match &flag.path {
                 None if is_kubeadms
                     && !has_own_check(component, name)
@@ -79,7 +91,7 @@ fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
                     (
                         FindingCode::Missing,
                         format!("{manifest} gives {component} no --{name}, which it needs"),
-                        Remedy::Inspect(manifest.clone()),
+                        mend(),
                         manifest,
                     )
                 }
@@ -90,19 +102,19 @@ fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
                         continue;
                     }
                     let message = format!("--{name} of {component} names {path}, which does not exist");
-                    (FindingCode::Missing, message, Remedy::Inspect(manifest.clone()), path)
+                    (FindingCode::Missing, message, Remedy::Repair(manifest.clone()), path)
                 }
                 Some(path) => {
                     let Some(verified) = flag.verifies else {
                         if let Some(message) = odd_kubeconfig(context, component, name, path) {
-                            let remedy = Remedy::Inspect(manifest.clone());
+                            let remedy = Remedy::Repair(manifest.clone());
                             out.push(inconsistent(FindingCode::TrustFileStale, message, remedy, manifest));
                         }
                         continue;
                     };
                     let Some(message) = untrusting(context, certificates, verified) else { continue };
                     let message = format!("{path} (--{name} of {component}) {message}");
-                    (FindingCode::TrustFileStale, message, Remedy::Inspect(manifest.clone()), path)
+                    (FindingCode::TrustFileStale, message, Remedy::Inspect(path.clone()), path)
                 }
             };
             out.push(inconsistent(code, message, remedy, path));
@@ -333,11 +345,18 @@ fn identities(context: &Context<'_>, out: &mut Vec<Finding>) {
         let Some((other, _)) = other.filter(|(other, _)| *other != slot) else { continue };
         let place = Place::Slot(slot);
         let message = format!("it is a certificate of {other}, by its name {name}");
+        // It works, with more rights than it should have.
+        let is_stronger = slot == Slot::Kubeconfig(KubeconfigSlot::Admin)
+            && other == Slot::Kubeconfig(KubeconfigSlot::SuperAdmin);
+        let (severity, impact) = match is_stronger {
+            true => (Severity::Notice, Impact::None),
+            false => (Severity::Error, Impact::Inconsistent),
+        };
         let finding = about(
             &place,
-            Severity::Error,
+            severity,
             FindingCode::ForeignLeaf,
-            Impact::Inconsistent,
+            impact,
             message,
             Remedy::Inspect(credential.certificate_file().path.clone()),
         );

@@ -1,7 +1,9 @@
 //! What is wrong around the tree.
 
 use kubecerts_core::catalog::LeafSlot;
-use kubecerts_core::diagnosis::{Diagnosis, Finding, FindingCode, Impact, Policy, Remedy, Severity, diagnose};
+use kubecerts_core::diagnosis::{
+    Diagnosis, Finding, FindingCode, Impact, Policy, Remedy, Severity, diagnose,
+};
 use kubecerts_core::inventory::{FoundKind, Inventory, Place};
 use kubecerts_core::kubeconfig::{Kubeconfig, Source, user_key};
 use kubecerts_core::observation::Observations;
@@ -148,7 +150,8 @@ fn a_copy_is_a_notice_while_it_is_current_and_a_warning_afterwards() {
         "apiserver-etcd-client: /etc/calico/certs/etcd-client.crt holds an earlier certificate of it, which ends \
          2027-01-01T00:00:00Z: a renewal does not reach that file"
     );
-    assert_eq!(found.remedy, Remedy::RefreshCopy(path(copy)));
+    let source = format!("{:?}", found.remedy);
+    assert!(source.contains("ReplaceCopy") && source.contains(ETCD_CLIENT), "{source}");
 }
 
 #[test]
@@ -264,6 +267,30 @@ fn backups_are_found_and_no_finding() {
         [expected.iter().position(|path| path.ends_with("conf.bak")).unwrap()];
     assert_eq!(kubeconfig.keys.len(), 1);
     assert_eq!(kubeconfig.certificates.certificates().len(), 2, "the user's, and the authority");
+}
+
+#[test]
+fn a_directory_of_which_anything_is_in_use_is_not_moved_away() {
+    let mut own = Fixture::named("kubeadm-v136-ecdsa-p256").tree();
+    own.copy(APISERVER, "/etc/kubernetes/custom/tls.crt");
+    own.copy(APISERVER_KEY, "/etc/kubernetes/custom/tls.key");
+    for (kind, file) in [("crt", "tls-cert-file"), ("key", "tls-private-key-file")] {
+        let manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+        let kubeadms = format!("--{file}=/etc/kubernetes/pki/apiserver.{kind}");
+        replace(&mut own, manifest, &kubeadms, &format!("--{file}=/etc/kubernetes/custom/tls.{kind}"));
+    }
+    let found: Vec<Finding> = findings(&own, FRESH).collect();
+    let moved: Vec<&Remedy> = found
+        .iter()
+        .filter(|finding| finding.code == FindingCode::LayoutMismatch)
+        .map(|finding| &finding.remedy)
+        .collect();
+    assert_eq!(moved, [&Remedy::MoveFilesAway(vec![path(APISERVER)])]);
+    // Of one that nothing refers to, nothing is lost.
+    let mut other = of_kubespray();
+    other.copy("/etc/kubernetes/ssl/apiserver.crt", APISERVER);
+    let whole = findings(&other, KUBESPRAY_NOW).find(|found| found.code == FindingCode::LayoutMismatch);
+    assert_eq!(whole.unwrap().remedy, Remedy::MoveAway(path("/etc/kubernetes/pki")));
 }
 
 #[test]
@@ -441,7 +468,7 @@ fn every_reason_for_not_restarting_so_is_said() {
     let tree = broken(|tree| timer(tree, "OnCalendar=monthly\n", KUBESPRAY));
     let found: Vec<String> = findings(&tree, "2026-01-02T00:00:00Z").map(|finding| finding.message).collect();
     let expected = "/etc/systemd/system/k8s-certs-renew.timer restarts the control plane by /usr/local/bin/k8s-certs-renew.sh: \
-                    at the same moment on every node that has it (monthly), etcd together with the rest, \
+                    at the same moment on every node that has it, unless other nodes have another calendar (monthly), etcd together with the rest, \
                     and waits for them without a limit";
     assert_eq!(found, [expected]);
     let alone = broken(|tree| tree.write(&path("/usr/local/bin/renew-kube.sh"), KUBESPRAY, 0o755));

@@ -66,7 +66,13 @@ pub(super) fn unmanaged_copies(context: &Context<'_>, out: &mut Vec<Finding>) {
                 "{path} holds an earlier certificate of it, which ends {}: a renewal does not reach that file",
                 copy.not_after()
             );
-            (Severity::Warning, message, Remedy::RefreshCopy(path.clone()))
+            let source =
+                context.inventory.certificate_file(&Place::Slot(slot)).map(|facts| facts.path.clone());
+            let remedy = match source {
+                Some(source) => Remedy::ReplaceCopy { copy: path.clone(), source },
+                None => Remedy::RefreshCopy(path.clone()),
+            };
+            (Severity::Warning, message, remedy)
         } else {
             let message = format!("{path} holds a copy of it: a renewal does not reach that file");
             (Severity::Notice, message, Remedy::Nothing)

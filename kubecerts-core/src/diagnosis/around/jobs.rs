@@ -9,7 +9,7 @@ pub(super) fn simultaneous_restarts(context: &Context<'_>, out: &mut Vec<Finding
     for job in &context.inventory.surroundings().jobs {
         let mut reasons = Vec::new();
         if let Some(calendar) = job.calendar.as_ref().filter(|_| !job.is_spread) {
-            reasons.push(format!("at the same moment on every node that has it ({calendar})"));
+            reasons.push(format!("at the same moment on every node that has it, unless other nodes have another calendar ({calendar})"));
         }
         if job.restarts_etcd_with_others {
             reasons.push("etcd together with the rest".to_owned());

@@ -36,7 +36,8 @@ pub(super) fn explains(cause: &Finding, effect: &Finding, view: &View<'_>) -> bo
         | F::TrustFileStale
         | F::WeakAlgorithm => false,
         F::AlternativeNameMissing | F::AlternativeNameUnexpected | F::ForeignLeaf => pair.is_another_nodes(),
-        F::CaEndsBeforeRenewal => pair.is(F::ClockSkew),
+        // A slow clock makes nothing end.
+        F::CaEndsBeforeRenewal => false,
         F::Damaged | F::Unreadable | F::Missing | F::KeyMismatch | F::KeyMissing => {
             pair.is_wrong_link() || pair.is_of_wrong_path()
         }
@@ -73,8 +74,7 @@ pub(super) fn explains(cause: &Finding, effect: &Finding, view: &View<'_>) -> bo
         F::StaleInMemory => pair.is(F::ManifestDuplicate) && pair.is_of_its_manifest(),
         F::EndpointBroken | F::EndpointDown | F::EtcdUnwell | F::Unhealthy => pair.brings_down(),
         F::ServedExpired => {
-            pair.is(F::ClockSkew)
-                || pair.is(F::StaleInMemory) && component(cause) == component(effect)
+            pair.is(F::StaleInMemory) && component(cause) == component(effect)
                 || matches!(cause.code, F::Expired | F::ExpiresSoon)
                     && cause.place == Some(Place::Slot(Slot::KubeletServing))
                     && component(effect) == Some(Component::Kubelet)
@@ -150,12 +150,13 @@ impl Pair<'_> {
             Some(Place::Slot(Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet)))
         );
         match self.cause.code {
-            F::ClockSkew => true,
             F::LayoutMismatch | F::KubeconfigCopyStale => self.is_same_place(),
             F::NotASymlink => self.is_wrong_link(),
             // The kubelet rotates what kubelet.conf refers to, and nothing else.
             F::KubeletConfInline => is_kubelets,
             F::Expired | F::ExpiresSoon => self.is_its_authority() || self.is_original(),
+            // What is over is asked for by itself where it is signed.
+            F::ExternalCa if self.effect.code == F::Expired => false,
             _ => self.keeps_authority_from_signing(),
         }
     }

@@ -33,6 +33,12 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Option<String> {
             "what is renewed on {node} ends with its authority, and from {} on nothing that it signed is accepted",
             end?
         )),
+        F::ForeignLeaf if finding.severity == Severity::Notice => Some(format!(
+            "whoever has it on {node} is above RBAC, whose bindings cannot take its rights away"
+        )),
+        F::KubeconfigCaStale if finding.severity != Severity::Error => {
+            Some(format!("nothing fails on {node} until the earlier certificate ends"))
+        }
         F::WrongAuthority | F::ForeignLeaf | F::KubeconfigCaStale | F::NotAnAuthority | F::CaReplaced => {
             Some(loss()?.now())
         }
@@ -62,6 +68,15 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Option<String> {
             let stays = runs
                 .map(|component| format!("the kubelet of {node} does not start {component} from it, and "));
             Some(format!("{}other findings may be about the wrong files", stays.unwrap_or_default()))
+        }
+        F::EtcdUnwell
+            if view.observations.etcd.as_ref().is_some_and(|cluster| cluster.well() > cluster.quorum()) =>
+        {
+            let spare =
+                view.observations.etcd.as_ref().map_or(0, |cluster| cluster.well() - cluster.quorum());
+            Some(format!(
+                "etcd has a quorum, and keeps it if {spare} more of its members stop, one of them on {node} perhaps"
+            ))
         }
         F::KubeletConfInline => {
             let end = end.map(|end| format!(" until {end}")).unwrap_or_default();
@@ -117,8 +132,11 @@ fn anywhere(finding: &Finding) -> Option<&'static str> {
         F::SaKeyUnused => "tokens are signed or verified with another key than the one that is kept on NODE",
         F::SaKeysDiffer => "a token that one node has signed another one rejects: pods are Unauthorized at random",
         F::SaTokenInvalid => "those pods on NODE are Unauthorized until they get a new token",
-        F::ServedExpired => "whoever verifies it refuses it: kubectl logs, exec and metrics of NODE, if it is the kubelet's",
-        F::SimultaneousRestart => "all members of etcd stop at once: the whole control plane is away for that long",
+        F::ServedExpired => "whoever verifies it refuses it: clients that read the metrics of NODE, and nothing of the control plane by default",
+        F::SimultaneousRestart if finding.message.contains("etcd together with the rest") => {
+            "all members of etcd stop at once: the whole control plane is away for that long"
+        }
+        F::SimultaneousRestart => "what it restarts is away on all nodes at once that run it at that moment",
         F::UnmanagedCopy => "whoever uses it on NODE goes on with the old one after the next renewal, until that ends",
         F::Unverifiable => "it may work or not: Go refuses old algorithms as well",
         F::WeakAlgorithm => "Go 1.18 and later refuse a signature with SHA-1, and scanners complain about a key that small",
@@ -286,6 +304,18 @@ fn unusable(finding: &Finding, view: &View<'_>) -> Option<String> {
     }
     if finding.code == FindingCode::Missing && finding.severity != Severity::Error {
         return Some(format!("it is not known how whoever uses it on {node} authenticates"));
+    }
+    match (finding.severity, finding.code) {
+        (Severity::Error, _) => {}
+        (_, FindingCode::NotASymlink) => {
+            return Some(format!(
+                "the kubelet of {node} works until its certificate ends: what it is given at a rotation is not used"
+            ));
+        }
+        (_, FindingCode::OwnerWrong) => {
+            return Some(format!("who should not use or replace it on {node} can"));
+        }
+        _ => return Some(format!("nothing fails on {node} yet")),
     }
     let version = view.inventory.node().version();
     let loads = |component: &Component| {

@@ -26,7 +26,11 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Vec<String> {
         }
         F::KubeconfigCaStale | F::RootCaStale | F::TrustFileStale | F::CaMismatch => {
             proof.trusted();
-            proof.authority(CaSlot::Cluster);
+            let slot = finding.place.as_ref().and_then(Place::slot);
+            proof.authority(match slot {
+                Some(Slot::Ca(ca)) => ca,
+                _ => CaSlot::Cluster,
+            });
         }
         F::AlternativeNameMissing | F::AlternativeNameUnexpected | F::ForeignLeaf | F::NamesDiffer => {
             proof.certificate();

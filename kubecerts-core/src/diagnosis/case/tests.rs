@@ -70,7 +70,7 @@ fn what_a_cause_explains_is_below_it() {
     for (findings, expected) in [
         (
             vec![of_node(F::ClockSkew, Severity::Error), at(F::Expired, CA), at(F::NotYetValid, APISERVER)],
-            "clock-skew (ca expired, apiserver not-yet-valid)",
+            "clock-skew (apiserver not-yet-valid), ca expired",
         ),
         (
             vec![
@@ -159,6 +159,10 @@ fn what_a_cause_explains_is_below_it() {
         (
             vec![at(F::ExternalCa, ETCD_CA), at(F::LateLeaf, ETCD_CLIENT), at(F::Expired, APISERVER)],
             "etcd-ca external-ca (apiserver-etcd-client late-leaf), apiserver expired",
+        ),
+        (
+            vec![at(F::ExternalCa, ETCD_CA), at(F::Expired, ETCD_CLIENT)],
+            "etcd-ca external-ca, apiserver-etcd-client expired",
         ),
     ] {
         assert_eq!(told(findings), expected);
