@@ -53,10 +53,15 @@ pub(super) fn read(stream: impl Read) -> Result<Archive, ArchiveProblem> {
         }
         _ => ArchiveProblem::of(error),
     };
+    let mut entries = 0;
     for entry in tar.entries().map_err(|error| broken(&last, &error))? {
         let mut entry = entry.map_err(|error| broken(&last, &error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let wrong = |reason| ArchiveProblem::Entry { name: name.clone(), reason };
+        entries += 1;
+        if entries > MOST_ENTRIES {
+            return Err(wrong("is one too many"));
+        }
         match entry.header().entry_type() {
             // Whoever has packed it anew has directories too.
             EntryType::Directory => continue,
@@ -67,8 +72,12 @@ pub(super) fn read(stream: impl Read) -> Result<Archive, ArchiveProblem> {
         }
         let size = entry.size();
         left = left.checked_sub(size).ok_or(ArchiveProblem::TooLarge { limit: LARGEST })?;
-        let content = content(&mut entry, size).map_err(|error| broken(&name, &error))?;
         let name_of_node = name.strip_prefix("./").unwrap_or(&name);
+        // JSON takes several times as much memory when it is parsed.
+        if name_of_node == INDEX && size > LARGEST_INDEX {
+            return Err(wrong("is larger than the index of any snapshot"));
+        }
+        let content = content(&mut entry, size).map_err(|error| broken(&name, &error))?;
         if name_of_node == INDEX {
             if index.replace(content).is_some() {
                 return Err(wrong("is there twice"));
@@ -101,3 +110,9 @@ fn content(entry: &mut impl Read, size: u64) -> io::Result<SecretBytes> {
 
 const INDEX: &str = "index.json";
 const FILES: &str = "files";
+
+/// In bytes. The index of a node with thousands of files takes some hundred kilobytes.
+const LARGEST_INDEX: u64 = 16 << 20;
+
+/// A scan reads some thousand files at most.
+const MOST_ENTRIES: usize = 65_536;
