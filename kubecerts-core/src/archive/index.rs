@@ -179,7 +179,9 @@ impl Index {
         }
         let mut lists = BTreeMap::new();
         for Directory { path, entries } in directories {
-            lists.insert(parsed("path", &path)?, paths("entries", &entries)?);
+            if lists.insert(parsed("path", &path)?, paths("entries", &entries)?).is_some() {
+                return Err(wrong("path", &path, "it occurs twice"));
+            }
         }
         let provenance = Provenance {
             name,
@@ -293,7 +295,7 @@ impl Entry {
             Kept::Unreadable(problem) => State::Unreadable { problem: Problem::of(problem) },
             Kept::Present(KeptFile { bytes: _, digest, size, meta, redactions }) => {
                 let FileMeta { mode, uid, gid, modified, changed, target } = meta;
-                let Redactions { keys, tokens, values, guessable: _ } = *redactions;
+                let Redactions { keys, tokens, values } = *redactions;
                 State::Present {
                     mode: format!("{mode:04o}"),
                     uid: *uid,
@@ -338,7 +340,7 @@ impl Entry {
                 };
                 let redactions = redactions.map_or_else(Redactions::default, |taken| {
                     let Taken { keys, tokens, values } = taken;
-                    Redactions { keys, tokens, values, guessable: 0 }
+                    Redactions { keys, tokens, values }
                 });
                 Kept::Present(KeptFile { bytes, digest: parsed("sha256", &sha256)?, size, meta, redactions })
             }

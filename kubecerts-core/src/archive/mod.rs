@@ -8,7 +8,7 @@
 //!
 //! Of a private key the public half, its form and a digest stay, so that whatever can be said of the key can still be said.
 //! Nothing can be signed with it, and on a node's disk it counts as damaged. The digest of a file is that of the file on the node,
-//! unless a short value was masked in it, which somebody might guess from the digest: then it is that of what is left. Passwords
+//! unless a value was masked in it, which somebody might guess from the digest: then it is that of what is left. Passwords
 //! in URLs are masked, so the URLs differ from those of the node.
 
 mod index;
@@ -190,7 +190,8 @@ impl KeptFile {
             Redaction::Redact => redact::redact(path, original),
             Redaction::KeepSecrets => (SecretBytes::new(original.to_vec()), Redactions::default()),
         };
-        let digest = match redactions.guessable {
+        // What a person has chosen can be guessed; keys and tokens of service accounts are drawn by programs.
+        let digest = match redactions.values {
             0 => content.digest(),
             _ => Digest::of(bytes.secret_bytes()),
         };

@@ -20,7 +20,9 @@ fn a_redacted_snapshot_of_any_fixture_holds_no_private_key_in_any_encoding() {
         let (whole, _) = archive(&tree, Redaction::KeepSecrets);
         assert!(!needles.found_in(&everything(&whole)).is_empty(), "{name}");
         let (redacted, _) = archive(&tree, Redaction::Redact);
-        assert_eq!(needles.found_in(&everything(&redacted)), Vec::<String>::new(), "{name}");
+        let mut bytes = everything(&redacted);
+        bytes.extend(redacted.index().into_bytes());
+        assert_eq!(needles.found_in(&bytes), Vec::<String>::new(), "{name}");
     }
 }
 
@@ -117,6 +119,34 @@ fn values_whose_names_speak_of_secrets_are_masked() {
         "kubeadm join host:6443 --token SECRET --discovery-token-ca-cert-hash sha256:00\n",
         "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"d\":\"SECRET\",\"x\":\"1\"}]}",
         "aescbc:\n  keys:\n  - name: key1\n    secret: SECRET\n",
+        "DB_PASS=SECRET\n",
+        "SMTP_PASS: SECRET\n",
+        "MYSQL_PWD=SECRET mysql\n",
+        "curl --user root:SECRET x\n",
+        "curl -u me:SECRET x\n",
+        "ETCDCTL_USER=root:SECRET\n",
+        "password_hash: SECRET\n",
+        "password: &pw SECRET\n",
+        "PASSWORD={SECRET}\n",
+        "PASSWORD=&SECRET\n",
+        "# \u{4f60}\u{597d}\u{4f60}\u{597d}\u{4f60}\u{597d}\u{4f60}\u{597d}\npassword: SECRET\n",
+        "https://me:pa/SECRET@host\n",
+        "https://me:pa?SECRET@host\n",
+        "https://SECRET@host\n",
+        "X-Vault-Token:SECRET\n",
+        "Authorization:Basic SECRET\n",
+        "[Service]\nEnvironment=\"DB_PASSWORD=x SECRET\"\n",
+        "[Unit]\npassword: a,SECRET\n",
+        "DB_PASSWORD=abc;def&SECRET\n",
+        "PASSWORD=\"abc\"SECRET\n",
+        "cmd --password a,SECRET,more\n",
+        "password: abc\n  SECRET\nnext: 1\n",
+        "password: $SECRET!\n",
+        "password: x.REDACTEDSECRET\n",
+        "TOKEN=${TOKEN:-SECRET}\n",
+        "{\\\"kty\\\":\\\"EC\\\",\\\"d\\\":\\\"SECRET\\\"}",
+        "kty: EC\nd: SECRET\n",
+        "PuTTY-User-Key-File-2: x\nPrivate-Lines: 1\nSECRET\nPrivate-MAC: 1\n",
     ];
     for text in texts {
         let mut tree = MemoryTree::default();
@@ -125,6 +155,24 @@ fn values_whose_names_speak_of_secrets_are_masked() {
         let bytes = String::from_utf8(everything(&redacted)).unwrap();
         assert!(!bytes.contains("hunter2"), "{text}\n->\n{bytes}");
         assert!(bytes.contains("REDACTED"), "{text}\n->\n{bytes}");
+    }
+}
+
+#[test]
+fn secrets_of_a_known_form_are_masked_wherever_they_stand() {
+    let hex = "0123456789abcdef".repeat(4);
+    for (at, text, secret) in [
+        ("/root/file", "run join abcdef.0123456789abcdef now\n".to_owned(), "0123456789abcdef"),
+        ("/root/file", format!("Using certificate key:\n{hex}\n"), &hex),
+        ("/root/file", "secret: /aBcDJ4+zz/zz==\n".to_owned(), "aBcDJ4"),
+        ("/root/file", "AGE-SECRET-KEY-1QQQQQQQQQQQQ\n".to_owned(), "1QQQQQQ"),
+        ("/var/lib/kubelet/pods/1/volumes/token", "opaque".to_owned(), "opaque"),
+    ] {
+        let mut tree = MemoryTree::default();
+        tree.write(&path(at), text.clone(), 0o600);
+        let (redacted, _) = archive(&tree, Redaction::Redact);
+        let bytes = String::from_utf8(everything(&redacted)).unwrap();
+        assert!(!bytes.contains(secret), "{text}\n->\n{bytes}");
     }
 }
 

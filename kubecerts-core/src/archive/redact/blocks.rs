@@ -164,11 +164,13 @@ impl<'a> Block<'a> {
         }
         let has_lines = self.body.contains(&b'\n');
         let mut rest = self.body;
-        while let Some(byte) = rest.first() {
+        while !rest.is_empty() {
             match separator_length(rest) {
                 0 => {
-                    normal.push(*byte);
-                    rest = &rest[1..];
+                    // All backslashes at once: each of them would be counted again.
+                    let length = rest.iter().take_while(|byte| **byte == b'\\').count().max(1);
+                    normal.extend_from_slice(&rest[..length]);
+                    rest = &rest[length..];
                 }
                 // Headers have blanks, and lines.
                 length if has_lines && !rest[..length].contains(&b'\n') && rest[0] != b'\\' => {

@@ -51,6 +51,10 @@ impl Alphabet {
                     out.push(b'!');
                 }
                 done = end + further;
+                // A key that a wrong digit cuts off may go on in all lines that hold nothing else.
+                while let Some(length) = self.further_line(&bytes[done..]) {
+                    done += length;
+                }
                 at = done;
                 continue;
             }
@@ -91,6 +95,16 @@ impl Alphabet {
             end += padding;
         }
         (digits, end)
+    }
+
+    /// Returns how much belongs to the next line, when it holds nothing but digits.
+    fn further_line(self, bytes: &[u8]) -> Option<usize> {
+        let begin = next_line(bytes)?;
+        let digits = bytes[begin..].iter().take_while(|byte| self.has(**byte)).count();
+        let end = begin + digits + bytes[begin + digits..].iter().take_while(|byte| **byte == b'=').count();
+        let ends = bytes.get(end).is_none_or(|byte| matches!(byte, b'\n' | b'\r' | b'"' | b'\'' | b'\\'));
+        // Three dashes separate documents.
+        (digits > 3 && ends).then_some(end)
     }
 
     /// Returns other digits, when these stand for a secret at whatever digit it begins.

@@ -11,6 +11,7 @@ mod digits;
 mod text;
 mod token;
 mod values;
+mod words;
 
 use std::ops::AddAssign;
 
@@ -29,8 +30,6 @@ pub struct Redactions {
     pub tokens: usize,
     /// Passwords and other values whose names speak of secrets.
     pub values: usize,
-    /// Those of the values that are so short that they might be guessed from a digest.
-    pub(super) guessable: usize,
 }
 
 impl Redactions {
@@ -39,23 +38,14 @@ impl Redactions {
     pub const fn is_empty(&self) -> bool {
         self.keys + self.tokens + self.values == 0
     }
-
-    /// Counts one value that was masked.
-    fn add_value(&mut self, value: &[u8]) {
-        self.values += 1;
-        if value.len() < UNGUESSABLE {
-            self.guessable += 1;
-        }
-    }
 }
 
 impl AddAssign for Redactions {
     fn add_assign(&mut self, other: Self) {
-        let Self { keys, tokens, values, guessable } = other;
+        let Self { keys, tokens, values } = other;
         self.keys += keys;
         self.tokens += tokens;
         self.values += values;
-        self.guessable += guessable;
     }
 }
 
@@ -65,6 +55,10 @@ pub(super) fn redact(path: &TreePath, bytes: &[u8]) -> (SecretBytes, Redactions)
     let mut clean = layer(bytes, 0, &mut found);
     if [".key", ".pem"].iter().any(|ending| path.as_str().ends_with(ending)) {
         clean = blocks::blocks_only(&clean, &mut found);
+    }
+    if path.as_str().ends_with("/token") && !clean.trim_ascii().is_empty() && !token::is_redacted(&clean) {
+        clean = Zeroizing::new(MASK.to_vec());
+        found.values += 1;
     }
     (SecretBytes::new(clean.to_vec()), found)
 }
@@ -77,7 +71,13 @@ fn layer(bytes: &[u8], depth: usize, found: &mut Redactions) -> Zeroizing<Vec<u8
 
 fn keys(bytes: &[u8], depth: usize, found: &mut Redactions) -> Zeroizing<Vec<u8>> {
     let clean = blocks::redact(bytes, found);
-    let clean = binary::redact(&clean, found);
+    let mut clean = binary::redact(&clean, found);
+    // The keys of OpenSSH have no length that is easily told; nothing follows them.
+    if let Some(begin) = find(&clean, OPENSSH, 0) {
+        clean.truncate(begin);
+        clean.extend_from_slice(MASK);
+        found.keys += 1;
+    }
     if depth == DEEPEST {
         return clean;
     }
@@ -88,8 +88,8 @@ fn keys(bytes: &[u8], depth: usize, found: &mut Redactions) -> Zeroizing<Vec<u8>
 /// for good measure.
 const DEEPEST: usize = 4;
 
-/// Nobody guesses so many characters that a program has drawn.
-const UNGUESSABLE: usize = 20;
+/// With this the keys of OpenSSH begin (`PROTOCOL.key`).
+const OPENSSH: &[u8] = b"openssh-key-v1\0";
 
 /// Stands in the place of a value.
 const MASK: &[u8] = b"REDACTED";

@@ -3,14 +3,15 @@
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::{MASK, Redactions, find};
+use super::{MASK, Redactions, find, token};
 use crate::x509::REDACTED_LABEL;
 
 /// Masks the values of fields, variables and flags whose names speak of secrets.
 ///
 /// What is no secret under such a name is left: paths, numbers, spans, yes and no, and what only opens a structure.
 pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>> {
-    let is_key_set = find(text, b"\"kty\"", 0).is_some();
+    let is_key_set = find(text, b"kty", 0).is_some();
+    let mut line = Line::default();
     let mut out = Masked::new(text);
     let mut at = 0;
     while at < text.len() {
@@ -26,24 +27,31 @@ pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>
         if name.len() > LONGEST_NAME || begin > 0 && text[begin - 1] == b'/' {
             continue;
         }
-        if let Some(value) = Value::after(text, begin, at) {
+        line.go_to(text, begin);
+        let speaks = speaks_of_secret(name) || is_key_set && KEY_SET.contains(&name);
+        let is_user = is_user(name);
+        let is_name = name.eq_ignore_ascii_case(b"name");
+        if !(speaks || is_user || is_name || name == b"client-key-data" || is_key_in_words(name)) {
+            continue;
+        }
+        if let Some(value) = Value::after(text, begin, at, &line) {
             if name == b"client-key-data" {
                 at = out.mask_key(&value, found).max(at);
-                continue;
-            }
-            let speaks = speaks_of_secret(name)
-                || is_key_set && KEY_SET.contains(&name)
-                || value.form == Form::Section && is_key_in_words(name);
-            if speaks {
+            } else if speaks || value.form == Form::Section && is_key_in_words(name) {
                 at = out.mask(&value, found).max(at);
-            } else if name.eq_ignore_ascii_case(b"name")
+            } else if is_user && text.get(value.begin - 1) != Some(&b' ') {
+                at = out.mask_user(&value, found).max(at);
+            } else if is_name
                 && speaks_of_secret(&text[value.begin..value.end])
-                && let Some(paired) = paired_value(text, value.end)
+                && let Some(paired) = paired_value(text, value.end, &line)
             {
                 at = out.mask(&paired, found).max(at);
             }
         } else if let Some(value) = after_flag(text, begin, at) {
-            at = out.mask(&value, found).max(at);
+            at = match is_user {
+                true => out.mask_user(&value, found).max(at),
+                false => out.mask(&value, found).max(at),
+            };
         }
     }
     out.finish()
@@ -95,8 +103,18 @@ impl<'a> Masked<'a> {
             return value.begin;
         }
         self.pieces.push((value.begin, value.end, MASK));
-        found.add_value(bytes);
+        found.values += 1;
         value.end
+    }
+
+    /// Masks a value with the name of a user and a password, as `curl` and `etcdctl` take it.
+    fn mask_user(&mut self, value: &Value, found: &mut Redactions) -> usize {
+        let bytes = &self.text[value.begin..value.end];
+        let is_number = bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b':');
+        if is_number || !bytes.contains(&b':') || bytes.starts_with(b"system:") {
+            return value.begin;
+        }
+        self.mask(value, found)
     }
 
     /// Masks an embedded key that is too damaged to be understood as one: what is left of it may still be much of it.
@@ -139,6 +157,43 @@ impl<'a> Masked<'a> {
     }
 }
 
+/// What stands in the line before a name. It is counted only once, however many names the line has.
+#[derive(Default)]
+struct Line {
+    begin: usize,
+    /// How far the line was counted.
+    end: usize,
+    double_quotes: usize,
+    single_quotes: usize,
+    opened: usize,
+    closed: usize,
+}
+
+impl Line {
+    /// Counts on to `at`, which does not lie before where it was called with last.
+    fn go_to(&mut self, text: &[u8], at: usize) {
+        for position in self.end..at {
+            match text[position] {
+                b'\n' => *self = Self { begin: position + 1, ..Self::default() },
+                b'"' => self.double_quotes += 1,
+                b'\'' => self.single_quotes += 1,
+                b'{' | b'[' => self.opened += 1,
+                b'}' | b']' => self.closed += 1,
+                _ => {}
+            }
+        }
+        self.end = self.end.max(at);
+    }
+
+    /// Returns the quote within which the line is.
+    const fn quote(&self) -> Option<u8> {
+        if !self.double_quotes.is_multiple_of(2) {
+            return Some(b'"');
+        }
+        if self.single_quotes.is_multiple_of(2) { None } else { Some(b'\'') }
+    }
+}
+
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Form {
     /// Within a line.
@@ -156,12 +211,13 @@ struct Value {
 
 impl Value {
     /// Finds the value of the name that reaches from `begin` to `end`.
-    fn after(text: &[u8], begin: usize, end: usize) -> Option<Self> {
-        let quoted = matches!(text.get(end), Some(b'"' | b'\''));
+    fn after(text: &[u8], begin: usize, end: usize, line: &Line) -> Option<Self> {
+        let mut quoted = matches!(text.get(end), Some(b'"' | b'\''));
         let mut at = end + usize::from(quoted);
         // Within a string of JSON quotes have backslashes.
         if text.get(at) == Some(&b'\\') && matches!(text.get(at + 1), Some(b'"')) {
             at += 2;
+            quoted = true;
         }
         at += blanks(&text[at..]);
         let separator = *text.get(at)?;
@@ -173,7 +229,7 @@ impl Value {
         if separator == b':' && at == tight {
             // As in the name of an image, unless it is the end of the line or JSON.
             let next = text.get(at).copied().unwrap_or(b'\n');
-            if !(quoted || matches!(next, b'\n' | b'\r' | b'"')) {
+            if !(quoted || matches!(next, b'\n' | b'\r' | b'"') || is_header(&text[begin..end])) {
                 return None;
             }
         }
@@ -182,23 +238,68 @@ impl Value {
         {
             return None;
         }
+        // An anchor stands before its value.
+        if separator == b':' && text.get(at) == Some(&b'&') {
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'}' | b']');
+            at += text[at..].iter().take_while(|byte| !ends(byte)).count();
+            at += blanks(&text[at..]);
+        }
         match *text.get(at)? {
             b'\n' | b'\r' => Self::section(text, begin, at),
-            b'|' | b'>' if separator == b':' => {
+            b'|' | b'>' if separator == b':' && is_block_header(&text[at + 1..]) => {
                 let line_end = at + line_length(&text[at..]);
                 Self::section(text, begin, line_end)
             }
             b'\\' if text.get(at + 1) == Some(&b'"') => {
-                let close = find(text, b"\\\"", at + 2)?;
+                let close = find(text, b"\\\"", at + 2).unwrap_or(text.len());
                 Some(Self { begin: at + 2, end: close, form: Form::Plain })
             }
+            first if separator == b'=' => Some(Self::word(text, at, first, line)),
             quote @ (b'"' | b'\'') => {
                 Some(Self { begin: at + 1, end: closing(text, at, quote), form: Form::Plain })
             }
             // A structure, or a reference to another place.
-            b'{' | b'[' | b'&' | b'*' => None,
-            _ => Some(Self { begin: at, end: plain_end(text, begin, at, separator), form: Form::Plain }),
+            b'{' | b'[' | b'*' => None,
+            _ => Some(Self { begin: at, end: plain_end(text, begin, at, line), form: Form::Plain }),
         }
+    }
+
+    /// Returns the word at `at` as a shell reads it, of which parts may be in quotes.
+    fn word(text: &[u8], at: usize, first: u8, line: &Line) -> Self {
+        let form = Form::Plain;
+        let outer = line.quote();
+        let mut end = at;
+        if first == b'$' && text.get(at + 1) == Some(&b'(') {
+            let rest = &text[at..];
+            let close = rest.iter().position(|byte| matches!(byte, b')' | b'\n')).unwrap_or(rest.len());
+            end = (at + close + 1).min(text.len());
+        }
+        while let Some(byte) = text.get(end) {
+            match byte {
+                b'\n' | b'\r' => break,
+                // Within quotes a blank does not end a word.
+                b' ' | b'\t' if outer.is_none() => break,
+                b'\\' if text.get(end + 1) == Some(&b'"') => break,
+                quote @ (b'"' | b'\'') if outer == Some(*quote) => break,
+                quote @ (b'"' | b'\'') if outer.is_none() => {
+                    let close = closing(text, end, *quote);
+                    if end == at
+                        && text
+                            .get(close + 1)
+                            .is_none_or(|next| next.is_ascii_whitespace() || b";,)]}".contains(next))
+                    {
+                        return Self { begin: at + 1, end: close, form };
+                    }
+                    end = close;
+                }
+                _ => {}
+            }
+            end = (end + 1).min(text.len());
+        }
+        if text[at..end].ends_with(b";") && outer.is_none() {
+            end -= 1;
+        }
+        Self { begin: at, end, form }
     }
 
     /// Finds the lines below the name at `begin` that are indented further than it is; there may be none.
@@ -238,7 +339,9 @@ impl Value {
 /// Finds the value in `--token VALUE`, `["--token", "VALUE"]`, or two items of a list below each other.
 fn after_flag(text: &[u8], begin: usize, end: usize) -> Option<Value> {
     let name = &text[begin..end];
-    if !name.starts_with(b"--") || !speaks_of_secret(name) {
+    let is_flag =
+        name.starts_with(b"--") && speaks_of_secret(name) || name.starts_with(b"-") && is_user(name);
+    if !is_flag {
         return None;
     }
     let mut at = end;
@@ -257,30 +360,63 @@ fn after_flag(text: &[u8], begin: usize, end: usize) -> Option<Value> {
     if at == end || has_line && !has_mark || text[at] == b'-' {
         return None;
     }
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b',' | b']');
-    let length = text[at..].iter().take_while(|byte| !ends(byte)).count();
+    let quote = Some(text[at - 1]).filter(|byte| matches!(byte, b'"' | b'\''));
+    let ends = |byte: &u8| match quote {
+        Some(quote) => *byte == quote || *byte == b'\n',
+        None => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\''),
+    };
+    let mut length = text[at..].iter().take_while(|byte| !ends(byte)).count();
+    // In a list of YAML a comma or a bracket follows.
+    while quote.is_none() && matches!(text[at..at + length].last(), Some(b',' | b']')) {
+        length -= 1;
+    }
     (length > 0).then_some(Value { begin: at, end: at + length, form: Form::Plain })
 }
 
 /// Finds the value of `value` behind a `name`, as the variables of a container have it.
-fn paired_value(text: &[u8], name_end: usize) -> Option<Value> {
+fn paired_value(text: &[u8], name_end: usize, line: &Line) -> Option<Value> {
     let mut at = name_end;
     while matches!(text.get(at)?, b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b',') {
         at += 1;
     }
     let rest = text[at..].strip_prefix(b"value")?;
     (!is_of_name(*rest.first()?)).then_some(())?;
-    Value::after(text, at, at + 5)
+    Value::after(text, at, at + 5, line)
 }
 
 /// Returns whether `name` speaks of a secret, and not of where or how it is kept.
 fn speaks_of_secret(name: &[u8]) -> bool {
     let plain: Vec<u8> =
         name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
-    if plain.len() > LONGEST_NAME || ABOUT.iter().any(|end| plain.ends_with(end)) {
+    // The hash of a password is guessed like the password.
+    let is_hash =
+        [&b"passwordhash"[..], b"passwdhash", b"passhash", b"pwdhash"].iter().any(|end| plain.ends_with(end));
+    if plain.len() > LONGEST_NAME || !is_hash && ABOUT.iter().any(|end| plain.ends_with(end)) {
         return false;
     }
-    SECRET.iter().any(|word| find(&plain, word, 0).is_some()) || SECRET_WHOLE.contains(&plain.as_slice())
+    let ends = [&b"pass"[..], b"pwd"].iter().any(|end| plain.ends_with(end)) && !plain.ends_with(b"bypass");
+    is_hash
+        || ends
+        || SECRET.iter().any(|word| find(&plain, word, 0).is_some())
+        || SECRET_WHOLE.contains(&plain.as_slice())
+}
+
+/// Returns whether a user with a password may follow: `curl -u`, `--user`, `ETCDCTL_USER`.
+fn is_user(name: &[u8]) -> bool {
+    name == b"-u" || name == b"-U" || name == b"--user" || name == b"--proxy-user" || name.ends_with(b"_USER")
+}
+
+/// Returns whether it is a header of HTTP, whose value may follow the colon without a blank.
+fn is_header(name: &[u8]) -> bool {
+    name.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case(b"x-"))
+        || name.to_ascii_lowercase().ends_with(b"authorization")
+}
+
+/// Returns whether nothing follows `|` or `>` that the value of a block cannot have.
+fn is_block_header(rest: &[u8]) -> bool {
+    let marks = rest.iter().take_while(|byte| matches!(byte, b'+' | b'-' | b'0'..=b'9')).count();
+    let after = marks + blanks(&rest[marks..]);
+    rest.get(after).is_none_or(|byte| matches!(byte, b'\n' | b'\r' | b'#'))
 }
 
 /// Returns whether this is a part of a private key in the words of OpenSSL.
@@ -299,51 +435,96 @@ fn is_harmless(value: &[u8]) -> bool {
             && value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'h' | b'm' | b's' | b'.'))
             && value.last().is_some_and(u8::is_ascii_alphabetic)
     };
-    let is_path = |value: &[u8]| value.starts_with(b"/") && value.len() > 1 && value.is_ascii();
     let is_word = |value: &[u8]| {
         let lower = value.to_ascii_lowercase();
         [&b"true"[..], b"false", b"null", b"~", b"yes", b"no", b"on", b"off", b"none"]
             .contains(&lower.as_slice())
     };
-    let is_tag = value == MASK || find(value, REDACTED_LABEL.as_bytes(), 0).is_some();
-    let is_token = find(value, b".REDACTED", 0).is_some();
-    let is_variable = value.starts_with(b"$") && !value.contains(&b' ');
     value.is_empty()
         || is_span(value)
         || is_path(value)
         || is_word(value)
-        || is_tag
-        || is_token
-        || is_variable
+        || is_tag(value)
+        || is_variable(value)
 }
 
-/// Returns where a plain value ends.
-fn plain_end(text: &[u8], name: usize, begin: usize, separator: u8) -> usize {
-    let line_end = begin + line_length(&text[begin..]);
-    let line_begin = text[..name].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let before = &text[line_begin..name];
-    let opened = before.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    let closed = before.iter().filter(|byte| matches!(byte, b'}' | b']')).count();
-    let is_flow =
-        opened > closed || text.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['));
-    let ends = |byte: u8| match separator {
-        b'=' => byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&' | b';' | b'\\'),
-        _ if is_flow => matches!(byte, b',' | b'}' | b']'),
-        _ => false,
+/// Returns whether `value` is a path, and not base64 that begins like one.
+fn is_path(value: &[u8]) -> bool {
+    let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
+    let mut parts = value.split(|byte| *byte == b'/').skip(1);
+    let has_top = parts.next().is_some_and(|top| TOPS.contains(&top));
+    value.starts_with(b"/") && has_top && parts.next().is_some() && value.iter().all(is_of_path)
+}
+
+/// Returns whether `value` is what a redaction leaves.
+fn is_tag(value: &[u8]) -> bool {
+    let label = REDACTED_LABEL.as_bytes();
+    let is_block = value
+        .strip_prefix(b"-----BEGIN ")
+        .and_then(|rest| rest.strip_prefix(label))
+        .and_then(|rest| rest.strip_suffix(b"-----"))
+        .and_then(|rest| rest.strip_suffix(label))
+        .is_some_and(|rest| rest.ends_with(b"-----END "));
+    let token = value.strip_prefix(b"Bearer ").unwrap_or(value);
+    value == MASK || is_block || token::is_redacted(token)
+}
+
+/// Returns whether `value` is exactly `$NAME`, `${NAME}` or what a command prints: `$(…)`.
+fn is_variable(value: &[u8]) -> bool {
+    let is_name = |name: &[u8]| {
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
     };
-    let value = &text[begin..line_end];
-    let mut length = value.iter().take_while(|byte| !ends(**byte)).count();
-    if separator == b':'
-        && let Some(comment) = find(&value[..length], b" #", 0)
-    {
-        length = comment;
+    let Some(name) = value.strip_prefix(b"$") else { return false };
+    let braced = name.strip_prefix(b"{").and_then(|name| name.strip_suffix(b"}"));
+    let command = name.strip_prefix(b"(").and_then(|name| name.strip_suffix(b")"));
+    let prints = |command: &[u8]| {
+        let command = command.trim_ascii_start();
+        let with_default = find(command, b":-", 0).or_else(|| find(command, b":=", 0)).is_some();
+        !with_default && !command.starts_with(b"echo") && !command.starts_with(b"printf")
+    };
+    is_name(name) || braced.is_some_and(is_name) || command.is_some_and(prints)
+}
+
+/// Returns where a plain value of YAML or of a header ends.
+fn plain_end(text: &[u8], name: usize, begin: usize, line: &Line) -> usize {
+    let is_flow = line.opened > line.closed || is_structure(text);
+    let outer = line.quote();
+    let ends = |(at, byte): (usize, &u8)| match byte {
+        b'\n' => true,
+        b',' | b'}' | b']' if is_flow => true,
+        b'#' => at > 0 && text[begin + at - 1] == b' ',
+        // A header within quotes, as curl is given it.
+        byte => outer == Some(*byte),
+    };
+    let rest = &text[begin..];
+    let mut end = begin + rest.iter().enumerate().position(ends).unwrap_or(rest.len());
+    let begins_line = text[line.begin..name].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'-'));
+    if !is_flow && begins_line {
+        // What is further indented goes on with the value.
+        let indent = name - line.begin;
+        let mut at = begin + line_length(rest) + 1;
+        while at < text.len() {
+            let length = line_length(&text[at..]);
+            let line = &text[at..at + length];
+            if line.trim_ascii().is_empty() || blanks(line) <= indent {
+                break;
+            }
+            end = at + length;
+            at += length + 1;
+        }
     }
-    let value = value[..length].trim_ascii_end();
-    // A header within quotes, as curl is given it.
-    let quote = value.len().checked_sub(1).filter(|last| {
-        separator == b':' && matches!(value[*last], b'"' | b'\'') && !value[..*last].contains(&value[*last])
-    });
-    begin + quote.unwrap_or(value.len())
+    begin + text[begin..end].trim_ascii_end().len()
+}
+
+/// Returns whether all of `text` is one structure in brackets, and not a unit, which begins with a section, or a template.
+fn is_structure(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let next = text.get(1..).and_then(|rest| rest.trim_ascii_start().first());
+    match text.first() {
+        Some(b'{') => next != Some(&b'{'),
+        Some(b'[') => matches!(next, Some(b'{' | b'[' | b'"' | b'\'')),
+        _ => false,
+    }
 }
 
 /// Returns where the structure ends that a plugin of a kubeconfig is given.
@@ -537,6 +718,11 @@ const ABOUT: [&[u8]; 19] = [
     b"type",
     b"seconds",
     b"version",
+];
+/// Where files of a node lie.
+const TOPS: [&[u8]; 20] = [
+    b"etc", b"var", b"run", b"root", b"home", b"usr", b"opt", b"srv", b"tmp", b"mnt", b"data", b"dev",
+    b"proc", b"sys", b"bin", b"sbin", b"lib", b"media", b"boot", b"snap",
 ];
 /// The secret parts of a JSON web key ([RFC 7518 §6]).
 ///
