@@ -18,6 +18,7 @@ mod redact;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
+use crate::kubeconfig::Kubeconfig;
 use crate::observation::Observations;
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
@@ -125,6 +126,48 @@ impl<'r> Recorder<'r> {
         self.keep(path, state);
     }
 
+    /// Drops what the scan has read in search of something and not kept in `snapshot`: what a link in a home leads to, jobs that
+    /// have nothing to do with a control plane. The same scan over what stays gives the same inventory.
+    pub fn keep_only(&mut self, snapshot: &Snapshot) {
+        let kubelet = &snapshot.node().directories().kubelet;
+        let manifests = &snapshot.node().directories().manifests;
+        let sources = ["config.yaml", "kubeadm-flags.env", "instance-config.yaml"];
+        let kubeadm_config = self.kubeadm_config.as_ref();
+        let redaction = self.redaction;
+        let around: BTreeSet<&TreePath> = snapshot.surroundings().map(|(path, _)| path).collect();
+        self.files.retain(|path, kept| {
+            let Kept::Present(file) = kept else { return true };
+            let is_source = path.parent() == *manifests
+                || path.parent() == *kubelet && sources.contains(&path.file_name())
+                || Some(path) == kubeadm_config;
+            let is_kept = is_source || snapshot.at(path).is_some() || around.contains(path);
+            if is_kept && redaction == Redaction::Redact && is_foreign(snapshot, path) {
+                file.leave_out();
+            }
+            is_kept
+        });
+        self.lists_of_kept();
+    }
+
+    /// Drops the entries of directories below which nothing was kept.
+    fn lists_of_kept(&mut self) {
+        let mut needed = BTreeSet::new();
+        for (path, _) in self.files.iter().filter(|(_, kept)| !matches!(kept, Kept::Absent)) {
+            let mut path = path.clone();
+            while path.as_str() != "/" {
+                let parent = path.parent();
+                if !needed.insert(path) {
+                    break;
+                }
+                path = parent;
+            }
+        }
+        for entries in self.lists.values_mut() {
+            entries.retain(|entry| needed.contains(entry));
+        }
+        self.lists.retain(|_, entries| !entries.is_empty());
+    }
+
     /// Returns what was kept, with what was seen of the node's programs.
     #[must_use]
     pub fn finish(self, provenance: Provenance, observations: Observations) -> Archive {
@@ -149,6 +192,26 @@ impl<'r> Recorder<'r> {
         self.files.insert(path.clone(), kept);
     }
 }
+
+/// Returns whether somebody other than the administrator may have chosen what lies at `path`, and it is nothing of a cluster: what
+/// is at the place of a kubeconfig in a home and is none, and what such a kubeconfig refers to.
+fn is_foreign(snapshot: &Snapshot, path: &TreePath) -> bool {
+    let Some(content) = snapshot.at(path).and_then(FileState::content) else { return false };
+    let node = snapshot.node();
+    let is_stated = snapshot.layout().slot_of(path).is_some()
+        || node.trust_files().iter().any(|file| file.path == *path)
+        || node.programs().token_keys.iter().any(|file| file.path == *path)
+        || node.file_flags().iter().any(|flag| flag.path.as_ref() == Some(path));
+    let bytes = content.secret_bytes();
+    let is_pem = bytes.windows(PEM.len()).any(|window| window == PEM);
+    let is_copy = snapshot.copies().any(|copy| copy == path);
+    // Any line is YAML, so that it can be parsed says little.
+    let is_kubeconfig = || Kubeconfig::parse(bytes).is_ok_and(|kubeconfig| !kubeconfig.users().is_empty());
+    !is_stated && (is_copy || !is_pem) && !is_kubeconfig()
+}
+
+/// With this a block of PEM begins.
+const PEM: &[u8] = b"-----BEGIN ";
 
 impl TreeReader for Recorder<'_> {
     fn read(&mut self, path: &TreePath) -> FileState {
@@ -197,6 +260,13 @@ impl KeptFile {
         };
         let size = u64::try_from(original.len()).unwrap_or(u64::MAX);
         Self { bytes, digest, size, meta: content.meta().clone(), redactions }
+    }
+
+    /// Leaves nothing of the content.
+    fn leave_out(&mut self) {
+        self.bytes = SecretBytes::new(b"REDACTED\n".to_vec());
+        self.digest = Digest::of(self.bytes.secret_bytes());
+        self.redactions = Redactions { values: 1, ..Redactions::default() };
     }
 }
 

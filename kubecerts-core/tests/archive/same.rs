@@ -1,10 +1,11 @@
 //! What is read from a snapshot is what was read from the node.
 
-use kubecerts_core::archive::Redaction;
+use kubecerts_core::archive::{Provenance, Recorder, Redaction};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::issue;
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection, plan};
-use kubecerts_core::snapshot::TreeReader;
+use kubecerts_core::snapshot::{ScanRequest, TreeReader, collect};
 use kubecerts_core::x509::{Damage, PrivateKey};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
 
@@ -100,4 +101,41 @@ fn what_the_scan_did_not_read_is_not_in_the_snapshot() {
     let provenance = kubecerts_core::archive::Provenance::new("n", at("2026-06-01T00:00:00Z"), "1");
     let archive = recorder.finish(provenance, Default::default());
     assert_eq!(archive.files().count(), 0);
+}
+
+#[test]
+fn what_the_scan_has_not_kept_is_not_in_the_snapshot_and_nobody_misses_it() {
+    let secret = "S3cret-and-more";
+    let mut tree = TreeBuilder::kubeadm().build();
+    let job = "#!/bin/sh\nkubeadm certs renew all\n";
+    tree.write(&path("/etc/cron.monthly/renew"), job, 0o755);
+    tree.write(&path("/etc/cron.daily/dump"), format!("#!/bin/sh\nmysqldump -uroot -p{secret} x\n"), 0o755);
+    tree.write(&path("/var/spool/cron/crontabs/root"), format!("0 1 * * * /usr/bin/x -p{secret}\n"), 0o600);
+    tree.write(&path("/home/me/.kube/config"), format!("root:{secret}:19000:0:99999:7:::\n"), 0o600);
+    tree.write(&path("/home/me/.kube/config.yaml"), format!("x: {secret}\n"), 0o600);
+    tree.write(&path("/home/me/.kube/wedding-photographs/x.jpg"), "x", 0o600);
+    tree.copy("/etc/kubernetes/admin.conf", "/home/you/.kube/config");
+    tree.write(&path("/etc/kubernetes/notes.conf.bak"), format!("the root password is {secret}\n"), 0o600);
+    tree.copy("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki.bak/ca.crt");
+    for redaction in [Redaction::Redact, Redaction::KeepSecrets] {
+        let mut request = ScanRequest::default();
+        request.surroundings = true;
+        let mut provenance = Provenance::new("cp-1", at("2026-06-01T00:00:00Z"), "1.2.3");
+        provenance.surroundings = true;
+        let mut reader = tree.clone();
+        let mut recorder = Recorder::new(&mut reader, redaction);
+        let snapshot = collect(&mut recorder, request);
+        recorder.keep_only(&snapshot);
+        let archive = recorder.finish(provenance, Observations::none());
+        let inventory = Inventory::parse(&snapshot);
+        assert!(archive.files().any(|(path, ..)| path.as_str() == "/etc/cron.monthly/renew"));
+        assert!(!archive.files().any(|(path, ..)| path.as_str() == "/etc/cron.daily/dump"));
+        assert!(!archive.index().contains("wedding") && !archive.index().contains("cron.daily/"));
+        if redaction == Redaction::Redact {
+            for (path, bytes, _) in archive.files() {
+                assert!(!String::from_utf8_lossy(bytes.secret_bytes()).contains(secret), "{path}");
+            }
+        }
+        assert_eq!(Inventory::parse(&again(&archive).snapshot()), inventory, "{redaction:?}");
+    }
 }

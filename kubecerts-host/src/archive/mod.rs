@@ -59,9 +59,10 @@ pub fn take(
     if let Some(name) = name.or_else(|| provenance.hostname.clone()) {
         provenance.name = name;
     }
+    recorder.keep_only(&snapshot);
     let observations = observe(&snapshot);
     let mut archive = recorder.finish(provenance, observations);
-    for directory in tree.unlisted() {
+    for directory in tree.unlisted().iter().chain(snapshot.left_out()) {
         archive.leave_out(directory.clone());
     }
     Ok(archive)
