@@ -24,12 +24,19 @@ pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>
             at += 1;
         }
         let name = &text[begin..at];
+        line.go_to(text, begin);
+        line.is_mysql |= find(name, b"mysql", 0).is_some() || find(name, b"maria", 0).is_some();
         if name.len() > LONGEST_NAME || begin > 0 && text[begin - 1] == b'/' {
             continue;
         }
-        line.go_to(text, begin);
+        // `mysqldump -pPASSWORD` takes it without a blank.
+        if line.is_mysql && name.len() > 2 && name.starts_with(b"-p") {
+            let length = text[begin..].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
+            at = out.mask(&Value { begin: begin + 2, end: begin + length, form: Form::Plain }, found).max(at);
+            continue;
+        }
         let speaks = speaks_of_secret(name) || is_key_set && KEY_SET.contains(&name);
-        let is_user = is_user(name);
+        let is_user = is_user_name(name);
         let is_name = name.eq_ignore_ascii_case(b"name");
         if !(speaks || is_user || is_name || name == b"client-key-data" || is_key_in_words(name)) {
             continue;
@@ -39,13 +46,17 @@ pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>
                 at = out.mask_key(&value, found).max(at);
             } else if speaks || value.form == Form::Section && is_key_in_words(name) {
                 at = out.mask(&value, found).max(at);
-            } else if is_user && text.get(value.begin - 1) != Some(&b' ') {
+            } else if is_user {
                 at = out.mask_user(&value, found).max(at);
             } else if is_name
-                && speaks_of_secret(&text[value.begin..value.end])
+                && (speaks_of_secret(&text[value.begin..value.end])
+                    || is_user_name(&text[value.begin..value.end]))
                 && let Some(paired) = paired_value(text, value.end, &line)
             {
-                at = out.mask(&paired, found).max(at);
+                at = match speaks_of_secret(&text[value.begin..value.end]) {
+                    true => out.mask(&paired, found).max(at),
+                    false => out.mask_user(&paired, found).max(at),
+                };
             }
         } else if let Some(value) = after_flag(text, begin, at) {
             at = match is_user {
@@ -167,13 +178,15 @@ struct Line {
     single_quotes: usize,
     opened: usize,
     closed: usize,
+    /// Whether a client of MySQL was named.
+    is_mysql: bool,
 }
 
 impl Line {
     /// Counts on to `at`, which does not lie before where it was called with last.
     fn go_to(&mut self, text: &[u8], at: usize) {
-        for position in self.end..at {
-            match text[position] {
+        for (position, byte) in text.iter().enumerate().take(at).skip(self.end) {
+            match byte {
                 b'\n' => *self = Self { begin: position + 1, ..Self::default() },
                 b'"' => self.double_quotes += 1,
                 b'\'' => self.single_quotes += 1,
@@ -340,7 +353,7 @@ impl Value {
 fn after_flag(text: &[u8], begin: usize, end: usize) -> Option<Value> {
     let name = &text[begin..end];
     let is_flag =
-        name.starts_with(b"--") && speaks_of_secret(name) || name.starts_with(b"-") && is_user(name);
+        name.starts_with(b"--") && speaks_of_secret(name) || name.starts_with(b"-") && is_user_name(name);
     if !is_flag {
         return None;
     }
@@ -402,7 +415,7 @@ fn speaks_of_secret(name: &[u8]) -> bool {
 }
 
 /// Returns whether a user with a password may follow: `curl -u`, `--user`, `ETCDCTL_USER`.
-fn is_user(name: &[u8]) -> bool {
+fn is_user_name(name: &[u8]) -> bool {
     name == b"-u" || name == b"-U" || name == b"--user" || name == b"--proxy-user" || name.ends_with(b"_USER")
 }
 
