@@ -96,9 +96,9 @@ fn what_the_scan_did_not_read_is_not_in_the_snapshot() {
     tree.write(&path("/etc/shadow"), "root:x", 0o600);
     let mut reader = tree.clone();
     assert!(reader.read(&path("/etc/shadow")).content().is_some());
-    let mut recorder = kubecerts_core::archive::Recorder::new(&mut reader, Redaction::Redact);
-    kubecerts_core::snapshot::collect(&mut recorder, Default::default());
-    let provenance = kubecerts_core::archive::Provenance::new("n", at("2026-06-01T00:00:00Z"), "1");
+    let mut recorder = Recorder::new(&mut reader, Redaction::Redact);
+    collect(&mut recorder, Default::default());
+    let provenance = Provenance::new("n", at("2026-06-01T00:00:00Z"), "1");
     let archive = recorder.finish(provenance, Default::default());
     assert_eq!(archive.files().count(), 0);
 }
