@@ -6,7 +6,8 @@ use kubecerts_core::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafS
 use kubecerts_core::diagnosis::{Impact, Remedy};
 use kubecerts_core::explain::{Advice, Culprit, Explainer, Explanation, Report, Symptom};
 use kubecerts_core::inventory::{Inventory, Place};
-use kubecerts_testkit::{TreeBuilder, at, path};
+use kubecerts_core::plan::{PlanRequest, Selection};
+use kubecerts_testkit::{Seeded, TreeBuilder, at, path};
 
 const APISERVER: Slot = Slot::Leaf(LeafSlot::ApiServer);
 const ETCD_SERVER: Slot = Slot::Leaf(LeafSlot::EtcdServer);
@@ -202,7 +203,7 @@ fn table() -> Vec<Case> {
             VALID,
             Symptom::UnknownAuthority,
             current(ETCD_SERVER),
-            Advice::Mend(Remedy::UpdateTrust),
+            Advice::Check,
         ),
         (
             "E0601 00:00:00.000000       1 run.go:74] \"command failed\" err=\"open /etc/kubernetes/pki/apiserver.crt: no such file or directory\"",
@@ -886,4 +887,122 @@ fn a_time_without_a_year_is_the_last_one_that_there_was() {
         let report = explained(None, &[line], &inventory, now);
         assert_eq!(only(&report).first, Some(at(first)));
     }
+}
+
+#[test]
+fn a_log_over_new_year_begins_in_the_old_year() {
+    let mut explainer = Explainer::new();
+    for time in ["1231 23:59:58", "0101 00:00:01", "0102 10:00:00"] {
+        let line = format!(
+            "E{time}.000000 1 leaderelection.go:330] error retrieving resource lock kube-system/kube-scheduler: Unauthorized"
+        );
+        explainer.line(line.as_bytes());
+    }
+    let report = explainer.finish(&healthy(), at("2027-01-03T00:00:00Z"));
+    let span = (only(&report).first, only(&report).last);
+    assert_eq!(span, (Some(at("2026-12-31T23:59:58Z")), Some(at("2027-01-02T10:00:00Z"))));
+}
+
+#[test]
+fn who_cannot_authenticate_a_request_need_not_be_the_api_server() {
+    let inventory = healthy();
+    let line = authentication("7385935559219004232", "", "2026-01-01T00:00:00Z");
+    assert_eq!(only(&explained(None, &[&line], &inventory, VALID)).evidence.program, None);
+    let of = |source| {
+        let report = explained(Some(source), &[&line], &inventory, VALID);
+        only(&report).evidence.program.as_ref().map(|program| program.name().to_owned())
+    };
+    assert_eq!(of("kube-apiserver.log").as_deref(), Some("kube-apiserver"));
+    assert_eq!(of("metrics-server.log").as_deref(), Some("metrics-server"));
+}
+
+#[test]
+fn the_key_that_signed_it_tells_whose_clients_are_meant() {
+    let inventory = healthy();
+    let line = |ca| authentication("7385935559219004232", &key_of(&inventory, ca), "2026-01-01T00:00:00Z");
+    let report = explained(None, &[&line(CaSlot::FrontProxy)], &inventory, VALID);
+    let earlier = Culprit::Earlier { slot: Some(FRONT_PROXY), file: None };
+    assert_eq!(only(&report).answer.culprit, earlier);
+    let report = explained(None, &[&line(CaSlot::Etcd)], &inventory, VALID);
+    let healthcheck = Slot::Leaf(LeafSlot::EtcdHealthcheckClient);
+    assert_eq!(only(&report).answer.culprit, Culprit::OneOf(vec![ETCD_CLIENT, healthcheck, ETCD_PEER]));
+}
+
+#[test]
+fn where_no_kubeconfig_is_involved_none_is_blamed() {
+    let inventory = healthy();
+    for (source, line, setting) in [
+        (
+            "kube-apiserver.log",
+            "W0601 00:00:00.000000 1 logging.go:59] [core] grpc: addrConn.createTransport failed to connect to {Addr: \"127.0.0.1:2379\"}. Err: connection error: desc = \"transport: authentication handshake failed: x509: certificate signed by unknown authority\"",
+            "--etcd-cafile of kube-apiserver names has another authority than etcd-ca",
+        ),
+        (
+            "kube-apiserver.log",
+            "E0601 00:00:00.000000 1 status.go:71] apiserver received an error: Get \"https://cp-1:10250/containerLogs/a/b/c\": x509: certificate signed by unknown authority",
+            "--kubelet-certificate-authority of kube-apiserver",
+        ),
+        (
+            "etcd.log",
+            "{\"level\":\"warn\",\"msg\":\"health check for peer failed\",\"error\":\"x509: certificate signed by unknown authority\"}",
+            "--peer-trusted-ca-file of etcd names has another authority than etcd-ca",
+        ),
+    ] {
+        let report = explained(Some(source), &[line], &inventory, VALID);
+        let answer = &only(&report).answer;
+        assert!(answer.meaning.contains(setting), "{}", answer.meaning);
+        assert!(!answer.advice.contains(&Advice::Mend(Remedy::UpdateTrust)), "{:?}", answer.advice);
+    }
+}
+
+#[test]
+fn an_administrator_who_may_do_nothing_is_seen_in_json_too() {
+    let line = r#"{"ts":1780272000000.0,"msg":"failed","err":"nodes is forbidden: User \"kubernetes-admin\" cannot list"}"#;
+    assert_eq!(only(&explained(None, &[line], &healthy(), VALID)).evidence.symptom, Symptom::AdminForbidden);
+}
+
+#[test]
+fn what_ends_later_is_not_said_to_have_expired() {
+    let inventory = healthy();
+    let leaf = inventory.credential(SCHEDULER).and_then(|found| found.leaf()).expect("the tree has it");
+    let key = key_of(&inventory, CaSlot::Cluster);
+    for (serial, end) in [
+        (leaf.serial().to_decimal(), "2026-04-01T00:00:00Z".to_owned()),
+        ("7385935559219004232".to_owned(), leaf.not_after().to_string()),
+    ] {
+        let line = authentication(&serial, &key, &end);
+        let report = explained(None, &[&line], &inventory, VALID);
+        assert!(!only(&report).answer.meaning.contains("expired 2027"), "{}", only(&report).answer.meaning);
+    }
+}
+
+#[test]
+fn each_log_may_tell_late_who_writes_it() {
+    let mut explainer = Explainer::new();
+    explainer.source("a.log");
+    (0..20_000).for_each(|_| explainer.line(b"nothing"));
+    explainer.source("b.log");
+    explainer.line(b"I0601 00:00:00.000000 1 garbagecollector.go:151] Starting garbage collector controller");
+    explainer.line(b"E0601 00:00:00.000000 1 reflector.go:138] failed to list *v1.Node: Unauthorized");
+    let report = explainer.finish(&healthy(), at(VALID));
+    assert_eq!(only(&report).answer.culprit, current(MANAGER));
+}
+
+#[test]
+fn a_backup_that_still_has_an_earlier_certificate_is_named() {
+    let mut tree = TreeBuilder::kubeadm().made(at("2025-06-01T00:00:00Z")).build();
+    let kept = path("/etc/kubernetes/scheduler.conf.bak");
+    tree.copy("/etc/kubernetes/scheduler.conf", kept.as_str());
+    let old = tree.inventory();
+    let leaf = old.credential(SCHEDULER).and_then(|found| found.leaf()).expect("the tree has it").clone();
+    let request = PlanRequest::with_selection(Selection::All);
+    tree.renew(&request, at("2026-05-01T00:00:00Z"), &mut Seeded::provider(3));
+    let inventory = tree.inventory_around();
+    let key = key_of(&inventory, CaSlot::Cluster);
+    let line = authentication(&leaf.serial().to_decimal(), &key, &leaf.not_after().to_string());
+    let report = explained(None, &[&line], &inventory, "2026-06-02T00:00:00Z");
+    let answer = &only(&report).answer;
+    let file = Some((kubecerts_core::inventory::FoundKind::Backup, kept));
+    assert_eq!(answer.culprit, Culprit::Earlier { slot: Some(SCHEDULER), file });
+    assert!(answer.advice.contains(&restart(Component::Scheduler)), "{:?}", answer.advice);
 }

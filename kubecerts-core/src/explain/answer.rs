@@ -105,7 +105,9 @@ impl<'a> Question<'a> {
                 };
                 fits && known::is_same(known.certificate.serial(), serial)
             };
-            known::all(self.inventory).into_iter().find(is_it)
+            let all: Vec<Known<'a>> = known::all(self.inventory).into_iter().filter(is_it).collect();
+            let ends = |known: &&Known<'_>| Some(known.certificate.not_after()) == self.evidence.not_after;
+            all.iter().find(ends).or(all.first()).cloned()
         });
         by_serial.or_else(|| {
             let key = subject_key.as_deref()?;

@@ -155,6 +155,7 @@ pub(super) fn suspects(evidence: &Evidence, inventory: &Inventory) -> Vec<Slot> 
     use LeafSlot as L;
     let writer = evidence.program.as_ref();
     let component = writer.and_then(Program::component);
+    let signer = evidence.authority_key.as_ref().and_then(|key| authority_with(key, inventory));
     let slots: Vec<Slot> = match &evidence.bearer {
         Bearer::Server(address) => served_at(address.as_ref(), writer, inventory).into_iter().collect(),
         Bearer::WriterAsServer(_) => match component {
@@ -182,15 +183,21 @@ pub(super) fn suspects(evidence: &Evidence, inventory: &Inventory) -> Vec<Slot> 
             _ if evidence.symptom == super::Symptom::FrontProxyRefused => {
                 vec![Slot::Leaf(L::FrontProxyClient)]
             }
-            Some(Component::ApiServer) | None => [
-                Slot::Kubeconfig(K::ControllerManager),
-                Slot::Kubeconfig(K::Scheduler),
-                Slot::KubeletClient,
-                Slot::Kubeconfig(K::Kubelet),
-                Slot::Kubeconfig(K::Admin),
-                Slot::Kubeconfig(K::SuperAdmin),
-            ]
-            .to_vec(),
+            Some(Component::ApiServer) | None => match signer {
+                // It went to the wrong door, or it is not the API server that says so.
+                Some(CaSlot::FrontProxy) => vec![Slot::Leaf(L::FrontProxyClient)],
+                Some(CaSlot::Etcd) => {
+                    [L::ApiServerEtcdClient, L::EtcdHealthcheckClient, L::EtcdPeer].map(Slot::Leaf).to_vec()
+                }
+                _ => vec![
+                    Slot::Kubeconfig(K::ControllerManager),
+                    Slot::Kubeconfig(K::Scheduler),
+                    Slot::KubeletClient,
+                    Slot::Kubeconfig(K::Kubelet),
+                    Slot::Kubeconfig(K::Admin),
+                    Slot::Kubeconfig(K::SuperAdmin),
+                ],
+            },
             Some(Component::ControllerManager | Component::Scheduler) => Vec::new(),
         },
         Bearer::WriterAsClient(address) => match component {

@@ -67,16 +67,23 @@ struct Source {
     named: Option<Program>,
     /// The programs that lines without a prefix can only be of.
     inferred: BTreeSet<Program>,
+    /// How many of its lines were looked at for that alone.
+    looked_at: u64,
 }
 
 /// How often something was said, and when.
 #[derive(Clone, Debug)]
 struct Tally {
     count: u64,
-    first: Option<LineTime>,
-    last: Option<LineTime>,
+    span: Span,
     sample: String,
 }
+
+/// The first and the last of many times, as long as nothing says in which year those without one are: of the times with a
+/// year, and of those without one from January to June and from July to December. In each of these the calendar tells which is
+/// earlier; between the two halves of a year it does not, for a log goes on over New Year.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span([Option<(LineTime, LineTime)>; 3]);
 
 impl Explainer {
     /// Returns an explainer that has seen nothing.
@@ -88,7 +95,7 @@ impl Explainer {
     /// Says where the lines that follow come from, such as the path of a file; its name may tell which program wrote them.
     pub fn source(&mut self, name: &str) {
         if self.sources.len() < MOST_SOURCES {
-            self.sources.push(Source { named: program::of_source(name), inferred: BTreeSet::new() });
+            self.sources.push(Source { named: program::of_source(name), ..Source::default() });
         } else if let Some(last) = self.sources.last_mut() {
             *last = Source::default();
         }
@@ -106,16 +113,12 @@ impl Explainer {
         } else if let Some(source) = self.sources.last_mut()
             && source.named.is_none()
             && source.inferred.is_empty()
-            && self.lines <= LINES_TO_KNOW_BY
+            && source.looked_at < LINES_TO_KNOW_BY
         {
+            source.looked_at += 1;
             // The healthy lines before the others may be the ones that tell who writes.
             source.inferred.extend(program::of_bytes(kept));
         }
-    }
-
-    /// Counts a line that was too long to be handed over as a whole.
-    pub const fn note_cut(&mut self) {
-        self.cut += 1;
     }
 
     fn look_at(&mut self, text: &str) {
@@ -155,14 +158,12 @@ impl Explainer {
         }
         let tally = self.groups.entry(key).or_insert_with(|| Tally {
             count: 0,
-            first: line.time,
-            last: line.time,
+            span: Span::default(),
             sample: sample::of(text),
         });
         tally.count += 1;
         if let Some(time) = line.time {
-            tally.first = Some(tally.first.map_or(time, |first| earlier(first, time)));
-            tally.last = Some(tally.last.map_or(time, |last| later(last, time)));
+            tally.span.add(time);
         }
     }
 
@@ -177,7 +178,7 @@ impl Explainer {
                 evidence.program = source.program().cloned();
             }
             match merged.get_mut(&evidence) {
-                Some(known) => known.absorb(tally, now),
+                Some(known) => known.absorb(tally),
                 None => drop(merged.insert(evidence, tally)),
             }
         }
@@ -185,9 +186,8 @@ impl Explainer {
         let mut explanations: Vec<Explanation> = merged
             .into_iter()
             .map(|(evidence, tally)| {
-                let last = tally.last.and_then(|time| time.resolve(now));
+                let (first, last) = tally.span.resolve(now).unzip();
                 let answer = answer::answer(&evidence, last, &said, inventory, now);
-                let first = tally.first.and_then(|time| time.resolve(now));
                 Explanation { evidence, count: tally.count, first, last, sample: tally.sample, answer }
             })
             .collect();
@@ -219,26 +219,33 @@ impl Source {
 }
 
 impl Tally {
-    fn absorb(&mut self, other: Self, now: Timestamp) {
-        let Self { count, first, last, sample: _ } = other;
+    fn absorb(&mut self, other: Self) {
+        let Self { count, span, sample: _ } = other;
         self.count += count;
-        let key = |time: &LineTime| time.resolve(now);
-        self.first = [self.first, first].into_iter().flatten().min_by_key(key);
-        self.last = [self.last, last].into_iter().flatten().max_by_key(key);
+        for (first, last) in span.0.into_iter().flatten() {
+            self.span.add(first);
+            self.span.add(last);
+        }
     }
 }
 
-/// Returns the earlier of two times; one with a year counts before one without.
-fn earlier(left: LineTime, right: LineTime) -> LineTime {
-    left.min(right)
-}
+impl Span {
+    fn add(&mut self, time: LineTime) {
+        let part = match time {
+            LineTime::Exact(_) => 0,
+            LineTime::NoYear { month: ..=6, .. } => 1,
+            LineTime::NoYear { .. } => 2,
+        };
+        let (first, last) = self.0[part].get_or_insert((time, time));
+        *first = time.min(*first);
+        *last = time.max(*last);
+    }
 
-/// Returns the later of two times; one with a year counts before one without.
-fn later(left: LineTime, right: LineTime) -> LineTime {
-    match (left, right) {
-        (LineTime::NoYear { .. }, LineTime::Exact(_)) => right,
-        (LineTime::Exact(_), LineTime::NoYear { .. }) => left,
-        _ => left.max(right),
+    /// Returns the first and the last moment.
+    fn resolve(self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let times = self.0.into_iter().flatten().flat_map(|(first, last)| [first, last]);
+        let times: Vec<Timestamp> = times.filter_map(|time| time.resolve(now)).collect();
+        times.iter().copied().min().zip(times.iter().copied().max())
     }
 }
 

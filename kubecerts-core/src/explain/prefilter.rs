@@ -22,7 +22,7 @@ pub(super) fn may_matter(line: &[u8]) -> bool {
 }
 
 /// The words. A capital at the beginning of a sentence is left out, so that one spelling does for both.
-const WORDS: [&[u8]; 30] = [
+const WORDS: [&[u8]; 31] = [
     b"x509: ",
     b"ertific",
     b"ERTIFIC",
@@ -53,6 +53,8 @@ const WORDS: [&[u8]; 30] = [
     b"unable to handle the request",
     b"missing response from",
     b"\"kubernetes-admin\" cannot",
+    // as JSON has it
+    b"kubernetes-admin\\\" cannot",
 ];
 
 /// The length of the shortest word.

@@ -70,8 +70,7 @@ pub(super) fn of_bytes(line: &[u8]) -> Option<Program> {
 }
 
 /// Source files of Kubernetes that one program alone is made of.
-const CALLERS: [(&str, Component); 22] = [
-    ("authentication.go", Component::ApiServer),
+const CALLERS: [(&str, Component); 21] = [
     ("available_controller.go", Component::ApiServer),
     ("remote_available_controller.go", Component::ApiServer),
     ("cacher.go", Component::ApiServer),
@@ -95,9 +94,9 @@ const CALLERS: [(&str, Component); 22] = [
     ("stream.go", Component::Etcd),
 ];
 
-/// Words that one program alone says.
-const PHRASES: [(&str, Component); 17] = [
-    ("Unable to authenticate the request", Component::ApiServer),
+/// Words that one program alone says. `Unable to authenticate the request` is not among them: extension API servers,
+/// kube-controller-manager and kube-scheduler say so as well (`k8s.io/apiserver/pkg/endpoints/filters/authentication.go`).
+const PHRASES: [(&str, Component); 16] = [
     ("CSIStorageCapacity", Component::Scheduler),
     ("kube-system/kube-scheduler", Component::Scheduler),
     ("leases/kube-scheduler", Component::Scheduler),

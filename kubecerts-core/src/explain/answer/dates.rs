@@ -64,8 +64,16 @@ fn of_current(place: &Place, certificate: &Certificate, question: &Question<'_>)
     let proof = vec![format!("{path} holds it: {}", facts_of(certificate))];
     let presenter = slot.map(|slot| known::presenter(slot, &evidence.bearer));
     let culprit = Culprit::Current(place.clone());
-    if certificate.not_after() >= *now && evidence.not_after.is_none_or(|end| end == certificate.not_after())
-    {
+    // A later end than that of a file that is over is the business of another node; the file is over all the same.
+    let is_past = certificate.not_after() < *now;
+    let is_other = evidence
+        .not_after
+        .is_some_and(|end| end < certificate.not_after() || end > certificate.not_after() && !is_past)
+        || evidence.serial.as_ref().is_some_and(|serial| !known::is_same(serial, certificate.serial()));
+    if is_other && slot.is_some() {
+        return of_earlier(slot, None, None, &mut Vec::new(), question);
+    }
+    if !is_past {
         if evidence.serial.is_none() && evidence.not_after.is_none() {
             // Nothing says that it is this very one: the file may have been renewed since.
             let mut proof = proof;

@@ -60,21 +60,37 @@ fn of_server(question: &Question<'_>) -> Answer {
         };
     }
     // The server is what it should be, so it is the client that knows another authority.
-    let own = evidence.program.as_ref().and_then(|program| program.component()).and_then(kubeconfig_of);
+    let component = evidence.program.as_ref().and_then(|program| program.component());
+    let own = component.and_then(kubeconfig_of);
+    let told = trust_of(component, served);
     let facts = own.and_then(|slot| inventory.credential(slot)?.kubeconfig());
     let lacks = facts.is_some_and(|facts| facts.lacks_authority(inventory.authority(CaSlot::Cluster)));
     let is_inside = matches!(ca, Some(CaSlot::Etcd | CaSlot::FrontProxy));
-    let restart = evidence.program.as_ref().and_then(|program| program.component());
-    let restart = restart.map(|component| Advice::Mend(Remedy::Restart(component)));
+    let restart = component.map(|component| Advice::Mend(Remedy::Restart(component)));
     let (meaning, first) = match own {
         Some(slot) if lacks => {
             proof.push(format!("{slot} does not trust the authority on disk"));
             (format!("{slot} trusts another authority than the one that signed the API server's certificate"), Some(Advice::Mend(Remedy::UpdateTrust)))
         }
+        _ if told.is_some() => {
+            let authority = ca.or_else(|| served.and_then(Slot::issuer));
+            let authority = authority.map_or("the authority", CaSlot::name);
+            (
+                format!(
+                    "the file that {} names has another authority than {authority} as it is on disk, or it was read before \
+                     {authority} was replaced",
+                    told.unwrap_or_default()
+                ),
+                None,
+            )
+        }
         _ if is_inside => {
             ("its client knows another authority of that name, perhaps from before it was replaced".to_owned(), None)
         }
         Some(_) => ("its kubeconfig is right, so it has an earlier authority in memory".to_owned(), None),
+        None if component.is_some() => {
+            ("the client trusts another authority than the one that signed the server's certificate".to_owned(), None)
+        }
         None => (
             "the client's kubeconfig trusts another authority than the one that signed the server's certificate".to_owned(),
             Some(Advice::Mend(Remedy::UpdateTrust)),
@@ -189,6 +205,23 @@ fn same_name(question: &Question<'_>, ca: Option<CaSlot>) -> Vec<String> {
     let name = name.escape_debug();
     let what = ca.map_or_else(String::new, |ca| format!(", which is {ca} here"));
     vec![format!("two authorities are called \"{name}\"{what}, and their keys differ")]
+}
+
+/// Returns the setting that tells the client at `component` whom to trust as the server of `served`, where it is no kubeconfig.
+const fn trust_of(component: Option<Component>, served: Option<Slot>) -> Option<&'static str> {
+    match (component, served) {
+        (Some(Component::ApiServer), Some(Slot::Leaf(LeafSlot::EtcdServer | LeafSlot::EtcdPeer))) => {
+            Some("--etcd-cafile of kube-apiserver")
+        }
+        (Some(Component::ApiServer), Some(Slot::KubeletServing)) => {
+            Some("--kubelet-certificate-authority of kube-apiserver")
+        }
+        (Some(Component::Etcd), _) => Some("--peer-trusted-ca-file of etcd"),
+        (_, Some(Slot::Leaf(LeafSlot::EtcdServer | LeafSlot::EtcdPeer))) => {
+            Some("--etcd-cafile of kube-apiserver, or --cacert of etcdctl,")
+        }
+        _ => None,
+    }
 }
 
 const fn kubeconfig_of(component: Component) -> Option<Slot> {
