@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use kubecerts_core::diagnosis::Impact;
 use kubecerts_core::explain::Explainer;
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::time::Timestamp;
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let node = node.open()?;
     let inventory = Inventory::parse_with(&node.scan_around()?, &FastHalves);
     let mut explainer = Explainer::new();
-    read(lines, file, &mut explainer)?;
+    let unread = read(lines, file, &mut explainer)?;
     let now = at.unwrap_or_else(kubecerts_host::now);
     let report = explainer.finish(&inventory, now);
     match form {
@@ -88,11 +89,22 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
             report.crowded
         ));
     }
-    Ok(Exit::of_impact(report.impact()))
+    let mut impact = report.impact();
+    for error in unread {
+        let error = error.at(&whereabouts);
+        output.warning(&format!("{}; what is told is of what could be read", error.message()));
+        error.hints().for_each(|hint| output.hint(hint));
+        impact = impact.max(Impact::Incomplete);
+    }
+    Ok(Exit::of_impact(impact))
 }
 
-/// Hands everything that was asked for to `explainer`.
-fn read(lines: &[String], files: &[PathBuf], explainer: &mut Explainer) -> Result<(), CommandError> {
+/// Hands everything that was asked for to `explainer`, and returns why some of several logs could not be read.
+fn read(
+    lines: &[String],
+    files: &[PathBuf],
+    explainer: &mut Explainer,
+) -> Result<Vec<CommandError>, CommandError> {
     let is_stream = |text: &str| text == "-";
     let from_stdin =
         lines.iter().any(|line| is_stream(line)) || files.iter().any(|file| file.as_os_str() == "-");
@@ -112,13 +124,22 @@ fn read(lines: &[String], files: &[PathBuf], explainer: &mut Explainer) -> Resul
     } else {
         given.iter().flat_map(|line| line.lines()).for_each(|line| explainer.line(line.as_bytes()));
     }
+    let mut unread: Vec<CommandError> = Vec::new();
+    let mut sources = 0;
     for file in files.iter().filter(|file| file.as_os_str() != "-") {
-        explain_file(file, explainer)?;
+        sources += 1;
+        unread.extend(explain_file(file, explainer).err().map(CommandError::from));
     }
     if from_stdin || is_bare {
-        explain_lines(std::io::stdin().lock(), "standard input", explainer)?;
+        sources += 1;
+        let done = explain_lines(std::io::stdin().lock(), "standard input", explainer);
+        unread.extend(done.err().map(CommandError::from));
     }
-    Ok(())
+    if given.is_empty() && unread.len() == sources {
+        // Nothing has been read to its end.
+        return unread.into_iter().next().map_or(Ok(Vec::new()), Err);
+    }
+    Ok(unread)
 }
 
 fn lines_of(count: u64) -> String {

@@ -85,6 +85,17 @@ fn what_cannot_be_read_is_told() {
     std::fs::write(&packed, b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
     tree.run(&["explain", "--file", packed.to_str().unwrap()]).exits(1).explains("is compressed");
     tree.run(&["explain", "-o", "yaml", "x"]).exits(2);
+    // What can be read is explained all the same.
+    let log = tree.path("/kube-scheduler.log");
+    let [packed, log] = [packed, log].map(|path| path.to_str().unwrap().to_owned());
+    std::fs::write(&log, "healthy\n").unwrap();
+    let outcome =
+        tree.run(&["explain", "--file", &packed, "--file", &log]).exits(6).explains("is compressed");
+    assert!(outcome.stderr.contains("zcat"), "{}", outcome.stderr);
+    std::fs::write(&log, format!("{EXPIRED}\n")).unwrap();
+    let outcome = tree.run(&["explain", "--at", LATE, "--file", &log, "--file", &packed]);
+    assert!(outcome.stdout.contains("expired: "), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("is compressed"), "{}", outcome.stderr);
 }
 
 #[test]
