@@ -316,6 +316,53 @@ fn an_empty_tree_has_no_future() {
     assert_eq!(seen(&MemoryTree::default(), "2026-11-22T00:00:00Z").events(), []);
 }
 
+#[test]
+fn a_member_of_several_that_loses_its_peers_takes_the_api_server_with_it() {
+    let with = |members: &str| {
+        let mut tree = whole().build();
+        let manifest = format!(
+            "kind: Pod\nmetadata: {{name: etcd}}\nspec: {{containers: [{{name: etcd, image: 'registry.k8s.io/etcd:3.6.0-0', \
+             command: [etcd, '--initial-cluster={members}']}}]}}\n"
+        );
+        tree.write(&path("/etc/kubernetes/manifests/etcd.yaml"), manifest, 0o600);
+        shorten(&mut tree, "/etc/kubernetes/pki/etcd/peer.crt", ETCD_CA_KEY, "2026-12-03T00:00:00Z");
+        let forecast = seen(&tree, "2026-11-22T00:00:00Z");
+        let upcoming = forecast.upcoming(at("2026-12-10T00:00:00Z"));
+        upcoming.flat_map(|event| event.what.clone()).collect::<Vec<Loss>>()
+    };
+    let alone = with("cp-1=https://192.168.10.11:2380");
+    assert_eq!(alone, [Loss::EtcdPeers], "others may have joined, and nobody knows");
+    let three = with("cp-2=https://192.168.10.12:2380,cp-1=https://192.168.10.11:2380");
+    assert_eq!(three[..3], [Loss::EtcdPeers, Loss::EtcdAccess, Loss::ApiServer]);
+}
+
+#[test]
+fn what_follows_takes_hold_no_sooner_than_its_cause() {
+    let mut tree = whole().build();
+    shorten(&mut tree, ETCD_CLIENT, ETCD_CA_KEY, "2026-12-03T00:00:00Z");
+    let forecast = seen(&tree, "2026-11-22T00:00:00Z");
+    let last = forecast.upcoming(at("2026-12-31T00:00:00Z")).last().unwrap();
+    assert!(last.what.iter().all(|loss| last.hold(loss) == Hold::NextConnection), "{last}");
+    let forecast = seen(&whole().build(), "2026-11-22T00:00:00Z");
+    let own = forecast.events().iter().find(|event| event.what == [Loss::Scheduling]).unwrap();
+    assert_eq!(own.hold(&Loss::Scheduling), Hold::AtOnce);
+}
+
+#[test]
+fn a_kubelet_starts_again_without_the_api_server_but_not_without_its_certificate() {
+    let mut tree = TreeBuilder::kubeadm().build();
+    shorten(&mut tree, ETCD_CLIENT, ETCD_CA_KEY, "2026-12-03T00:00:00Z");
+    let forecast = seen(&tree, "2026-11-22T00:00:00Z");
+    let of = |date: &str| {
+        let events = forecast.events().iter().filter(|event| event.at == at(date));
+        events.flat_map(|event| event.what.clone()).collect::<Vec<Loss>>()
+    };
+    let followed = of("2026-12-03T00:00:00Z");
+    assert!(followed.contains(&Loss::Node) && !followed.contains(&Loss::StaticPods), "{followed:?}");
+    let own = forecast.events().iter().find(|event| event.what.contains(&Loss::StaticPods)).unwrap();
+    assert_eq!((own.trigger().as_str(), own.lost_since), ("kubelet.conf ends", None));
+}
+
 const CA: &str = "/etc/kubernetes/pki/ca.crt";
 const CA_KEY: &str = "/etc/kubernetes/pki/ca.key";
 const ETCD_CA: &str = "/etc/kubernetes/pki/etcd/ca.crt";
@@ -364,7 +411,10 @@ fn lines(forecast: &Forecast, until: &str) -> Vec<String> {
 }
 
 fn of_kubelet(forecast: &Forecast) -> Vec<String> {
-    let own = forecast.events().iter().filter(|event| event.place.is_some() && event.what == [Loss::Node]);
+    let own = forecast
+        .events()
+        .iter()
+        .filter(|event| event.place.is_some() && event.what == [Loss::Node, Loss::StaticPods]);
     own.map(|event| {
         let causes: Vec<String> = event.because.iter().map(ToString::to_string).collect();
         format!("{}: {}", event.at, causes.join(", "))

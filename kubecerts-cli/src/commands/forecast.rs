@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     match form {
         Form::Text => output.data(&words::text(&future, until)),
         Form::Json => output.data(&words::document(&future, until, name, &diagnosis).to_json()),
-        Form::Ical => output.data(&calendar::calendar(&future, until, name)),
+        Form::Ical => output.data(&calendar::calendar(&future, until, name, kubecerts_host::now())),
     }
     let exit = match diagnosis.impact() {
         // That something will be due is what a forecast is for.

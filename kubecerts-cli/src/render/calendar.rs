@@ -10,7 +10,14 @@ use super::forecast::details;
 ///
 /// The same node and the same certificates give the same UIDs, so that a calendar that subscribes replaces its entries instead of
 /// doubling them (RFC 5545 §3.8.4.7). Who is to be warned by it fetches it again after every renewal.
-pub(crate) fn calendar(forecast: &Forecast, until: Option<Timestamp>, node: Option<&str>) -> String {
+///
+/// It is made at `made`, from whatever moment the forecast is seen (DTSTAMP, §3.8.7.2).
+pub(crate) fn calendar(
+    forecast: &Forecast,
+    until: Option<Timestamp>,
+    node: Option<&str>,
+    made: Timestamp,
+) -> String {
     let mut lines = Lines::default();
     lines.property("BEGIN", "VCALENDAR");
     lines.property("VERSION", "2.0");
@@ -19,7 +26,7 @@ pub(crate) fn calendar(forecast: &Forecast, until: Option<Timestamp>, node: Opti
     lines.property("METHOD", "PUBLISH");
     lines.text("X-WR-CALNAME", &format!("Certificates of {}", node.unwrap_or("the node")));
     for event in forecast.upcoming(until.unwrap_or(Timestamp::MAX)) {
-        lines.event(event, node, forecast.now());
+        lines.event(event, node, made);
     }
     lines.property("END", "VCALENDAR");
     lines.0
@@ -30,21 +37,21 @@ pub(crate) fn calendar(forecast: &Forecast, until: Option<Timestamp>, node: Opti
 struct Lines(String);
 
 impl Lines {
-    fn event(&mut self, event: &Event, node: Option<&str>, now: Timestamp) {
+    fn event(&mut self, event: &Event, node: Option<&str>, made: Timestamp) {
         let summary = match node {
             Some(node) => format!("{node}: {event}"),
             None => event.to_string(),
         };
         self.property("BEGIN", "VEVENT");
         self.property("UID", &uid(event, node));
-        self.property("DTSTAMP", &date_time(now));
+        self.property("DTSTAMP", &date_time(made));
         // An event without an end takes no time (§3.6.1), and nobody is busy with it.
         self.property("DTSTART", &date_time(event.at));
         self.property("TRANSP", "TRANSPARENT");
         self.text("SUMMARY", &summary);
         let mut description = details(event);
         description.extend(event.path.as_ref().map(|path| format!("in {path}")));
-        if event.what.iter().any(|loss| Loss::hold(loss) == Hold::NextConnection) {
+        if event.what.iter().any(|loss| event.hold(loss) == Hold::NextConnection) {
             description.push("connections that are open may go on".to_owned());
         }
         if !description.is_empty() {

@@ -83,7 +83,7 @@ fn event(event: &Event) -> Value {
             "kind": loss.name(),
             "what": loss.to_string(),
             "component": loss.component().map(|component| component.name()),
-            "takesHold": loss.hold().name(),
+            "takesHold": event.hold(loss).name(),
         })
     };
     json!({

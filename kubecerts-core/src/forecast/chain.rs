@@ -53,13 +53,13 @@ impl Lost {
         }
         // They are sorted so that what is needed comes first.
         for loss in dependants(look) {
-            for need in loss.needs() {
-                let Some(fate) = self.0.get(need).cloned() else { continue };
+            for need in look.needs(&loss) {
+                let Some(fate) = self.0.get(&need).cloned() else { continue };
                 let own = self.0.get(&loss).filter(|own| own.depth == 0);
                 if own.is_some_and(|own| own.at <= fate.at.plus(ONE_RUN)) {
                     continue;
                 }
-                self.add(&loss, Fate { cause: Cause::Lost(need.clone()), depth: fate.depth + 1, ..fate });
+                self.add(&loss, Fate { cause: Cause::Lost(need), depth: fate.depth + 1, ..fate });
             }
         }
     }

@@ -121,10 +121,27 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// Returns what has to work for `loss` to work.
+    ///
+    /// A member of etcd without its peers has no leader, so it answers nobody; whoever is alone does.
+    pub(super) fn needs(&self, loss: &Loss) -> Vec<Loss> {
+        let peers = (*loss == Loss::EtcdAccess && self.members().is_some_and(|count| count > 1))
+            .then_some(Loss::EtcdPeers);
+        loss.needs().iter().cloned().chain(peers).collect()
+    }
+
+    /// Returns how many members etcd has: as it was seen, or at least as many as it was started with. kubeadm starts the first one
+    /// alone, and does not say so again when others join, so a manifest with one member says nothing.
+    fn members(&self) -> Option<usize> {
+        let seen = self.observations.etcd.as_ref().map(|cluster| cluster.members.len());
+        let stated = self.inventory.node().addresses().etcd_members.len();
+        seen.or((stated > 1).then_some(stated))
+    }
+
     /// Returns what is left of `losses` that this node can lose.
     pub(super) fn present(&self, losses: Vec<Loss>) -> Vec<Loss> {
         let components: Vec<Component> = self.inventory.components().collect();
-        let has_peers = self.observations.etcd.as_ref().is_none_or(|cluster| cluster.members.len() > 1);
+        let has_peers = self.members().is_none_or(|count| count > 1);
         let is_there = |loss: &Loss| {
             loss.component().is_none_or(|component| components.contains(&component))
                 && (*loss != Loss::EtcdPeers || has_peers)
@@ -159,6 +176,9 @@ impl<'a> Look<'a> {
                 continue;
             }
             losses.extend(Loss::of(place));
+            if leaf.not_after() == at {
+                losses.extend(Loss::of_own_end(place));
+            }
             if leaf.not_after() >= at {
                 takes.push(place.clone());
             }
@@ -206,12 +226,17 @@ impl<'a> Look<'a> {
             Place::Slot(Slot::KubeletClient) if !self.is_rotated(place) => because.push(Cause::RotationOff),
             _ => {}
         }
+        let losses = if at == used.not_after() {
+            Loss::of_own_end(place).collect()
+        } else {
+            Loss::of(place).into_iter().collect()
+        };
         Some(End {
             at,
             place: Some(place.clone()),
             path: credential.certificate_file().path.clone(),
             order: Order::Other,
-            losses: self.present(Loss::of(place).into_iter().collect()),
+            losses: self.present(losses),
             because,
             takes: Vec::new(),
             trusting: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Loss;
+use super::{Hold, Loss};
 use crate::catalog::{CaSlot, Component};
 use crate::inventory::Place;
 use crate::path::TreePath;
@@ -47,6 +47,18 @@ impl Event {
         components.sort_unstable();
         components.dedup();
         components
+    }
+
+    /// Returns when `loss`, one of [`what`](Self::what), takes hold: what follows from something that fails with the next connection
+    /// only fails no sooner.
+    #[must_use]
+    pub fn hold(&self, loss: &Loss) -> Hold {
+        let causes = self.because.iter().filter(|_| self.place.is_none());
+        let causes = causes.filter_map(|cause| match cause {
+            Cause::Lost(loss) => Some(loss.hold()),
+            _ => None,
+        });
+        causes.chain([loss.hold()]).max().unwrap_or(Hold::AtOnce)
     }
 
     /// Returns what happens, without what follows: `apiserver-etcd-client ends`, `the API server has lost etcd`.

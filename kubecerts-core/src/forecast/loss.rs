@@ -41,10 +41,12 @@ pub enum Loss {
     /// Kubelets renew their own certificates: they ask the API server, and kube-controller-manager approves and signs with the
     /// key of the cluster's authority (`pkg/controller/certificates/{approver,signer}`).
     Rotation,
-    /// The kubelet of this node as a client of the API server. A kubelet that starts with a certificate that is over asks for a
-    /// new one with `bootstrap-kubelet.conf`, and ends when there is none (`cmd/kubelet/app/server.go`, `bootstrap.LoadClientCert`),
-    /// so that static pods are not started either.
+    /// The kubelet of this node as a client of the API server: the status of the node and its pods.
     Node,
+    /// The kubelet of this node when it starts again, and with it the static pods. A kubelet whose own certificate is over asks for
+    /// a new one with `bootstrap-kubelet.conf`, and ends when there is none (`cmd/kubelet/app/server.go`,
+    /// `bootstrap.LoadClientCert`); without the API server alone it starts all the same.
+    StaticPods,
     /// The kubelet as a server, for those who verify it. kubeadm's API server does not, since it sets no
     /// `--kubelet-certificate-authority`.
     KubeletServing,
@@ -98,6 +100,7 @@ impl Loss {
             Self::Scheduling => "scheduling",
             Self::Rotation => "rotation",
             Self::Node => "node",
+            Self::StaticPods => "static-pods",
             Self::KubeletServing => "kubelet-serving",
             Self::Administrators => "administrators",
             Self::SuperAdministrators => "super-administrators",
@@ -116,7 +119,7 @@ impl Loss {
             }
             Self::Reconciliation => Some(Component::ControllerManager),
             Self::Scheduling => Some(Component::Scheduler),
-            Self::Rotation | Self::Node | Self::KubeletServing => Some(Component::Kubelet),
+            Self::Rotation | Self::Node | Self::StaticPods | Self::KubeletServing => Some(Component::Kubelet),
             Self::Administrators | Self::SuperAdministrators | Self::Copy(_) => None,
             Self::Trust(component, _) => Some(*component),
         }
@@ -143,6 +146,7 @@ impl Loss {
             | Self::Scheduling
             | Self::Rotation
             | Self::Node
+            | Self::StaticPods
             | Self::Administrators
             | Self::SuperAdministrators
             | Self::Copy(_) => Hold::AtOnce,
@@ -152,7 +156,8 @@ impl Loss {
     /// Returns what has to work for this to work.
     ///
     /// The API server keeps all that it knows in etcd; everybody else knows what the API server tells. Whether kubelets,
-    /// administrators and others have another API server to go to is decided by their kubeconfigs.
+    /// administrators and others have another API server to go to is decided by their kubeconfigs. [`EtcdAccess`](Self::EtcdAccess)
+    /// needs [`EtcdPeers`](Self::EtcdPeers) too where etcd is known to have several members.
     #[must_use]
     pub const fn needs(&self) -> &'static [Self] {
         match self {
@@ -169,6 +174,7 @@ impl Loss {
             Self::EtcdServing
             | Self::EtcdPeers
             | Self::EtcdTools
+            | Self::StaticPods
             | Self::KubeletServing
             | Self::Copy(_)
             | Self::Trust(..) => &[],
@@ -201,6 +207,13 @@ impl Loss {
         })
     }
 
+    /// Returns what is lost when the certificate at `place` itself is over, rather than its authority or somebody's trust.
+    pub(super) fn of_own_end(place: &Place) -> impl Iterator<Item = Self> + use<> {
+        let node = Self::of(place);
+        let pods = (node == Some(Self::Node)).then_some(Self::StaticPods);
+        node.into_iter().chain(pods)
+    }
+
     /// Returns what is lost when the file that `setting` of `component` names no longer verifies what `ca` has signed: the
     /// work of those who come with such a certificate.
     pub(super) fn of_trust(component: Component, setting: &'static str, ca: CaSlot) -> Vec<Self> {
@@ -231,6 +244,7 @@ impl Loss {
     pub(super) fn as_cause(&self) -> String {
         match self {
             Self::EtcdServing => "etcd of this node is accepted by no client".to_owned(),
+            Self::EtcdPeers => "the member of etcd of this node has lost its peers".to_owned(),
             Self::EtcdAccess => "the API server of this node has lost etcd".to_owned(),
             Self::ApiServer => "the API server of this node is lost".to_owned(),
             Self::Reconciliation => "kube-controller-manager is at rest".to_owned(),
@@ -244,7 +258,9 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::EtcdServing => "etcd of this node is accepted by no client",
-            Self::EtcdPeers => "this member of etcd loses its peers",
+            Self::EtcdPeers => {
+                "this member of etcd loses its peers, and answers nobody without them if there are any"
+            }
             Self::EtcdTools => "etcdctl and backup jobs fail",
             Self::EtcdAccess => "the API server loses etcd",
             Self::ApiServer => "the API server of this node is of use to nobody",
@@ -253,7 +269,8 @@ impl fmt::Display for Loss {
             Self::Reconciliation => "kube-controller-manager reconciles nothing and signs no request",
             Self::Scheduling => "kube-scheduler places no pod",
             Self::Rotation => "kubelets cannot renew their certificates",
-            Self::Node => "the node becomes NotReady, and a kubelet that starts again starts no static pod",
+            Self::Node => "the node becomes NotReady",
+            Self::StaticPods => "a kubelet that starts again starts no static pod",
             Self::KubeletServing => "who verifies the kubelet, such as metrics-server, refuses it",
             Self::Administrators => "kubectl and kubeadm with admin.conf fail",
             Self::SuperAdministrators => "the way in beside RBAC, super-admin.conf, fails",

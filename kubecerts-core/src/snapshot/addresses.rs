@@ -1,6 +1,7 @@
 //! Under which names and addresses the API server and the etcd of a node are reached, as their manifests have it.
 
 use core::net::IpAddr;
+use std::collections::BTreeSet;
 
 use crate::catalog::Component;
 use crate::manifest::StaticPod;
@@ -22,6 +23,9 @@ pub struct Addresses {
     pub etcd_clients: Vec<FlagUrl>,
     /// Where etcd tells its peers to come: `--initial-advertise-peer-urls`.
     pub etcd_peers: Vec<FlagUrl>,
+    /// The names of the members with which etcd was started: `--initial-cluster`. kubeadm writes it when a member is made, so
+    /// those that joined later are not in it.
+    pub etcd_members: BTreeSet<String>,
 }
 
 /// A URL in a flag.
@@ -45,6 +49,8 @@ impl Addresses {
             });
             listed.collect()
         };
+        let members = flag(Component::Etcd, "initial-cluster").unwrap_or_default().split(',');
+        let members = members.filter_map(|member| Some(member.split_once('=')?.0.trim().to_owned()));
         let range = flag(Component::ApiServer, "service-cluster-ip-range");
         Self {
             advertised: flag(Component::ApiServer, "advertise-address").and_then(|text| text.parse().ok()),
@@ -52,6 +58,7 @@ impl Addresses {
             etcd_servers: urls(Component::ApiServer, &["etcd-servers"]),
             etcd_clients: urls(Component::Etcd, &["listen-client-urls", "advertise-client-urls"]),
             etcd_peers: urls(Component::Etcd, &["initial-advertise-peer-urls"]),
+            etcd_members: members.collect(),
         }
     }
 }
