@@ -8,7 +8,7 @@ use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, Slot};
 use crate::diagnosis::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
 use crate::digest::Digest;
 use crate::inventory::{Credential, Inventory, KeyFacts, Place};
-use crate::time::Timestamp;
+use crate::time::{Seconds, Timestamp};
 use crate::x509::{AlternativeName, Certificate, PublicKey};
 
 /// One node among others.
@@ -329,38 +329,77 @@ fn versions(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
 
 /// `nodes-out-of-step`: ends
 fn ends(members: &[Member<'_>], policy: Policy, now: Timestamp, out: &mut Vec<FleetFinding>) {
-    let mut behind: BTreeMap<&str, (Timestamp, Timestamp, BTreeSet<Slot>)> = BTreeMap::new();
+    let mut behind: BTreeMap<&str, Behind> = BTreeMap::new();
     for leaf in LeafSlot::ALL {
         let slot = Slot::Leaf(leaf);
         let end = |member: &Member<'_>| {
             // What is over is a finding of its node.
             member.inventory.credential(slot)?.leaf().map(Certificate::not_after).filter(|end| *end >= now)
         };
-        let Some(latest) = members.iter().filter_map(end).max() else { continue };
+        let ends = members.iter().filter_map(|member| Some((end(member)?, member)));
+        let Some((latest, holder)) = ends.max_by_key(|(end, _)| *end) else { continue };
         for member in members {
             let Some(end) = end(member).filter(|end| end.plus(policy.window) < latest) else { continue };
-            let entry = behind.entry(member.name).or_insert((end, latest, BTreeSet::new()));
-            entry.2.insert(slot);
-            if end < entry.0 {
-                (entry.0, entry.1) = (end, latest);
+            let entry = behind.entry(member.name).or_insert(Behind {
+                end,
+                slot,
+                latest,
+                count: 0,
+                others_renewed: false,
+            });
+            if end < entry.end {
+                (entry.end, entry.slot, entry.latest) = (end, slot, latest);
             }
+            entry.count += 1;
+            entry.others_renewed |= was_renewed(holder, slot);
         }
     }
-    for (name, (end, latest, slots)) in behind {
-        let others = if slots.len() == 1 { String::new() } else { format!(" and {} more", slots.len() - 1) };
-        let first = slots.first().map_or_else(String::new, ToString::to_string);
+    for (name, Behind { end, slot, latest, count, others_renewed }) in behind {
+        let others = if count == 1 { String::new() } else { format!(" (and {} more)", count - 1) };
+        let (severity, what) = match others_renewed {
+            true => (Severity::Warning, "was not renewed with the others"),
+            // It may as well be older than the others.
+            false => (Severity::Notice, "is out of step with the others"),
+        };
         let found = about(
             None,
             FindingCode::NodesOutOfStep,
-            format!("{name} was not renewed with the others: {first}{others} end {end}, elsewhere {latest}"),
+            format!("{name} {what}: {slot} ends {end}, elsewhere {latest}{others}"),
             Remedy::Nothing,
         );
         out.push(FleetFinding {
             nodes: vec![name.to_owned()],
-            finding: Finding { severity: Severity::Warning, impact: Impact::None, ..found.finding },
+            finding: Finding { severity, impact: Impact::None, ..found.finding },
         });
     }
 }
+
+/// A node whose certificates end before those of another one.
+#[derive(Clone, Copy)]
+struct Behind {
+    /// The first of its ends.
+    end: Timestamp,
+    /// What ends then.
+    slot: Slot,
+    /// When the same ends elsewhere.
+    latest: Timestamp,
+    /// How many of its certificates end before those of others.
+    count: usize,
+    others_renewed: bool,
+}
+
+/// Returns whether `slot` of `member` was made anew since the node was made, as far as the beginnings tell: something else that
+/// kubeadm or kube-controller-manager makes for a new node begins earlier. A kubeconfig does not tell, since kubeadm lets it
+/// begin with the authority (`cmd/kubeadm/app/phases/kubeconfig/kubeconfig.go`).
+fn was_renewed(member: &Member<'_>, slot: Slot) -> bool {
+    let begin = |slot: Slot| member.inventory.credential(slot)?.leaf().map(Certificate::not_before);
+    let Some(renewed) = begin(slot) else { return false };
+    let of_node = LeafSlot::ALL.map(Slot::Leaf).into_iter().chain([Slot::KubeletClient]);
+    of_node.filter_map(begin).any(|begin| begin.plus(ONE_MAKING) < renewed)
+}
+
+/// A node is made within this span, waiting for whoever approves its kubelet included.
+const ONE_MAKING: Seconds = Seconds::from_days(1);
 
 fn authority_key<'a>(member: &Member<'a>, ca: CaSlot) -> Option<&'a PublicKey> {
     member.inventory.authority(ca).signer().map(Certificate::public_key)

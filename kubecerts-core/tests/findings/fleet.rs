@@ -146,6 +146,43 @@ fn a_shared_kubeconfig_is_a_notice_and_a_shared_server_certificate_an_error() {
     assert!(matches!(place, Some(Slot::Leaf(_))));
 }
 
+#[test]
+fn a_node_that_joined_earlier_was_not_left_out_of_a_renewal() {
+    let redraft = |node: &mut MemoryTree, file: &str, begin: &str, end: &str| {
+        let ca = if file.starts_with("etcd/") { "etcd/ca" } else { "ca" };
+        let path = |name: &str, extension: &str| format!("/etc/kubernetes/pki/{name}.{extension}");
+        node.redraft(&path(file, "crt"), &path(ca, "key"), |leaf| {
+            (leaf.not_before, leaf.not_after) = (at(begin), at(end));
+        });
+    };
+    let message = |change: &dyn Fn(&mut [MemoryTree; 3])| {
+        let found = broken(change);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        (found[0].finding.severity, found[0].finding.message.clone())
+    };
+    // What ends first is named with its own end.
+    let (severity, text) = message(&|nodes| {
+        redraft(&mut nodes[1], "apiserver", "2025-11-01T00:00:00Z", "2026-11-01T00:00:00Z");
+        redraft(&mut nodes[1], "etcd/peer", "2025-09-01T00:00:00Z", "2026-09-01T00:00:00Z");
+    });
+    assert_eq!(severity, Severity::Notice);
+    assert!(
+        text.starts_with(
+            "cp-2 is out of step with the others: etcd-peer ends 2026-09-01T00:00:00Z, elsewhere 2027"
+        ),
+        "{text}"
+    );
+    assert!(text.ends_with("(and 1 more)"), "{text}");
+    // The other nodes have certificates of before, so theirs were renewed.
+    let (severity, text) = message(&|nodes| {
+        for node in [0, 2] {
+            redraft(&mut nodes[node], "apiserver", "2026-05-01T00:00:00Z", "2027-05-01T00:00:00Z");
+        }
+    });
+    assert_eq!(severity, Severity::Warning);
+    assert!(text.starts_with("cp-2 was not renewed with the others: apiserver ends 2027-01-01"), "{text}");
+}
+
 fn broken(change: impl FnOnce(&mut [MemoryTree; 3])) -> Vec<FleetFinding> {
     let mut nodes = fleet();
     change(&mut nodes);
