@@ -325,6 +325,10 @@ fn a_member_of_several_that_loses_its_peers_takes_the_api_server_with_it() {
              command: [etcd, '--initial-cluster={members}']}}]}}\n"
         );
         tree.write(&path("/etc/kubernetes/manifests/etcd.yaml"), manifest, 0o600);
+        let server = "kind: Pod\nmetadata: {name: kube-apiserver}\nspec: {containers: [{name: kube-apiserver, \
+                      image: 'registry.k8s.io/kube-apiserver:v1.36.2', \
+                      command: [kube-apiserver, '--etcd-servers=https://127.0.0.1:2379']}]}\n";
+        tree.write(&path("/etc/kubernetes/manifests/kube-apiserver.yaml"), server, 0o600);
         shorten(&mut tree, "/etc/kubernetes/pki/etcd/peer.crt", ETCD_CA_KEY, "2026-12-03T00:00:00Z");
         let forecast = seen(&tree, "2026-11-22T00:00:00Z");
         let upcoming = forecast.upcoming(at("2026-12-10T00:00:00Z"));
