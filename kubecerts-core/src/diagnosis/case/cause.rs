@@ -7,7 +7,7 @@ use super::super::{Finding, FindingCode, Remedy, Severity};
 use super::View;
 use super::order::component;
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, PathSource, Slot};
-use crate::inventory::Place;
+use crate::inventory::{FoundKind, Place};
 
 /// Returns whether `cause` explains `effect`.
 pub(super) fn explains(cause: &Finding, effect: &Finding, view: &View<'_>) -> bool {
@@ -132,15 +132,9 @@ impl Pair<'_> {
 
     /// Returns whether the effect may be about the wrong file, because nobody could say where the right one lies.
     fn is_of_wrong_path(&self) -> bool {
-        match self.cause.code {
-            F::SourceDamaged => {
-                let facts = self.effect.path.as_ref().and_then(|path| self.view.file(path));
-                let is_guess = facts.is_some_and(|facts| facts.source == Some(PathSource::Default));
-                self.effect.code == F::Missing && is_guess
-            }
-            F::LayoutMismatch => self.is_same_place(),
-            _ => false,
-        }
+        let facts = self.effect.path.as_ref().and_then(|path| self.view.file(path));
+        let is_guess = facts.is_some_and(|facts| facts.source == Some(PathSource::Default));
+        self.is(F::SourceDamaged) && self.effect.code == F::Missing && is_guess
     }
 
     fn explains_end(&self) -> bool {
@@ -150,7 +144,8 @@ impl Pair<'_> {
             Some(Place::Slot(Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet)))
         );
         match self.cause.code {
-            F::LayoutMismatch | F::KubeconfigCopyStale => self.is_same_place(),
+            F::LayoutMismatch => self.was_renewed_elsewhere(),
+            F::KubeconfigCopyStale => self.is_same_place(),
             F::NotASymlink => self.is_wrong_link(),
             // The kubelet rotates what kubelet.conf refers to, and nothing else.
             F::KubeletConfInline => is_kubelets,
@@ -159,6 +154,19 @@ impl Pair<'_> {
             F::ExternalCa if self.effect.code == F::Expired => false,
             _ => self.keeps_authority_from_signing(),
         }
+    }
+
+    /// Returns whether a certificate for the same subject lies where nobody reads it, and ends later.
+    fn was_renewed_elsewhere(&self) -> bool {
+        let inventory = self.view.inventory;
+        let slot = self.effect.place.as_ref().and_then(Place::slot);
+        let Some(read) = slot.and_then(|slot| inventory.credential(slot)?.leaf()) else { return false };
+        let unread = inventory.surroundings().certificates.iter();
+        let mut unread = unread.filter(|found| found.kind == FoundKind::OtherLayout);
+        unread.any(|found| {
+            let first = found.certificates.first();
+            first.subject() == read.subject() && first.not_after() > read.not_after()
+        })
     }
 
     /// Returns whether the effect is about a copy of what the cause is about.

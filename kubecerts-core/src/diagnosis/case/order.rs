@@ -58,7 +58,7 @@ pub(super) fn stage(finding: &Finding) -> Stage {
     match finding.code {
         F::ClockSkew => Stage::Clock,
         F::SourceDamaged | F::ManifestDuplicate => Stage::Source,
-        F::NotASymlink => Stage::Link,
+        F::LayoutMismatch | F::NotASymlink => Stage::Link,
         F::Unreadable | F::Missing | F::Damaged | F::KeyMissing | F::KeyMismatch | F::OwnerWrong => {
             Stage::Content
         }
@@ -109,7 +109,7 @@ pub(super) fn stage(finding: &Finding) -> Stage {
         F::EndpointDown | F::EndpointBroken | F::EtcdUnwell | F::ServedExpired | F::Unhealthy => {
             Stage::Process
         }
-        F::LayoutMismatch | F::SimultaneousRestart | F::NodesOutOfStep => Stage::Habit,
+        F::SimultaneousRestart | F::NodesOutOfStep => Stage::Habit,
         F::NotObserved => Stage::Gap,
     }
 }
