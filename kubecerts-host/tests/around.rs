@@ -146,6 +146,15 @@ fn the_links_of_the_kubelet_are_followed() {
     let link = pki.join("kubelet-client-current.pem");
     // The kubelet writes absolute targets, which start at the root of the node.
     symlink("/var/lib/kubelet/pki/kubelet-client-2026-11-21-00-00-00.pem", &link).unwrap();
+    let refer = |path: &str| {
+        let text = fs::read_to_string(world.host("/etc/kubernetes/scheduler.conf")).unwrap();
+        let refer = |line: &str| match line.trim_start().split_once("-data: ") {
+            Some((name @ ("client-certificate" | "client-key"), _)) => format!("    {name}: {path}\n"),
+            _ => format!("{line}\n"),
+        };
+        text.lines().map(refer).collect::<String>()
+    };
+    world.write("/etc/kubernetes/kubelet.conf", refer("/var/lib/kubelet/pki/kubelet-client-current.pem"));
     let volume = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~projected/kube-api-access-x";
     let ca = fs::read(world.host("/etc/kubernetes/pki/ca.crt")).unwrap();
     world.write(&format!("{volume}/..2026/ca.crt"), ca);

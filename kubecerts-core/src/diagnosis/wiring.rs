@@ -296,7 +296,11 @@ fn ways_to_the_api_server(context: &Context<'_>, out: &mut Vec<Finding>) {
         let problem = match current.cluster.server() {
             None | Some("") => Some(format!("{path} names no server")),
             Some(server) if !server.starts_with("https://") => {
-                Some(format!("{path} leads to {server}, where nobody asks for a certificate"))
+                // Whatever is in the URL may be secret.
+                Some(format!("{path} leads to a server without TLS, where nobody asks for a certificate"))
+            }
+            Some(server) if !has_host(server) => {
+                Some(format!("{path} leads to a server whose name no host could have"))
             }
             Some(_) => None,
         };
@@ -320,6 +324,25 @@ fn ways_to_the_api_server(context: &Context<'_>, out: &mut Vec<Finding>) {
             out.push(at(facts, finding));
         }
     }
+}
+
+/// Returns whether the host in `url` is an address, or made of what names of hosts are made of. Go takes more for a URL, and then looks
+/// for a host that nobody has (`net/url/url.go`, `parseHost`).
+fn has_host(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if let Some(rest) = host.strip_prefix('[') {
+        // An address may have a zone behind `%`.
+        let address = rest.split_once(']').map(|(address, _)| address.split('%').next().unwrap_or_default());
+        return address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    }
+    if host.parse::<std::net::Ipv6Addr>().is_ok() {
+        return true;
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_of_name = |character: char| character.is_alphanumeric() || matches!(character, '-' | '.' | '_');
+    !name.is_empty() && name.chars().all(is_of_name)
 }
 
 /// `foreign-leaf`: a certificate in the place of another, with the other's name

@@ -112,7 +112,7 @@ fn what_the_scan_has_not_kept_is_not_in_the_snapshot_and_nobody_misses_it() {
     tree.write(&path("/etc/cron.monthly/renew"), job, 0o755);
     tree.write(&path("/etc/cron.daily/dump"), format!("#!/bin/sh\nmysqldump -uroot -p{secret} x\n"), 0o755);
     tree.write(&path("/var/spool/cron/crontabs/root"), format!("0 1 * * * /usr/bin/x -p{secret}\n"), 0o600);
-    tree.write(&path("/home/me/.kube/config"), format!("root:{secret}:19000:0:99999:7:::\n"), 0o600);
+    tree.write(&path("/home/me/.kube/config"), format!("root:{secret}:19000:0:99999:7\n"), 0o600);
     tree.write(&path("/home/me/.kube/config.yaml"), format!("x: {secret}\n"), 0o600);
     tree.write(&path("/home/me/.kube/wedding-photographs/x.jpg"), "x", 0o600);
     tree.copy("/etc/kubernetes/admin.conf", "/home/you/.kube/config");
@@ -137,7 +137,7 @@ fn what_the_scan_has_not_kept_is_not_in_the_snapshot_and_nobody_misses_it() {
                 assert!(!String::from_utf8_lossy(bytes.secret_bytes()).contains(secret), "{path}");
             }
         }
-        // Only the digest of what is no kubeconfig is another one.
+        // Only the digest of what is no kubeconfig is another one, and, of other content than this, why it is none.
         let own = Digest::of(tree.read_file("/home/me/.kube/config")).to_string();
         let masked = Digest::of(b"REDACTED\n").to_string();
         let read = format!("{:?}", Inventory::parse(&again(&archive).snapshot()));

@@ -37,6 +37,8 @@ broken_trees! {
         codes(&broken(|tree| tree.edit(FRONT_PROXY_CA, |content| content.truncate(content.len() / 2))));
     a_kubeconfig_that_is_not_yaml_is_damaged: Damaged =>
         codes(&broken(|tree| tree.edit(ADMIN, |content| *content = b"clusters: [".to_vec())));
+    a_kubeconfig_whose_server_no_host_could_be_is_damaged: Damaged =>
+        codes(&broken(|tree| replace(tree, "/etc/kubernetes/scheduler.conf", "https://192.168.10.11:", "https://192.168.10.]1:")));
     a_kubeconfig_whose_context_leads_nowhere_is_damaged: Damaged =>
         codes(&broken(|tree| replace(tree, ADMIN, "current-context: ", "current-context: no-")));
 
