@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kubecerts_core::diagnosis::{FindingCode, Policy, diagnose};
 use kubecerts_core::inventory::Inventory;
+use kubecerts_core::kubeconfig::{Edit, Kubeconfig, Source, edit, user_key};
 use kubecerts_core::observation::Observations;
 use kubecerts_host::{Node, NodeOptions};
 use kubecerts_testkit::{Fixture, at, path};
@@ -139,22 +140,19 @@ fn what_others_have_left_neither_blocks_nor_fills_the_memory() {
 fn the_links_of_the_kubelet_are_followed() {
     let world = World::new();
     let pki = world.make("/var/lib/kubelet/pki");
-    let leaf = "/etc/kubernetes/pki/apiserver-kubelet-client";
-    let pair = [fs::read(world.host(&format!("{leaf}.crt"))), fs::read(world.host(&format!("{leaf}.key")))];
-    let pair = pair.map(Result::unwrap).concat();
+    let conf =
+        Fixture::named("kubeadm-v136-ecdsa-p256").tree().read_file("/etc/kubernetes/kubelet.conf").to_vec();
+    let parsed = Kubeconfig::parse(&conf).unwrap();
+    let user = parsed.current().unwrap().user;
+    let Source::Data(certificate) = user.client_certificate() else { panic!("it is embedded") };
+    let pair = [certificate.as_slice(), user_key(&conf, user.name()).unwrap().secret_bytes()].concat();
     fs::write(pki.join("kubelet-client-2026-11-21-00-00-00.pem"), &pair).unwrap();
     let link = pki.join("kubelet-client-current.pem");
     // The kubelet writes absolute targets, which start at the root of the node.
     symlink("/var/lib/kubelet/pki/kubelet-client-2026-11-21-00-00-00.pem", &link).unwrap();
-    let refer = |path: &str| {
-        let text = fs::read_to_string(world.host("/etc/kubernetes/scheduler.conf")).unwrap();
-        let refer = |line: &str| match line.trim_start().split_once("-data: ") {
-            Some((name @ ("client-certificate" | "client-key"), _)) => format!("    {name}: {path}\n"),
-            _ => format!("{line}\n"),
-        };
-        text.lines().map(refer).collect::<String>()
-    };
-    world.write("/etc/kubernetes/kubelet.conf", refer("/var/lib/kubelet/pki/kubelet-client-current.pem"));
+    let current = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+    let referring = edit(&conf, &Edit::new().reference(current, user.name())).unwrap();
+    world.write("/etc/kubernetes/kubelet.conf", referring.secret_bytes());
     let volume = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~projected/kube-api-access-x";
     let ca = fs::read(world.host("/etc/kubernetes/pki/ca.crt")).unwrap();
     world.write(&format!("{volume}/..2026/ca.crt"), ca);

@@ -25,7 +25,7 @@ pub struct PodVolume {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenFacts {
-    /// Which key signed it, `kid` in its header: see [`token_key_id`].
+    /// Which key signed it, `kid` in its header: the SHA-256 digest of its subject public key info in base64url.
     pub key_id: Option<String>,
     /// Who issued it, `iss`.
     pub issuer: Option<String>,
