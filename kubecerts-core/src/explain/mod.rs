@@ -373,10 +373,9 @@ impl Evidence {
 /// Returns the API that an extension API server should answer for.
 fn aggregated_group(message: &str) -> Option<String> {
     let at = message.find(".k8s.io")?;
-    let start = message[..at]
-        .rfind(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)))
-        .map_or(0, |at| at + 1);
-    Some(message[start..at + ".k8s.io".len()].trim_start_matches("v1beta1.").to_owned())
+    let of_name = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+    let name = message[..at].rsplit(|c| !of_name(c)).next().unwrap_or_default();
+    Some(format!("{}.k8s.io", name.trim_start_matches("v1beta1.")))
 }
 
 /// Returns who presents what `message` complains of.

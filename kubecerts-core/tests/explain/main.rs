@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the logs are files of the project")]
 
+mod damaged;
 mod lines;
 mod outage;
 mod support;
