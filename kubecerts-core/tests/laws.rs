@@ -350,3 +350,20 @@ fn written(changes: &ChangeSet) -> Vec<(FileSlot, Vec<u8>, u32)> {
     let change = |change: &Change| (change.file(), change.secret_bytes().to_vec(), change.mode());
     changes.changes().iter().map(change).collect()
 }
+
+#[test]
+fn two_scans_are_equal_when_nothing_was_changed_between_them() {
+    let tree = TreeBuilder::kubeadm().build();
+    let before = tree.snapshot();
+    assert_eq!(before, tree.snapshot());
+    for (file, content, mode) in tree.files() {
+        // A byte, the mode, and whether it is there.
+        let mut changed = [tree.clone(), tree.clone(), tree.clone()];
+        changed[0].write(&file, [&content[..], b"\n"].concat(), mode);
+        changed[1].write(&file, content.to_vec(), mode ^ 0o100);
+        changed[2].remove(&file);
+        for tree in changed {
+            assert_ne!(before, tree.snapshot(), "{file}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use kubecerts_core::catalog::{Directories, FileSlot, Slot};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::ChangeSet;
 use kubecerts_core::path::TreePath;
-use kubecerts_core::plan::check_clock;
+use kubecerts_core::plan::check_clock_of;
 use kubecerts_core::provider::Entropy;
 use kubecerts_core::snapshot::{FileState, Snapshot};
 
@@ -113,7 +113,7 @@ impl<'n> Session<'n> {
         }
         // What others wrote since the session began makes the clock no worse, and the digests of the targets are compared.
         let found = self.scan.take().map_or_else(|| scan(self.node), Ok)?;
-        check_clock(&Inventory::parse_with(&found, &FastHalves), now())?;
+        check_clock_of(&found, &FastHalves, now())?;
         drop(found);
         let dated = dated_files(changes, dated)?;
         let mut items = items(changes, &dated);

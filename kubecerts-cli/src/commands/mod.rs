@@ -192,8 +192,19 @@ fn mention(leftovers: &[TreePath], output: &mut Output) {
 
 /// Scans `node`, and refuses a tree in which there is nothing at all.
 fn scan(node: &Node) -> Result<(Snapshot, Inventory), CommandError> {
+    scan_again(node, None)
+}
+
+/// Scans as [`scan`] does. What is as it was `before` says what it said.
+fn scan_again(
+    node: &Node,
+    before: Option<(Snapshot, Inventory)>,
+) -> Result<(Snapshot, Inventory), CommandError> {
     let snapshot = node.scan()?;
-    let inventory = Inventory::parse_with(&snapshot, &FastHalves);
+    let inventory = match before {
+        Some((earlier, inventory)) if earlier == snapshot => inventory,
+        _ => Inventory::parse_with(&snapshot, &FastHalves),
+    };
     if inventory.is_empty() {
         return Err(nothing_there(node, &snapshot));
     }

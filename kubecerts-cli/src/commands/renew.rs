@@ -19,7 +19,7 @@ use kubecerts_host::{CopyWrite, Event, Node, Report, Session, SystemEntropy};
 
 use super::backup::{ETCD_DEADLINE, remove_surplus};
 use super::live::{self, RestartArg, RestartArgs, RuntimeArgs};
-use super::{Consent, begin_unless_dry, exit_of_incomplete, explain_deferred, plan_for, prove, scan};
+use super::{Consent, begin_unless_dry, exit_of_incomplete, explain_deferred, plan_for, prove, scan_again};
 use crate::args::{ChangeArgs, Form, NodeArgs, RenewalArgs, Whereabouts};
 use crate::error::{CommandError, remedy};
 use crate::exit::Exit;
@@ -65,15 +65,17 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit, CommandError
     let Args { renewal, backup_etcd, keep, refresh_copies, restart, runtime, change, node } = args;
     let whereabouts = node.whereabouts();
     let node = node.open()?;
-    let idle = if change.dry_run || keep.is_some() || *refresh_copies { None } else { idle(renewal, &node)? };
-    let (mut session, (snapshot, inventory, plan)) = match idle {
-        Some(idle) => (None, idle),
-        None => {
+    let before =
+        if change.dry_run || keep.is_some() || *refresh_copies { None } else { look_first(renewal, &node)? };
+    let (mut session, (snapshot, inventory, plan)) = match before {
+        // What could not be read may well be due.
+        Some(look) if look.2.is_empty() && !look.2.is_incomplete() => (None, look),
+        before => {
             let session = begin_unless_dry(&node, "renew", change, &whereabouts, output)?;
             if session.is_some() && restart.is_wanted() {
                 live::return_manifests(&node, output)?;
             }
-            (session, look(renewal, &node)?)
+            (session, look(renewal, &node, before)?)
         }
     };
     let execution = Execution {
@@ -171,25 +173,26 @@ fn finish(
     Ok(live::conclude(&rollout, &whereabouts.options, output))
 }
 
+/// What was found, what it says, and what is to be done about it.
+type Look = (Snapshot, Inventory, Plan);
+
 /// Scans `node` and plans.
-fn look(renewal: &RenewalArgs, node: &Node) -> Result<(Snapshot, Inventory, Plan), CommandError> {
-    let (snapshot, inventory) = scan(node)?;
+fn look(renewal: &RenewalArgs, node: &Node, before: Option<Look>) -> Result<Look, CommandError> {
+    let (snapshot, inventory) =
+        scan_again(node, before.map(|(snapshot, inventory, _)| (snapshot, inventory)))?;
     let now = kubecerts_host::now();
     check_clock(&inventory, now)?;
     let plan = plan_for(renewal, node, &inventory, now)?;
     Ok((snapshot, inventory, plan))
 }
 
-/// Returns what there is to see when there is nothing to do: no run to recover, and nothing to renew. That takes no right
-/// to write, and leaves no trace.
-fn idle(renewal: &RenewalArgs, node: &Node) -> Result<Option<(Snapshot, Inventory, Plan)>, CommandError> {
-    if !matches!(recovery::examine(node.root(), node.state(), &RealDisk), Ok(None)) {
-        return Ok(None);
+/// Looks before anything is locked, for that takes no right to write, and leaves no trace: there may be nothing to do.
+/// Returns nothing when a run has to be recovered first.
+fn look_first(renewal: &RenewalArgs, node: &Node) -> Result<Option<Look>, CommandError> {
+    match recovery::examine(node.root(), node.state(), &RealDisk) {
+        Ok(None) => look(renewal, node, None).map(Some),
+        _ => Ok(None),
     }
-    let (snapshot, inventory, plan) = look(renewal, node)?;
-    // What could not be read may well be due.
-    let is_idle = plan.is_empty() && !plan.is_incomplete();
-    Ok(is_idle.then_some((snapshot, inventory, plan)))
 }
 
 /// A plan on its way to the disk.

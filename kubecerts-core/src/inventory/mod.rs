@@ -299,7 +299,7 @@ impl Authority {
         Self::parse_with(snapshot, ca, &NoPublicHalves)
     }
 
-    fn parse_with(snapshot: &Snapshot, ca: CaSlot, halves: &dyn PublicHalves) -> Self {
+    pub(crate) fn parse_with(snapshot: &Snapshot, ca: CaSlot, halves: &dyn PublicHalves) -> Self {
         let (certificate_file, key_file) = (FileSlot::CaCertificate(ca), FileSlot::CaKey(ca));
         let certificate = Reading::certificates(snapshot.file(certificate_file));
         let key = Reading::key(snapshot.file(key_file), halves);

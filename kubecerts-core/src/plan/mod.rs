@@ -49,7 +49,7 @@ use renew::signer;
 pub(crate) use renew::{is_due, signer as usable_signer};
 pub(crate) use review::changed_names;
 
-pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock};
+pub use clock::{CLOCK_TOLERANCE, ClockProblem, check_clock, check_clock_of};
 pub use create::create;
 pub use deferred::{AuthorityProblem, Deferred, NeededName, Reason};
 pub use extend::{AUTHORITY_WINDOW, Authorities, DEFAULT_AUTHORITY_LIFETIME, ExtendRequest, extend, trust};

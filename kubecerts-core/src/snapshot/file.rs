@@ -8,7 +8,7 @@ use crate::secret::SecretBytes;
 use crate::time::Moment;
 
 /// What a scan found at one path. It may hold secrets, so it has neither `Clone` nor a telling `Debug`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a path holds nothing, something, or something that cannot be read"
@@ -40,6 +40,14 @@ pub struct FileContent {
     digest: Digest,
     meta: FileMeta,
     origin: Origin,
+}
+
+/// Contents are compared by their digests: secrets are not.
+impl PartialEq for FileContent {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { bytes: _, digest, meta, origin } = self;
+        (digest, meta, origin) == (&other.digest, &other.meta, &other.origin)
+    }
 }
 
 impl FileContent {

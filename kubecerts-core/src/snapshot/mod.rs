@@ -39,7 +39,9 @@ pub use locate::{
 pub use programs::{FrontProxy, Programs, TokenKeyFile};
 
 /// The files of one node at one moment. It holds secrets: no `Clone`, and wiped on drop.
-#[derive(Debug)]
+///
+/// Two of them are equal when the node said the same of itself, and every file has the same digest and metadata.
+#[derive(Debug, PartialEq)]
 pub struct Snapshot {
     node: NodeFacts,
     files: BTreeMap<FileSlot, FileState>,
@@ -49,7 +51,7 @@ pub struct Snapshot {
     surroundings: Option<Around>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Around {
     files: BTreeMap<TreePath, (Area, FileState)>,
     left_out: BTreeSet<TreePath>,
