@@ -500,7 +500,7 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
             file(path)
         ),
         Remedy::ReplaceCopy { copy, source, .. } => format!(
-            "replace the certificate in {0} by that of {1}, and its key: cp {1} {0}",
+            "replace the certificate in {0} by that of {1}, and its key: cp {1} {0}; then restart what uses the copy",
             file(copy),
             file(source)
         ),

@@ -10,6 +10,7 @@ mod pods;
 mod sources;
 
 pub(super) use copies::newer_original;
+pub(crate) use copies::replacement;
 pub(super) use kubelet::is_broken_link;
 
 /// Every check; the order does not matter. Without a look around the tree, most of them have nothing to say.

@@ -30,6 +30,7 @@ use crate::path::TreePath;
 use crate::time::{Seconds, Timestamp};
 use crate::x509::AlternativeName;
 
+pub(crate) use around::replacement;
 pub use case::{Case, Examined, cases, narrow};
 pub use code::{FindingCode, Impact, Severity, UnknownCode};
 

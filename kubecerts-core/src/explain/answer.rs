@@ -9,8 +9,8 @@ mod trust;
 use super::known::{self, Known, Spot};
 use super::{Advice, Answer, Bearer, Culprit, Evidence, Symptom};
 use crate::catalog::{CaSlot, Component, Slot};
-use crate::diagnosis::{Impact, Remedy};
-use crate::inventory::{ChainFact, Inventory, Place};
+use crate::diagnosis::{self, Impact, Remedy};
+use crate::inventory::{ChainFact, FoundCertificates, FoundKind, Inventory, Place};
 use crate::time::Timestamp;
 use crate::x509::Certificate;
 
@@ -186,14 +186,24 @@ pub(super) fn once(advice: impl IntoIterator<Item = Advice>) -> Vec<Advice> {
     unique
 }
 
+/// Returns what brings `found` up to date, which has an earlier certificate of `slot`; `None` for a backup, which shall keep it.
+pub(super) fn replaced_copy(
+    slot: Option<Slot>,
+    found: &FoundCertificates,
+    question: &Question<'_>,
+) -> Option<Advice> {
+    let is_copy = found.kind == FoundKind::Copy;
+    is_copy.then(|| Advice::Mend(diagnosis::replacement(slot, found, question.inventory)))
+}
+
 /// Returns the culprit that `known` is, and whose it was.
 pub(super) fn culprit_of(known: &Known<'_>, question: &Question<'_>) -> Culprit {
     match &known.spot {
         Spot::Current(place) => Culprit::Current((*place).clone()),
         Spot::Authority(ca) => Culprit::Authority(*ca),
-        Spot::Around(kind, path) => Culprit::Earlier {
+        Spot::Around(found) => Culprit::Earlier {
             slot: question.successor(known.certificate),
-            file: Some((*kind, (*path).clone())),
+            file: Some((found.kind, found.file.path.clone())),
         },
     }
 }

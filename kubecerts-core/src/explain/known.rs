@@ -3,8 +3,7 @@
 use super::{Address, Advice, Bearer, Evidence, Program, facts};
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Reload, Slot};
 use crate::diagnosis::Remedy;
-use crate::inventory::{Custody, FoundKind, Inventory, Place};
-use crate::path::TreePath;
+use crate::inventory::{Custody, FoundCertificates, Inventory, Place};
 use crate::time::Timestamp;
 use crate::x509::{Certificate, SerialNumber};
 
@@ -19,7 +18,7 @@ pub(super) struct Known<'i> {
 pub(super) enum Spot<'i> {
     Current(&'i Place),
     Authority(CaSlot),
-    Around(FoundKind, &'i TreePath),
+    Around(&'i FoundCertificates),
 }
 
 /// Returns every certificate of the node: those in use first, then authorities, then what lies around.
@@ -39,10 +38,7 @@ pub(super) fn all(inventory: &Inventory) -> Vec<Known<'_>> {
     }
     for found in &inventory.surroundings().certificates {
         let certificates = found.certificates.certificates().iter();
-        known.extend(
-            certificates
-                .map(|certificate| Known { certificate, spot: Spot::Around(found.kind, &found.file.path) }),
-        );
+        known.extend(certificates.map(|certificate| Known { certificate, spot: Spot::Around(found) }));
     }
     known
 }

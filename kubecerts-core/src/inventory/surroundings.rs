@@ -43,6 +43,8 @@ pub struct FoundCertificates {
     pub file: FileFacts,
     /// What its place says about it.
     pub kind: FoundKind,
+    /// Whether it is a kubeconfig, in which they are values among others.
+    pub is_kubeconfig: bool,
     /// The certificates, in their order. Of a kubeconfig these are those of its users, then those that it trusts.
     pub certificates: CertificateBundle,
     /// The public halves of the private keys in it, in their order.

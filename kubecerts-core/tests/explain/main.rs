@@ -11,7 +11,7 @@ use crate::support::*;
 use kubecerts_core::catalog::{CaSlot, Component, FileSlot, LeafSlot, Slot};
 use kubecerts_core::diagnosis::{Impact, Remedy};
 use kubecerts_core::explain::{Advice, Culprit, Explainer, Symptom};
-use kubecerts_core::inventory::{Inventory, Place};
+use kubecerts_core::inventory::{FoundKind, Inventory, Place};
 use kubecerts_core::plan::{PlanRequest, Selection};
 use kubecerts_testkit::{Seeded, TreeBuilder, at, path};
 
@@ -321,7 +321,47 @@ fn a_backup_that_still_has_an_earlier_certificate_is_named() {
     let line = authentication(&leaf.serial().to_decimal(), &key, &leaf.not_after().to_string());
     let report = explained(None, &[&line], &inventory, "2026-06-02T00:00:00Z");
     let answer = &only(&report).answer;
-    let file = Some((kubecerts_core::inventory::FoundKind::Backup, kept));
+    let file = Some((FoundKind::Backup, kept));
     assert_eq!(answer.culprit, Culprit::Earlier { slot: Some(SCHEDULER), file });
     assert!(answer.advice.contains(&restart(Component::Scheduler)), "{:?}", answer.advice);
+}
+
+#[test]
+fn a_copy_of_a_certificate_file_is_replaced_by_its_original_and_no_kubeconfig_is_refreshed() {
+    let original = "/etc/kubernetes/pki/apiserver-etcd-client.crt";
+    let (inventory, line) = renewed_beside_a_copy(original, "/etc/calico/certs/etcd-client.crt");
+    let report = explained(None, &[&line], &inventory, "2026-06-02T00:00:00Z");
+    let answer = &only(&report).answer;
+    let file = Some((FoundKind::Copy, path("/etc/calico/certs/etcd-client.crt")));
+    assert_eq!(answer.culprit, Culprit::Earlier { slot: Some(ETCD_CLIENT), file });
+    let Advice::Mend(Remedy::ReplaceCopy { copy, source, .. }) = &answer.advice[0] else {
+        panic!("{:?}", answer.advice);
+    };
+    assert_eq!((copy.as_str(), source.as_str()), ("/etc/calico/certs/etcd-client.crt", original));
+}
+
+#[test]
+fn a_copy_of_a_kubeconfig_that_no_refresh_reaches_is_looked_at() {
+    let copy = "/etc/cni/net.d/calico-kubeconfig";
+    let (inventory, line) = renewed_beside_a_copy("/etc/kubernetes/admin.conf", copy);
+    let report = explained(None, &[&line], &inventory, "2026-06-02T00:00:00Z");
+    assert_eq!(only(&report).answer.advice[0], Advice::Mend(Remedy::Inspect(path(copy))));
+}
+
+/// Returns a node after a renewal of which a copy knows nothing, and a line about the certificate in the copy.
+fn renewed_beside_a_copy(original: &str, copy: &str) -> (Inventory, String) {
+    let mut tree = TreeBuilder::kubeadm().made(at("2025-06-01T00:00:00Z")).build();
+    tree.copy(original, copy);
+    let old = tree.inventory();
+    let leaf = old.credentials().find(|(_, found)| found.certificate_file().path.as_str() == original);
+    let leaf = leaf.and_then(|(_, credential)| credential.leaf()).expect("the tree has it").clone();
+    tree.renew(
+        &PlanRequest::with_selection(Selection::All),
+        at("2026-05-01T00:00:00Z"),
+        &mut Seeded::provider(3),
+    );
+    let inventory = tree.inventory_around();
+    let key = colons(leaf.authority_key_identifier().expect("kubeadm gives it"));
+    let line = authentication(&leaf.serial().to_decimal(), &key, &leaf.not_after().to_string());
+    (inventory, line)
 }

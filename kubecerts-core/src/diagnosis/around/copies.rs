@@ -3,7 +3,7 @@
 use crate::catalog::{KubeconfigSlot, Slot};
 use crate::diagnosis::checks::{Context, about, at, coarse};
 use crate::diagnosis::{Finding, FindingCode, Impact, Remedy, Severity};
-use crate::inventory::{ChainFact, Credential, FoundCertificates, FoundKind, Place};
+use crate::inventory::{ChainFact, Credential, FoundCertificates, FoundKind, Inventory, Place};
 use crate::x509::{Certificate, SignatureVerdict};
 
 /// Returns the kubeconfig of the tree of which the one at `place` is an earlier copy: the same subject, signed by the same
@@ -66,13 +66,7 @@ pub(super) fn unmanaged_copies(context: &Context<'_>, out: &mut Vec<Finding>) {
                 "{path} holds an earlier certificate of it, which ends {}: a renewal does not reach that file",
                 copy.not_after()
             );
-            let source =
-                context.inventory.certificate_file(&Place::Slot(slot)).map(|facts| facts.path.clone());
-            let remedy = match source {
-                Some(source) => Remedy::ReplaceCopy { copy: path.clone(), source },
-                None => Remedy::RefreshCopy(path.clone()),
-            };
-            (Severity::Warning, message, remedy)
+            (Severity::Warning, message, replacement(Some(slot), found, context.inventory))
         } else {
             let message = format!("{path} holds a copy of it: a renewal does not reach that file");
             (Severity::Notice, message, Remedy::Nothing)
@@ -80,6 +74,18 @@ pub(super) fn unmanaged_copies(context: &Context<'_>, out: &mut Vec<Finding>) {
         let place = Place::Slot(slot);
         let finding = about(&place, severity, FindingCode::UnmanagedCopy, Impact::None, message, remedy);
         out.push(at(&found.file, finding));
+    }
+}
+
+/// Returns what brings `found`, which has an earlier certificate of `slot`, up to date. Of kubeconfigs that is done in homes alone, so
+/// somebody has to look at those elsewhere, and at files for which one of the tree cannot stand in.
+pub(crate) fn replacement(slot: Option<Slot>, found: &FoundCertificates, inventory: &Inventory) -> Remedy {
+    let copy = found.file.path.clone();
+    let credential = slot.and_then(|slot| inventory.credential(slot));
+    let source = credential.filter(|credential| credential.kubeconfig().is_none() && !found.is_kubeconfig);
+    match source {
+        Some(source) => Remedy::ReplaceCopy { copy, source: source.certificate_file().path.clone() },
+        None => Remedy::Inspect(copy),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Certificates that are over, that are not valid yet, and credentials that the API server does not accept.
 
-use super::{Advice, Answer, Culprit, Question, culprit_of, facts_of, once, place};
+use super::{Advice, Answer, Culprit, Question, culprit_of, facts_of, once, place, replaced_copy};
 use crate::catalog::{Component, KubeconfigSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
 use crate::explain::known::{self, Known, Spot};
@@ -46,10 +46,11 @@ fn of_known(known: &Known<'_>, question: &Question<'_>) -> Answer {
             impact: Impact::Unusable,
             advice: vec![Advice::Mend(Remedy::RotateAuthority(*ca))],
         },
-        Spot::Around(kind, path) => {
+        Spot::Around(found) => {
             let slot = question.successor(known.certificate);
-            let file = Some((*kind, (*path).clone()));
-            let copy = (*kind == FoundKind::Copy).then(|| Advice::Mend(Remedy::RefreshCopy((*path).clone())));
+            let path = &found.file.path;
+            let file = Some((found.kind, path.clone()));
+            let copy = replaced_copy(slot, found, question);
             let mut proof = vec![format!("{path} has it: {}", facts_of(known.certificate))];
             of_earlier(slot, file, copy, &mut proof, question)
         }

@@ -1,6 +1,6 @@
 //! Certificates of another authority, and peers that refuse certificates.
 
-use super::{Advice, Answer, Culprit, Question, culprit_of, facts_of, once, place};
+use super::{Advice, Answer, Culprit, Question, culprit_of, facts_of, once, place, replaced_copy};
 use crate::catalog::{CaSlot, Component, KubeconfigSlot, LeafSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
 use crate::explain::known::{self, Spot};
@@ -135,9 +135,14 @@ fn of_client(question: &Question<'_>) -> Answer {
                         .chain(known::restarts(slot, inventory)),
                 ),
             ),
-            (Spot::Around(..), Some(slot)) => (
+            (Spot::Around(found), Some(slot)) => (
                 format!("an earlier certificate of {slot}, of an earlier authority, is still in use"),
-                once(known::restarts(slot, inventory).chain([Advice::Verify])),
+                once(
+                    replaced_copy(Some(slot), found, question)
+                        .into_iter()
+                        .chain(known::restarts(slot, inventory))
+                        .chain([Advice::Verify]),
+                ),
             ),
             _ => (
                 "the authority on disk has signed it, so the server has an earlier authority in memory"

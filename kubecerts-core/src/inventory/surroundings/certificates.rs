@@ -51,10 +51,17 @@ pub(super) fn found(snapshot: &Snapshot, halves: &dyn PublicHalves) -> Vec<Found
         .filter(|(area, path, _)| *area != Area::KubeletCertificate || !is_current(snapshot, path))
         .filter_map(|(area, path, state)| {
             let content = state.content()?;
-            let (certificates, keys) =
-                pem(content.secret_bytes(), halves).or_else(|| embedded(content, halves))?;
+            let whole = pem(content.secret_bytes(), halves);
+            let is_kubeconfig = whole.is_none();
+            let (certificates, keys) = whole.or_else(|| embedded(content, halves))?;
             let file = FileFacts::of_path(path, state);
-            Some(FoundCertificates { file, kind: kind(area, path, snapshot), certificates, keys })
+            Some(FoundCertificates {
+                file,
+                kind: kind(area, path, snapshot),
+                is_kubeconfig,
+                certificates,
+                keys,
+            })
         })
         .collect();
     found.sort_by(|one, other| one.file.path.cmp(&other.file.path));
