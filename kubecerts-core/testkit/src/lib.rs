@@ -10,6 +10,7 @@ mod draft;
 mod fixture;
 pub mod judge;
 mod memory;
+pub mod needles;
 mod requests;
 mod scenarios;
 mod seeded;

@@ -1,11 +1,9 @@
 //! A redacted snapshot holds no private key and no password, in whatever encoding one looks for them.
 
-use std::collections::BTreeSet;
-
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use kubecerts_core::archive::{Archive, Redaction};
-use kubecerts_core::kubeconfig::{Kubeconfig, user_key};
 use kubecerts_core::x509::{PrivateKey, decode_blocks};
+use kubecerts_testkit::needles::{Needles, wrapped};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, TreeBuilder, path};
 
 use crate::archive;
@@ -15,7 +13,7 @@ fn a_redacted_snapshot_of_any_fixture_holds_no_private_key_in_any_encoding() {
     for name in FIXTURES {
         let tree = crowded(Fixture::named(name).tree());
         let needles = Needles::of(&tree);
-        assert!(needles.keys >= 10, "{name}: {} keys", needles.keys);
+        assert!(needles.keys() >= 10, "{name}: {} keys", needles.keys());
         // What is looked for is found where it is.
         let (whole, _) = archive(&tree, Redaction::KeepSecrets);
         assert!(!needles.found_in(&everything(&whole)).is_empty(), "{name}");
@@ -256,186 +254,7 @@ fn crowded(mut tree: MemoryTree) -> MemoryTree {
     tree
 }
 
-fn wrapped(label: &str, der: &[u8]) -> String {
-    let base64 = Base64::encode_string(der);
-    let lines: Vec<&str> =
-        base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}
-
 /// Returns every byte that a snapshot consists of, but for the index when it is not asked about.
 fn everything(archive: &Archive) -> Vec<u8> {
     archive.files().flat_map(|(_, bytes, _)| bytes.secret_bytes().to_vec()).collect()
 }
-
-/// What of private keys must not be found, by the eight bytes with which it begins.
-#[derive(Default)]
-struct Needles {
-    keys: usize,
-    needles: BTreeSet<(Vec<u8>, &'static str)>,
-    /// The public halves in the same encodings, with which keys have bytes in common.
-    public: Vec<u8>,
-}
-
-impl Needles {
-    fn of(tree: &MemoryTree) -> Self {
-        let mut needles = Self::default();
-        let mut seen = BTreeSet::new();
-        for (_, content, _) in tree.files() {
-            let mut blocks: Vec<Vec<u8>> = vec![content.to_vec()];
-            if let Ok(kubeconfig) = Kubeconfig::parse(content) {
-                blocks.extend(kubeconfig.users().iter().filter_map(|user| {
-                    user_key(content, user.name()).map(|key| key.secret_bytes().to_vec())
-                }));
-            }
-            for pem in blocks {
-                for block in decode_blocks(&pem).into_iter().flatten() {
-                    if block.label().ends_with("PRIVATE KEY") && seen.insert(block.secret_bytes().to_vec()) {
-                        needles.keys += 1;
-                        needles.add(block.secret_bytes());
-                        needles.add_text(&pem);
-                    }
-                }
-            }
-        }
-        needles
-    }
-
-    /// Adds a key in DER: as a whole, and its secret numbers.
-    fn add(&mut self, der: &[u8]) {
-        self.add_bytes(der, "DER");
-        let public = PrivateKey::parse_der(der).unwrap().public_key();
-        for text in shifts(public.as_der()) {
-            for nested in shifts(&text) {
-                self.public.extend(nested);
-                self.public.push(b'\n');
-            }
-            self.public.extend(text);
-            self.public.push(b'\n');
-        }
-        let hex: String = public.as_der().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.public.extend([public.as_der(), hex.as_bytes(), hex.to_uppercase().as_bytes()].concat());
-        for part in secret_parts(der) {
-            self.add_bytes(&part, "number");
-        }
-    }
-
-    /// Adds a key in PEM: the lines of its digits, and base64 of it.
-    fn add_text(&mut self, pem: &[u8]) {
-        let text = String::from_utf8_lossy(pem);
-        let mut is_key = false;
-        for line in text.lines() {
-            if line.starts_with("-----") {
-                is_key = line.contains("BEGIN") && line.contains("PRIVATE");
-            } else if is_key && line.len() > 40 {
-                self.add_bytes(line.as_bytes(), "PEM");
-            }
-        }
-    }
-
-    fn add_bytes(&mut self, bytes: &[u8], kind: &'static str) {
-        self.needles.insert((bytes.to_vec(), kind));
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.needles.insert((hex.to_uppercase().into_bytes(), "hex"));
-        self.needles.insert((hex.into_bytes(), "hex"));
-        for digits in shifts(bytes) {
-            let url: Vec<u8> = digits
-                .iter()
-                .map(|digit| match digit {
-                    b'+' => b'-',
-                    b'/' => b'_',
-                    other => *other,
-                })
-                .collect();
-            self.needles.insert((digits, "base64"));
-            self.needles.insert((url, "base64url"));
-        }
-    }
-
-    /// Returns which of the needles are in `haystack`, if only with their first 24 bytes, or their 24 in the middle or at the end.
-    fn found_in(&self, haystack: &[u8]) -> Vec<String> {
-        let mut pieces = BTreeSet::new();
-        for (needle, kind) in &self.needles {
-            let length = PIECE.min(needle.len());
-            // The beginning of a key in DER says which kind of key it is, and is the same for all of that kind.
-            for begin in [needle.len() / 2 - length / 2, needle.len() - length] {
-                pieces.insert((needle[begin..begin + length].to_vec(), *kind));
-            }
-            if *kind == "number" {
-                pieces.insert((needle[..length].to_vec(), *kind));
-            }
-        }
-        let windows: BTreeSet<&[u8]> = haystack.windows(PIECE).collect();
-        let public: BTreeSet<Vec<u8>> = self.public.windows(PIECE).map(url_to_standard).collect();
-        pieces
-            .into_iter()
-            .filter(|(piece, _)| {
-                windows.range(piece.as_slice()..).next().is_some_and(|w| w.starts_with(piece))
-            })
-            .filter(|(piece, _)| !public.contains(&url_to_standard(piece)))
-            .map(|(piece, kind)| format!("{kind}: {}", String::from_utf8_lossy(&piece)))
-            .collect()
-    }
-}
-
-fn url_to_standard(bytes: &[u8]) -> Vec<u8> {
-    bytes
-        .iter()
-        .map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => *other,
-        })
-        .collect()
-}
-
-/// Returns the digits of base64 that `bytes` have wherever they stand among others: what stands before decides about the first
-/// digits, and what follows about the last ones, so these are left out.
-fn shifts(bytes: &[u8]) -> [Vec<u8>; 3] {
-    [0, 1, 2].map(|offset| {
-        let shifted = [&vec![0; offset][..], bytes].concat();
-        let digits = Base64::encode_string(&shifted).into_bytes();
-        digits[(offset * 8).div_ceil(6)..shifted.len() * 8 / 6].to_vec()
-    })
-}
-
-/// Returns the numbers of a key in DER that are secret: all but the modulus and the exponent of RSA, the scalar of others.
-fn secret_parts(der: &[u8]) -> Vec<Vec<u8>> {
-    let elements = elements(content(der));
-    match elements.get(1) {
-        // SEC1.
-        Some((0x04, scalar)) => vec![scalar.clone()],
-        // PKCS#1.
-        Some((0x02, _)) => elements[3..].iter().map(|(_, number)| number[1..].to_vec()).collect(),
-        // PKCS#8.
-        Some((0x30, _)) => secret_parts(&elements[2].1),
-        _ => panic!("it is a private key"),
-    }
-}
-
-fn elements(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let (header, length) = header(bytes);
-        found.push((bytes[0], bytes[header..header + length].to_vec()));
-        bytes = &bytes[header + length..];
-    }
-    found
-}
-
-fn content(der: &[u8]) -> &[u8] {
-    let (header, length) = header(der);
-    &der[header..header + length]
-}
-
-fn header(bytes: &[u8]) -> (usize, usize) {
-    match bytes[1] {
-        short @ 0..=0x7f => (2, usize::from(short)),
-        long => {
-            let digits = &bytes[2..2 + usize::from(long & 0x7f)];
-            (2 + digits.len(), digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)))
-        }
-    }
-}
-
-const PIECE: usize = 24;
