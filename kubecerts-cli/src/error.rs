@@ -161,6 +161,9 @@ impl From<NodeError> for CommandError {
             NodeError::Root(error) => error.into(),
             NodeError::NoDirectory { .. } | NodeError::Directory { .. } => plain
                 .with_hint("leave the option out to have the directory read from the static-pod manifests"),
+            NodeError::Name { .. } => {
+                plain.with_hint("nothing was written; say what the node is called: --node-name NAME")
+            }
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 plain.with_hint("nothing was changed; name a file that does not exist yet")
             }

@@ -264,6 +264,12 @@ pub enum NodeError {
         /// Why not.
         problem: ReadProblem,
     },
+    /// What is stated as the node's name is not that of any host.
+    #[error("{name:?} cannot be the name of a node")]
+    Name {
+        /// The name.
+        name: String,
+    },
     /// A file that was given explicitly cannot be read, or written.
     #[error("cannot use the file {}", path.display())]
     File {

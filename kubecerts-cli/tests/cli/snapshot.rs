@@ -42,6 +42,17 @@ fn a_snapshot_is_closed_to_others_and_the_same_for_the_same_node() {
 }
 
 #[test]
+fn a_name_under_which_nobody_could_read_it_again_is_refused() {
+    let scratch = TempDir::new().unwrap();
+    let tree = Tree::fixture("kubeadm-v136-ecdsa-p256");
+    let file = scratch.path().join("x.tar");
+    let refused = tree.run(&["snapshot", "-o", file.to_str().unwrap(), "--node-name", "a b"]).exits(1);
+    let refused = refused.explains("\"a b\" cannot be the name of a node");
+    assert!(refused.stderr.contains("--node-name NAME"), "{}", refused.stderr);
+    assert!(!file.exists());
+}
+
+#[test]
 fn the_index_is_what_its_schema_says() {
     let scratch = TempDir::new().unwrap();
     let tree = Tree::fixture("kubeadm-v136-ecdsa-p256");

@@ -165,8 +165,9 @@ impl Index {
             observations,
         } = self;
         let taken_at = parsed("takenAt", &taken_at)?;
-        let name =
-            if is_host(&name) { name } else { return Err(wrong("name", &name, "it is not that of a host")) };
+        if !Provenance::is_name(&name) {
+            return Err(wrong("name", &name, "it is not that of a host"));
+        }
         let redaction = if redacted { Redaction::Redact } else { Redaction::KeepSecrets };
         let mut files = BTreeMap::new();
         for entry in entries {
@@ -426,13 +427,6 @@ fn optional<T: std::str::FromStr<Err: std::fmt::Display>>(
     text: Option<String>,
 ) -> Result<Option<T>, IndexError> {
     text.map(|text| parsed(field, &text)).transpose()
-}
-
-/// Returns whether `name` can be what a node is called. What stands for it is the name of a host, which Linux restricts less
-/// than Kubernetes restricts that of a node.
-fn is_host(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=253).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 const API_VERSION: &str = "kubecerts.dev/v1";

@@ -91,6 +91,14 @@ impl Provenance {
             ..Self::new(name, taken_at, version)
         }
     }
+
+    /// Returns whether `name` can be what a node is called, so that an archive can be read again in which it is. What stands for it is
+    /// the name of a host, which Linux restricts less than Kubernetes restricts that of a node.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (1..=253).contains(&name.len()) && name.bytes().all(is_plain)
+    }
 }
 
 /// Reads the files of a node for somebody else, and keeps what it has read.

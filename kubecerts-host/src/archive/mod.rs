@@ -40,7 +40,8 @@ pub struct NodeArchive {
 /// Takes a snapshot of `node` at `now`, with everything around the tree, and with what `observe` sees of its programs.
 ///
 /// # Errors
-/// [`NodeError`] when the kubeadm configuration has become unreadable since the node was opened.
+/// [`NodeError`] when the kubeadm configuration has become unreadable since the node was opened, or when nobody could read the snapshot
+/// because of the name that the node is given: [`NodeError::Name`].
 pub fn take(
     node: &Node,
     redaction: Redaction,
@@ -57,6 +58,9 @@ pub fn take(
     let snapshot = collect(&mut recorder, request);
     let name = snapshot.node().node_name().map(|name| name.value.clone());
     if let Some(name) = name.or_else(|| provenance.hostname.clone()) {
+        if !Provenance::is_name(&name) {
+            return Err(NodeError::Name { name });
+        }
         provenance.name = name;
     }
     recorder.keep_only(&snapshot);
