@@ -3,8 +3,14 @@
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::{MASK, Redactions, find, token};
+use super::{MASK, Redactions, find};
 use crate::x509::REDACTED_LABEL;
+
+mod names;
+mod plugins;
+
+use names::{KEY_SET, LONGEST_NAME, is_harmless, is_header, is_key_in_words, is_user_name, speaks_of_secret};
+pub(super) use plugins::of_plugins;
 
 /// Masks the values of fields, variables and flags whose names speak of secrets.
 ///
@@ -63,34 +69,6 @@ pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>
                 true => out.mask_user(&value, found).max(at),
                 false => out.mask(&value, found).max(at),
             };
-        }
-    }
-    out.finish()
-}
-
-/// Masks what the plugins of a kubeconfig are given to get credentials with: arguments, variables, settings.
-pub(super) fn of_plugins(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>> {
-    let mut out = Masked::new(text);
-    for plugin in [&b"exec"[..], b"auth-provider"] {
-        let mut from = 0;
-        while let Some(begin) = find(text, plugin, from) {
-            from = begin + plugin.len();
-            let mut after = from + usize::from(text.get(from) == Some(&b'"'));
-            let is_whole = begin == 0 || !is_of_name(text[begin - 1]);
-            if !is_whole || text.get(after) != Some(&b':') {
-                continue;
-            }
-            after += 1;
-            let Some(end) = region_end(text, begin, after) else { continue };
-            let mut at = after;
-            while at < end {
-                let Some((begin_of_value, end_of_value, next)) = next_scalar(text, at, end) else { break };
-                if end_of_value > begin_of_value {
-                    out.mask(&Value { begin: begin_of_value, end: end_of_value, form: Form::Plain }, found);
-                }
-                at = next;
-            }
-            from = end;
         }
     }
     out.finish()
@@ -397,105 +375,11 @@ fn paired_value(text: &[u8], name_end: usize, line: &Line) -> Option<Value> {
     Value::after(text, at, at + 5, line)
 }
 
-/// Returns whether `name` speaks of a secret, and not of where or how it is kept.
-fn speaks_of_secret(name: &[u8]) -> bool {
-    let plain: Vec<u8> =
-        name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
-    // The hash of a password is guessed like the password.
-    let is_hash =
-        [&b"passwordhash"[..], b"passwdhash", b"passhash", b"pwdhash"].iter().any(|end| plain.ends_with(end));
-    if plain.len() > LONGEST_NAME || !is_hash && ABOUT.iter().any(|end| plain.ends_with(end)) {
-        return false;
-    }
-    let ends = [&b"pass"[..], b"pwd"].iter().any(|end| plain.ends_with(end)) && !plain.ends_with(b"bypass");
-    is_hash
-        || ends
-        || SECRET.iter().any(|word| find(&plain, word, 0).is_some())
-        || SECRET_WHOLE.contains(&plain.as_slice())
-}
-
-/// Returns whether a user with a password may follow: `curl -u`, `--user`, `ETCDCTL_USER`.
-fn is_user_name(name: &[u8]) -> bool {
-    name == b"-u" || name == b"-U" || name == b"--user" || name == b"--proxy-user" || name.ends_with(b"_USER")
-}
-
-/// Returns whether it is a header of HTTP, whose value may follow the colon without a blank.
-fn is_header(name: &[u8]) -> bool {
-    name.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case(b"x-"))
-        || name.to_ascii_lowercase().ends_with(b"authorization")
-}
-
 /// Returns whether nothing follows `|` or `>` that the value of a block cannot have.
 fn is_block_header(rest: &[u8]) -> bool {
     let marks = rest.iter().take_while(|byte| matches!(byte, b'+' | b'-' | b'0'..=b'9')).count();
     let after = marks + blanks(&rest[marks..]);
     rest.get(after).is_none_or(|byte| matches!(byte, b'\n' | b'\r' | b'#'))
-}
-
-/// Returns whether this is a part of a private key in the words of OpenSSL.
-fn is_key_in_words(name: &[u8]) -> bool {
-    const PARTS: [&[u8]; 7] =
-        [b"privateExponent", b"prime1", b"prime2", b"exponent1", b"exponent2", b"coefficient", b"priv"];
-    PARTS.contains(&name)
-}
-
-/// Returns whether a value cannot be a secret.
-fn is_harmless(value: &[u8]) -> bool {
-    let value = value.trim_ascii();
-    let is_span = |value: &[u8]| {
-        value.first().is_some_and(u8::is_ascii_digit)
-            && value.len() < 12
-            && value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'h' | b'm' | b's' | b'.'))
-            && value.last().is_some_and(u8::is_ascii_alphabetic)
-    };
-    let is_word = |value: &[u8]| {
-        let lower = value.to_ascii_lowercase();
-        [&b"true"[..], b"false", b"null", b"~", b"yes", b"no", b"on", b"off", b"none"]
-            .contains(&lower.as_slice())
-    };
-    value.is_empty()
-        || is_span(value)
-        || is_path(value)
-        || is_word(value)
-        || is_tag(value)
-        || is_variable(value)
-}
-
-/// Returns whether `value` is a path, and not base64 that begins like one.
-fn is_path(value: &[u8]) -> bool {
-    let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
-    let mut parts = value.split(|byte| *byte == b'/').skip(1);
-    let has_top = parts.next().is_some_and(|top| TOPS.contains(&top));
-    value.starts_with(b"/") && has_top && parts.next().is_some() && value.iter().all(is_of_path)
-}
-
-/// Returns whether `value` is what a redaction leaves.
-fn is_tag(value: &[u8]) -> bool {
-    let label = REDACTED_LABEL.as_bytes();
-    let is_block = value
-        .strip_prefix(b"-----BEGIN ")
-        .and_then(|rest| rest.strip_prefix(label))
-        .and_then(|rest| rest.strip_suffix(b"-----"))
-        .and_then(|rest| rest.strip_suffix(label))
-        .is_some_and(|rest| rest.ends_with(b"-----END "));
-    let token = value.strip_prefix(b"Bearer ").unwrap_or(value);
-    value == MASK || is_block || token::is_redacted(token)
-}
-
-/// Returns whether `value` is exactly `$NAME`, `${NAME}` or what a command prints: `$(…)`.
-fn is_variable(value: &[u8]) -> bool {
-    let is_name = |name: &[u8]| {
-        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-    };
-    let Some(name) = value.strip_prefix(b"$") else { return false };
-    let braced = name.strip_prefix(b"{").and_then(|name| name.strip_suffix(b"}"));
-    let command = name.strip_prefix(b"(").and_then(|name| name.strip_suffix(b")"));
-    let prints = |command: &[u8]| {
-        let command = command.trim_ascii_start();
-        let with_default = find(command, b":-", 0).or_else(|| find(command, b":=", 0)).is_some();
-        !with_default && !command.starts_with(b"echo") && !command.starts_with(b"printf")
-    };
-    is_name(name) || braced.is_some_and(is_name) || command.is_some_and(prints)
 }
 
 /// Returns where a plain value of YAML or of a header ends.
@@ -537,114 +421,6 @@ fn is_structure(text: &[u8]) -> bool {
         Some(b'{') => next != Some(&b'{'),
         Some(b'[') => matches!(next, Some(b'{' | b'[' | b'"' | b'\'')),
         _ => false,
-    }
-}
-
-/// Returns where the structure ends that a plugin of a kubeconfig is given.
-fn region_end(text: &[u8], name: usize, after: usize) -> Option<usize> {
-    let at = after + text[after..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    if text.get(at) == Some(&b'{') {
-        let mut depth = 0_usize;
-        let mut quote = None;
-        let mut escaped = false;
-        for (position, byte) in text.iter().enumerate().skip(at) {
-            match (quote, byte) {
-                (Some(b'"'), b'\\') if !escaped => {
-                    escaped = true;
-                    continue;
-                }
-                (Some(open), byte) if open == *byte && !escaped => quote = None,
-                (Some(_), _) => {}
-                (None, b'"' | b'\'') => quote = Some(*byte),
-                (None, b'{' | b'[') => depth += 1,
-                (None, b'}' | b']') => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Some(position);
-                    }
-                }
-                (None, _) => {}
-            }
-            escaped = false;
-        }
-        return Some(text.len());
-    }
-    let indent = indentation(text, name);
-    let mut at = after + line_length(&text[after..]) + 1;
-    let mut end = None;
-    while at < text.len() {
-        let length = line_length(&text[at..]);
-        let line = &text[at..at + length];
-        if !line.trim_ascii().is_empty() {
-            if blanks(line) <= indent {
-                break;
-            }
-            end = Some(at + length);
-        }
-        at += length + 1;
-    }
-    end
-}
-
-/// Finds the next value in the structure of a plugin that may be a secret: begin, end, and where to go on.
-fn next_scalar(text: &[u8], from: usize, end: usize) -> Option<(usize, usize, usize)> {
-    let skipped = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'{' | b'}' | b'[' | b']');
-    let mut at = from + text[from..end].iter().take_while(|byte| skipped(byte)).count();
-    if text[at..end].starts_with(b"- ") {
-        at += 2;
-        at += blanks(&text[at..end]);
-    }
-    let first = *text[..end].get(at)?;
-    let (begin, stop, next) = match first {
-        b'"' | b'\'' => {
-            let close = closing(text, at, first).min(end);
-            (at + 1, close, (close + 1).min(end))
-        }
-        _ => {
-            let ends = |byte: &u8| matches!(byte, b'\n' | b'\r' | b',' | b'}' | b']' | b'{' | b'[');
-            let line = text[at..end].iter().take_while(|byte| !ends(byte)).count();
-            let length = find(&text[at..at + line], b": ", 0)
-                .or_else(|| {
-                    text[at..at + line].trim_ascii_end().ends_with(b":").then(|| line.saturating_sub(1))
-                })
-                .unwrap_or(line);
-            (at, at + length, at + length.max(1))
-        }
-    };
-    let colon = next + blanks(&text[next..end]);
-    if text[..end].get(colon) == Some(&b':') {
-        // It was a name; what it is the name of follows.
-        let name = text[begin..stop].trim_ascii();
-        let mut value = colon + 1;
-        value += blanks(&text[value..end]);
-        if PUBLIC_OF_PLUGIN.contains(&name) {
-            let next = match next_scalar_of_line(text, value, end) {
-                Some((_, _, next)) => next,
-                None => value,
-            };
-            return Some((value, value, next.max(colon + 1)));
-        }
-        return match next_scalar_of_line(text, value, end) {
-            Some((begin, stop, next)) => Some((begin, stop, next)),
-            None => Some((value, value, value.max(colon + 1))),
-        };
-    }
-    Some((begin, stop, next.max(from + 1)))
-}
-
-/// Finds the value that begins at `at`, unless the line ends there or a structure begins.
-fn next_scalar_of_line(text: &[u8], at: usize, end: usize) -> Option<(usize, usize, usize)> {
-    match *text[..end].get(at)? {
-        b'\n' | b'\r' | b'{' | b'[' | b'}' | b']' | b',' => None,
-        quote @ (b'"' | b'\'') => {
-            let close = closing(text, at, quote).min(end);
-            Some((at + 1, close, (close + 1).min(end)))
-        }
-        _ => {
-            let ends = |byte: &u8| matches!(byte, b'\n' | b'\r' | b',' | b'}' | b']');
-            let length = text[at..end].iter().take_while(|byte| !ends(byte)).count();
-            Some((at, at + length, at + length))
-        }
     }
 }
 
@@ -693,60 +469,7 @@ fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// What is part of the name of a secret, in small letters and without signs.
-const SECRET: [&[u8]; 12] = [
-    b"token",
-    b"password",
-    b"passwd",
-    b"passphrase",
-    b"secret",
-    b"credential",
-    b"apikey",
-    b"accesskey",
-    b"privatekey",
-    b"certificatekey",
-    b"encryptionkey",
-    b"authorization",
-];
-/// What is the whole name of a secret.
-const SECRET_WHOLE: [&[u8]; 3] = [b"pass", b"pwd", b"bearer"];
-/// What a name ends with that speaks of something about a secret.
-const ABOUT: [&[u8]; 19] = [
-    b"file",
-    b"files",
-    b"path",
-    b"dir",
-    b"directory",
-    b"name",
-    b"namespace",
-    b"ttl",
-    b"mode",
-    b"modes",
-    b"url",
-    b"issuer",
-    b"audience",
-    b"hash",
-    b"hashes",
-    b"ref",
-    b"type",
-    b"seconds",
-    b"version",
-];
-/// Where files of a node lie.
-const TOPS: [&[u8]; 20] = [
-    b"etc", b"var", b"run", b"root", b"home", b"usr", b"opt", b"srv", b"tmp", b"mnt", b"data", b"dev",
-    b"proc", b"sys", b"bin", b"sbin", b"lib", b"media", b"boot", b"snap",
-];
-/// The secret parts of a JSON web key ([RFC 7518 §6]).
-///
-/// [RFC 7518 §6]: https://www.rfc-editor.org/rfc/rfc7518#section-6
-const KEY_SET: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
-/// What a kubeconfig says of a plugin that is no secret.
-const PUBLIC_OF_PLUGIN: [&[u8]; 6] =
-    [b"apiVersion", b"command", b"name", b"interactiveMode", b"provideClusterInfo", b"installHint"];
 /// `REDACTED` in base64, which holds no key.
 const NO_KEY: &[u8] = b"UkVEQUNURUQ=";
 /// What is not base64, as it was not before.
 const NO_BASE64: &[u8] = b"REDACTED!";
-/// A longer run of letters is no name.
-const LONGEST_NAME: usize = 64;
