@@ -144,6 +144,16 @@ fn values_whose_names_speak_of_secrets_are_masked() {
         "TOKEN=${TOKEN:-SECRET}\n",
         "{\\\"kty\\\":\\\"EC\\\",\\\"d\\\":\\\"SECRET\\\"}",
         "kty: EC\nd: SECRET\n",
+        "password: [SECRET, 'SECRET']\n",
+        "password: [\n  a-SECRET,\n  [SECRET, \"SECRET\"],\n]\n",
+        "users: [{password: [SECRET]}, {tokens: [{a: b}, SECRET]}]\n",
+        "{\"tokens\":[\"SECRET\",{\"a\":1},\"SECRET\"]}",
+        "{\\\"tokens\\\":[\\\"SECRET\\\"]}",
+        "tokens:\n- SECRET\n- 'SECRET'\n",
+        "a:\n  tokens: # why\n    # not\n    - SECRET\n\n    - |\n      SECRET\n    - a\n      SECRET\n",
+        "- passwords:\n  - name: x\n  - SECRET\n  -\n    SECRET\n  - - a\n    - SECRET\n  - [SECRET]\n",
+        "\"tokens\":\r\n- SECRET\r\n- \"SECRET\"\r\n",
+        "password: [SECRET\n  SECRET\n",
         "PuTTY-User-Key-File-2: x\nPrivate-Lines: 1\nSECRET\nPrivate-MAC: 1\n",
     ];
     for text in texts {
@@ -182,6 +192,8 @@ fn what_is_no_secret_stays() {
         "    secretName: etcd\n    tokenFile: /var/run/token\n  automountServiceAccountToken: false\n",
         "#!/bin/sh\nTOKEN=$(cat /x)\nsystemctl restart kubelet # the token is kept\n",
         "*/5 * * * * root /usr/bin/true\nOnCalendar=Sun 03:00\nRandomizedDelaySec=0\n",
+        "secrets:\n- name: a\n  mode: b\n- {name: c}\ntokenFiles: [a, b]\nnames:\n- a\nthe tokens:\n- are words\n",
+        "tokens: []\npasswords:\n- /etc/kubernetes/x\n- true\nnext:\n- stays\n",
         "kind: ClusterConfiguration\nnetworking:\n  serviceSubnet: 10.96.0.0/12\n",
     ];
     for text in texts {
@@ -189,6 +201,16 @@ fn what_is_no_secret_stays() {
         tree.write(&path("/root/file"), text, 0o600);
         let (redacted, _) = archive(&tree, Redaction::Redact);
         assert_eq!(String::from_utf8(everything(&redacted)).unwrap(), text);
+    }
+}
+
+#[test]
+fn lists_within_lists_without_end_take_no_time_that_grows_with_their_square() {
+    for text in ["token: [", "token: [[[{", "tokens:\n- ", "- tokens:\n", "token: ['", "tokens:\n- [\n"] {
+        let mut tree = MemoryTree::default();
+        tree.write(&path("/root/file"), text.repeat((1 << 20) / text.len()), 0o600);
+        let (redacted, _) = archive(&tree, Redaction::Redact);
+        assert_eq!(redacted.files().count(), 1);
     }
 }
 

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::{MASK, Redactions, find};
 use crate::x509::REDACTED_LABEL;
 
+mod lists;
 mod names;
 mod plugins;
 
@@ -14,11 +15,12 @@ pub(super) use plugins::of_plugins;
 
 /// Masks the values of fields, variables and flags whose names speak of secrets.
 ///
-/// What is no secret under such a name is left: paths, numbers, spans, yes and no, and what only opens a structure.
+/// What is no secret under such a name is left: paths, spans of time, yes and no, and what only opens a structure.
 pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>> {
     let is_key_set = find(text, b"kty", 0).is_some();
     let mut line = Line::default();
     let mut out = Masked::new(text);
+    let mut budget = lists::Budget::of(text);
     let mut at = 0;
     while at < text.len() {
         if !is_of_name(text[at]) {
@@ -47,7 +49,24 @@ pub(super) fn of_names(text: &[u8], found: &mut Redactions) -> Zeroizing<Vec<u8>
         if !(speaks || is_user || is_name || name == b"client-key-data" || is_key_in_words(name)) {
             continue;
         }
-        if let Some(value) = Value::after(text, begin, at, &line) {
+        let items = if speaks { Value::list(text, begin, at, &mut budget) } else { Ok(Vec::new()) };
+        if budget.is_spent() {
+            out.mask(&Value { begin: at, end: text.len(), form: Form::Plain }, found);
+            break;
+        }
+        let items = match items {
+            Ok(items) => items,
+            Err(whole) => {
+                at = out.mask(&whole, found).max(at);
+                continue;
+            }
+        };
+        if !items.is_empty() {
+            // Items that are made of fields have names of their own.
+            for item in &items {
+                out.mask(item, found);
+            }
+        } else if let Some(value) = Value::after(text, begin, at, &line) {
             if name == b"client-key-data" {
                 at = out.mask_key(&value, found).max(at);
             } else if speaks || value.form == Form::Section && is_key_in_words(name) {
@@ -133,6 +152,7 @@ impl<'a> Masked<'a> {
         let mut done = 0;
         for (begin, end, mask) in self.pieces {
             if begin < done {
+                done = done.max(end);
                 continue;
             }
             out.extend_from_slice(&self.text[done..begin]);
@@ -203,6 +223,44 @@ struct Value {
 impl Value {
     /// Finds the value of the name that reaches from `begin` to `end`.
     fn after(text: &[u8], begin: usize, end: usize, line: &Line) -> Option<Self> {
+        let (at, separator) = Self::start(text, begin, end)?;
+        match *text.get(at)? {
+            b'\n' | b'\r' => Self::section(text, begin, at),
+            b'|' | b'>' if separator == b':' && is_block_header(&text[at + 1..]) => {
+                let line_end = at + line_length(&text[at..]);
+                Self::section(text, begin, line_end)
+            }
+            b'\\' if text.get(at + 1) == Some(&b'"') => {
+                let close = find(text, b"\\\"", at + 2).unwrap_or(text.len());
+                Some(Self { begin: at + 2, end: close, form: Form::Plain })
+            }
+            first if separator == b'=' => Some(Self::word(text, at, first, line)),
+            quote @ (b'"' | b'\'') => {
+                Some(Self { begin: at + 1, end: closing(text, at, quote), form: Form::Plain })
+            }
+            // A structure, or a reference to another place.
+            b'{' | b'[' | b'*' => None,
+            _ => Some(Self { begin: at, end: plain_end(text, begin, at, line), form: Form::Plain }),
+        }
+    }
+
+    /// Finds the values of the list that the name from `begin` to `end` has, in brackets or in lines below it; none if it has no list.
+    ///
+    /// # Errors
+    /// What is one value because nothing can be told apart in it.
+    fn list(text: &[u8], begin: usize, end: usize, budget: &mut lists::Budget) -> Result<Vec<Self>, Self> {
+        let value = |(begin, end)| Self { begin, end, form: Form::Plain };
+        let Some((at, b':')) = Self::start(text, begin, end) else { return Ok(Vec::new()) };
+        let items = match text.get(at) {
+            Some(b'[') => lists::in_brackets(text, at, budget).map_err(value)?,
+            Some(b'\n' | b'\r' | b'#') => lists::in_lines(text, begin, at, budget),
+            _ => Vec::new(),
+        };
+        Ok(items.into_iter().map(value).collect())
+    }
+
+    /// Finds where the value of the name that reaches from `begin` to `end` starts, and by what it is separated from it.
+    fn start(text: &[u8], begin: usize, end: usize) -> Option<(usize, u8)> {
         let mut quoted = matches!(text.get(end), Some(b'"' | b'\''));
         let mut at = end + usize::from(quoted);
         // Within a string of JSON quotes have backslashes.
@@ -235,24 +293,7 @@ impl Value {
             at += text[at..].iter().take_while(|byte| !ends(byte)).count();
             at += blanks(&text[at..]);
         }
-        match *text.get(at)? {
-            b'\n' | b'\r' => Self::section(text, begin, at),
-            b'|' | b'>' if separator == b':' && is_block_header(&text[at + 1..]) => {
-                let line_end = at + line_length(&text[at..]);
-                Self::section(text, begin, line_end)
-            }
-            b'\\' if text.get(at + 1) == Some(&b'"') => {
-                let close = find(text, b"\\\"", at + 2).unwrap_or(text.len());
-                Some(Self { begin: at + 2, end: close, form: Form::Plain })
-            }
-            first if separator == b'=' => Some(Self::word(text, at, first, line)),
-            quote @ (b'"' | b'\'') => {
-                Some(Self { begin: at + 1, end: closing(text, at, quote), form: Form::Plain })
-            }
-            // A structure, or a reference to another place.
-            b'{' | b'[' | b'*' => None,
-            _ => Some(Self { begin: at, end: plain_end(text, begin, at, line), form: Form::Plain }),
-        }
+        Some((at, separator))
     }
 
     /// Returns the word at `at` as a shell reads it, of which parts may be in quotes.
