@@ -205,6 +205,31 @@ fn what_is_no_secret_stays() {
 }
 
 #[test]
+fn text_in_utf_16_with_secrets_is_left_out_and_other_text_stays() {
+    let key = TreeBuilder::kubeadm().build().read_file("/etc/kubernetes/pki/ca.key").to_vec();
+    let key = String::from_utf8(key).unwrap();
+    let base64 = Base64::encode_string(key.as_bytes());
+    let secret = ["password: hunter2\n", &key, &format!("a: {base64}\n")];
+    for (index, text) in secret.into_iter().chain(["kind: Pod\nname: \u{4f60}\u{1f600}\n"]).enumerate() {
+        for mark in ["\u{feff}", ""] {
+            let units: Vec<u16> = format!("{mark}{text}").encode_utf16().collect();
+            let big: Vec<u8> = units.iter().copied().flat_map(u16::to_be_bytes).collect();
+            let little: Vec<u8> = units.iter().copied().flat_map(u16::to_le_bytes).collect();
+            for bytes in [[big.as_slice(), b"\n"].concat(), big, little] {
+                let mut tree = MemoryTree::default();
+                tree.write(&path("/etc/kubernetes/admin.conf.bak"), bytes.clone(), 0o600);
+                let (redacted, _) = archive(&tree, Redaction::Redact);
+                let left = everything(&redacted);
+                assert_eq!(left, if index < 3 { b"REDACTED\n".to_vec() } else { bytes.clone() });
+                // A password could be guessed from the digest.
+                let digest = kubecerts_core::digest::Digest::of(&bytes).to_string();
+                assert_eq!(redacted.index().contains(&digest), index == 3);
+            }
+        }
+    }
+}
+
+#[test]
 fn lists_within_lists_without_end_take_no_time_that_grows_with_their_square() {
     for text in ["token: [", "token: [[[{", "tokens:\n- ", "- tokens:\n", "token: ['", "tokens:\n- [\n"] {
         let mut tree = MemoryTree::default();

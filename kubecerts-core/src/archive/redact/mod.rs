@@ -11,6 +11,7 @@ mod digits;
 mod text;
 mod token;
 mod values;
+mod wide;
 mod words;
 
 use std::ops::AddAssign;
@@ -52,6 +53,14 @@ impl AddAssign for Redactions {
 /// Returns the file `bytes` at `path` without secrets, and what was taken out.
 pub(super) fn redact(path: &TreePath, bytes: &[u8]) -> (SecretBytes, Redactions) {
     let mut found = Redactions::default();
+    if let Some(text) = wide::decoded(bytes) {
+        layer(text.as_bytes(), 0, &mut found);
+        if !found.is_empty() {
+            // Nobody on a node writes UTF-16 on purpose, and no program reads it: what the file is about can be told without it.
+            found.values += 1;
+            return (SecretBytes::new([MASK, b"\n"].concat()), found);
+        }
+    }
     let mut clean = layer(bytes, 0, &mut found);
     if [".key", ".pem"].iter().any(|ending| path.as_str().ends_with(ending)) {
         clean = blocks::blocks_only(&clean, &mut found);
