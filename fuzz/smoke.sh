@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-5}
 [ $# -eq 0 ] || shift
-targets=${*:-bulk_requests certificate cluster_line explain key kubeadm_config kubeconfig manifest pem plan_document}
+targets=${*:-archive bulk_requests certificate cluster_line explain key kubeadm_config kubeconfig manifest pem plan_document}
 engine=${FUZZ_ENGINE:-auto}
 target_dir=${CARGO_TARGET_DIR:-target}
 

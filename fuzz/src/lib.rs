@@ -4,6 +4,7 @@
 //! `fuzz_targets/`; `src/bin/smoke.rs` calls them on any stable toolchain; `fuzz/smoke.sh` does what works here.
 //! A law is about what was understood: bytes that are refused are no finding, a panic or a hang on them is.
 
+mod archive;
 mod bulk;
 mod explain;
 mod kubeconfig;
@@ -19,6 +20,7 @@ use kubecerts_core::x509::{
     certificates, decode_blocks, encode_certificate, encode_public_key,
 };
 
+pub use archive::archive;
 pub use bulk::{bulk_requests, cluster_line};
 pub use explain::explain;
 pub use kubeconfig::kubeconfig;
@@ -28,7 +30,8 @@ pub use seeds::{seeds, tokens};
 pub type Law = fn(&[u8]);
 
 /// Every law by the name of its target.
-pub const LAWS: [(&str, Law); 10] = [
+pub const LAWS: [(&str, Law); 11] = [
+    ("archive", archive),
     ("bulk_requests", bulk_requests),
     ("certificate", certificate),
     ("cluster_line", cluster_line),

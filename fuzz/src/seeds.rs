@@ -31,6 +31,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
     };
     let mut seeds = BTreeSet::from([Vec::new()]);
     match name {
+        "archive" => seeds.extend(crate::archive::seeds()),
         "bulk_requests" => seeds.extend(requests()),
         "cluster_line" => {
             let texts = others("kubeadm-config.yaml").filter_map(|bytes| String::from_utf8(bytes).ok());
@@ -61,6 +62,30 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
 pub fn tokens(name: &str) -> &'static [&'static str] {
     match name {
         "pem" | "key" => &["-----BEGIN ", "-----END ", "-----", "PRIVATE KEY", "\r\n", "=", "ENCRYPTED", ":"],
+        "archive" => &[
+            "-----BEGIN PRIVATE KEY-----\n",
+            "-----END PRIVATE KEY-----\n",
+            "-----",
+            "password: ",
+            "tokens:\n- ",
+            "[",
+            "]",
+            "{",
+            "'",
+            "\\\"",
+            "\n",
+            "\n    ",
+            "\u{feff}",
+            "\0",
+            "ustar\x0000",
+            "files/etc/x",
+            "\"state\": \"absent\"",
+            "../",
+            "exec:",
+            "https://me:",
+            "@",
+            "|\n",
+        ],
         "bulk_requests" => &[
             "-----BEGIN CERTIFICATE REQUEST-----\n",
             "-----END CERTIFICATE REQUEST-----\n",

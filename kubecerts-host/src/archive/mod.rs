@@ -78,7 +78,7 @@ pub fn take(
 /// [`ArchiveError`] when it is no snapshot, damaged, larger than any snapshot is, or cannot be read.
 pub fn read(path: &Path) -> Result<NodeArchive, ArchiveError> {
     let failed = |problem| ArchiveError { path: path.to_owned(), problem };
-    let archive = open(path).and_then(tarball::read).map_err(failed)?;
+    let archive = open(path).and_then(parse).map_err(failed)?;
     let snapshot = archive.snapshot();
     Ok(NodeArchive {
         name: archive.provenance().name.clone(),
@@ -88,6 +88,14 @@ pub fn read(path: &Path) -> Result<NodeArchive, ArchiveError> {
         observations: archive.observations().clone(),
         snapshot,
     })
+}
+
+/// Reads the snapshot in a stream, as far as the largest snapshot goes.
+///
+/// # Errors
+/// [`ArchiveProblem`] when it is no snapshot, damaged, larger than any snapshot is, or cannot be read.
+pub fn parse(stream: impl Read) -> Result<Archive, ArchiveProblem> {
+    tarball::read(stream.take(LARGEST))
 }
 
 /// Writes `archive` to a stream.
@@ -110,7 +118,7 @@ pub fn write_new(archive: &Archive, path: &Path) -> Result<(), NodeError> {
     written.map_err(|source| NodeError::File { path: path.to_owned(), source })
 }
 
-fn open(path: &Path) -> Result<impl Read, ArchiveProblem> {
+fn open(path: &Path) -> Result<File, ArchiveProblem> {
     let found = std::fs::metadata(path).map_err(|error| ArchiveProblem::of(&error))?;
     // Whoever opens a pipe waits for ever.
     if !found.is_file() {
@@ -119,8 +127,7 @@ fn open(path: &Path) -> Result<impl Read, ArchiveProblem> {
     if found.len() > LARGEST {
         return Err(ArchiveProblem::TooLarge { limit: LARGEST });
     }
-    let file = File::open(path).map_err(|error| ArchiveProblem::of(&error))?;
-    Ok(file.take(LARGEST))
+    File::open(path).map_err(|error| ArchiveProblem::of(&error))
 }
 
 /// A file that cannot be read as a snapshot of a node.
