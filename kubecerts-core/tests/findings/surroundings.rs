@@ -11,8 +11,9 @@ use kubecerts_core::path::TreePath;
 use kubecerts_core::plan::{PlanRequest, Selection};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::{FileContent, FileState, ScanRequest, TreeReader, collect};
-use kubecerts_core::x509::PublicKey;
-use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
+use kubecerts_testkit::{
+    FIXTURES, Fixture, MemoryTree, Seeded, TOKEN_SIGNATURE, TreeBuilder, at, path, service_account_token,
+};
 
 use crate::support::*;
 
@@ -92,15 +93,15 @@ broken_trees! {
     };
     pods_that_trust_another_authority_are_found: RootCaStale => {
         let tree = broken(|tree| {
-            let token = token(tree.read_file(SA_PUB));
-            pod(tree, "1", stranger().read_file(CA), &token);
+            let token = service_account_token(tree.read_file(SA_PUB));
+            tree.add_pod("1", stranger().read_file(CA), &token);
         });
         around(&tree)
     };
     pods_with_tokens_of_another_key_are_found: SaTokenInvalid => {
         let tree = broken(|tree| {
             let ca = tree.read_file(CA).to_vec();
-            pod(tree, "1", &ca, &token(stranger().read_file(SA_PUB)));
+            tree.add_pod("1", &ca, &service_account_token(stranger().read_file(SA_PUB)));
         });
         around(&tree)
     };
@@ -351,12 +352,12 @@ fn pods_that_were_given_what_is_current_are_no_finding() {
     let tree = broken(|tree| {
         let (ca, sa) = (tree.read_file(CA).to_vec(), tree.read_file(SA_PUB).to_vec());
         let bundle = [stranger().read_file(CA), &ca].concat();
-        pod(tree, "1", &ca, &token(&sa));
-        pod(tree, "2", &bundle, &token(&sa));
+        tree.add_pod("1", &ca, &service_account_token(&sa));
+        tree.add_pod("2", &bundle, &service_account_token(&sa));
         // A volume of something else, and tokens that say nothing.
         tree.write(&path(&format!("{}/3/{VOLUMES}/bundle/ca.crt", PODS)), stranger().read_file(CA), 0o644);
         for (index, text) in ["", "a.b.c", "not a token", "e30.e30.x"].into_iter().enumerate() {
-            pod(tree, &format!("4-{index}"), &ca, text);
+            tree.add_pod(&format!("4-{index}"), &ca, text);
         }
     });
     assert_eq!(around(&tree), []);
@@ -365,8 +366,8 @@ fn pods_that_were_given_what_is_current_are_no_finding() {
 #[test]
 fn pods_that_know_the_authority_before_its_end_was_moved_are_no_finding() {
     let tree = broken(|tree| {
-        let (ca, token) = (tree.read_file(CA).to_vec(), token(tree.read_file(SA_PUB)));
-        pod(tree, "1", &ca, &token);
+        let (ca, token) = (tree.read_file(CA).to_vec(), service_account_token(tree.read_file(SA_PUB)));
+        tree.add_pod("1", &ca, &token);
         tree.redraft(CA, CA_KEY, |ca| ca.not_after = at("2045-01-01T00:00:00Z"));
         let extended = tree.read_file(CA).to_vec();
         for kubeconfig in ["admin", "super-admin", "controller-manager", "scheduler"] {
@@ -387,7 +388,7 @@ fn tokens_of_a_key_that_the_server_still_accepts_are_no_finding() {
             tree.remove(CURRENT);
             tree.write(&path(DATED), pair, 0o600);
             tree.link(CURRENT, DATED);
-            pod(tree, "1", &ca, &token(&earlier));
+            tree.add_pod("1", &ca, &service_account_token(&earlier));
             change(tree);
         })
     };
@@ -406,9 +407,9 @@ fn tokens_of_a_key_that_the_server_still_accepts_are_no_finding() {
 #[test]
 fn one_pod_of_many_is_a_warning() {
     let tree = broken(|tree| {
-        let (ca, sa) = (tree.read_file(CA).to_vec(), token(tree.read_file(SA_PUB)));
-        pod(tree, "1", &ca, &sa);
-        pod(tree, "2", &ca, &token(stranger().read_file(SA_PUB)));
+        let (ca, sa) = (tree.read_file(CA).to_vec(), service_account_token(tree.read_file(SA_PUB)));
+        tree.add_pod("1", &ca, &sa);
+        tree.add_pod("2", &ca, &service_account_token(stranger().read_file(SA_PUB)));
     });
     let found: Vec<Finding> = findings(&tree, "2026-01-02T00:00:00Z").collect();
     assert_eq!(found[0].severity, Severity::Warning);
@@ -419,13 +420,13 @@ fn one_pod_of_many_is_a_warning() {
 fn what_is_kept_of_a_token_is_not_the_token() {
     let tree = broken(|tree| {
         let ca = tree.read_file(CA).to_vec();
-        pod(tree, "1", &ca, &token(stranger().read_file(SA_PUB)));
+        tree.add_pod("1", &ca, &service_account_token(stranger().read_file(SA_PUB)));
     });
     let inventory = tree.inventory_around();
     let diagnosis = diagnosis(&inventory, "2026-01-02T00:00:00Z");
     let said = format!("{inventory:?}{diagnosis:?}");
     assert!(said.contains("https://kubernetes.default.svc"));
-    assert!(!said.contains(SIGNATURE) && !said.contains("eyJ"));
+    assert!(!said.contains(TOKEN_SIGNATURE) && !said.contains("eyJ"));
 }
 
 #[test]
@@ -548,7 +549,6 @@ const ETCD_CLIENT: &str = "/etc/kubernetes/pki/apiserver-etcd-client.crt";
 const SA_PUB: &str = "/etc/kubernetes/pki/sa.pub";
 const PODS: &str = "/var/lib/kubelet/pods";
 const VOLUMES: &str = "volumes/kubernetes.io~projected";
-const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtaXMtYS1zZWNyZXQ";
 
 /// What kubespray installs, shortened.
 const KUBESPRAY: &str = "#!/bin/bash
@@ -634,36 +634,6 @@ fn kubelet_pair(made: &str) -> Vec<u8> {
     let user = parsed.current().unwrap().user;
     let Source::Data(certificate) = user.client_certificate() else { panic!("it is embedded") };
     [certificate.as_slice(), user_key(bytes, user.name()).unwrap().secret_bytes()].concat()
-}
-
-/// Adds a pod with what it was given, over the links that the kubelet makes.
-fn pod(tree: &mut MemoryTree, uid: &str, ca: &[u8], token: &str) {
-    let volume = format!("{PODS}/{uid}/{VOLUMES}/kube-api-access-x");
-    for (name, content) in [("ca.crt", ca), ("token", token.as_bytes())] {
-        tree.write(&path(&format!("{volume}/..2026_01_01/{name}")), content, 0o644);
-        tree.link(&format!("{volume}/{name}"), &format!("..data/{name}"));
-    }
-    tree.link(&format!("{volume}/..data"), "..2026_01_01");
-}
-
-/// Returns a token as Kubernetes signs them, by the key whose public half is `public`.
-fn token(public: &[u8]) -> String {
-    let key_id = base64(PublicKey::parse_pem(public).unwrap().fingerprint().as_bytes());
-    let header = base64(format!("{{\"alg\":\"RS256\",\"kid\":\"{key_id}\"}}").as_bytes());
-    let claims = base64(
-        b"{\"iss\":\"https://kubernetes.default.svc.cluster.local\",\"sub\":\"system:serviceaccount:x:y\"}",
-    );
-    format!("{header}.{claims}.{SIGNATURE}")
-}
-
-/// In base64url without padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digits = bytes.chunks(3).flat_map(|chunk| {
-        let word = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |word, byte| word << 8 | u32::from(*byte));
-        (0..=chunk.len()).map(move |index| char::from(DIGITS[(word >> (18 - 6 * index) & 63) as usize]))
-    });
-    digits.collect()
 }
 
 fn timer(tree: &mut MemoryTree, schedule: &str, script: &str) {

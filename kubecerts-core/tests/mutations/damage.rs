@@ -3,9 +3,9 @@
 use kubecerts_core::kubeconfig::{Edit, edit};
 use kubecerts_core::provider::Entropy;
 use kubecerts_core::x509::encode_certificate;
-use kubecerts_testkit::{Draft, MemoryTree, Seeded, path};
+use kubecerts_testkit::{Draft, MemoryTree, Seeded, path, service_account_token};
 
-use crate::node::{ADMINISTRATORS, DATED, Nodes, PEM, POD, token};
+use crate::node::{ADMINISTRATORS, DATED, Nodes, PEM, POD};
 
 /// What is done to a tree.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -266,7 +266,7 @@ fn around(nodes: &Nodes, tree: &mut MemoryTree, dice: &mut Dice) -> String {
             format!("a pod with {ca}")
         }
         5 => {
-            let token = token(nodes.stranger.read_file("/etc/kubernetes/pki/sa.pub"));
+            let token = service_account_token(nodes.stranger.read_file("/etc/kubernetes/pki/sa.pub"));
             tree.edit(&format!("{volume}/token"), |content| *content = token.into_bytes());
             "a pod with a token of another cluster".to_owned()
         }

@@ -5,8 +5,8 @@ use kubecerts_core::issue::{AuthorityKeys, SharedFiles, Term, issue_with_shared,
 use kubecerts_core::kubeconfig::{Edit, Kubeconfig, edit};
 use kubecerts_core::plan::{ClusterIntent, InitRequest, initialise};
 use kubecerts_core::time::Seconds;
-use kubecerts_core::x509::{KeyAlgorithm, PublicKey};
-use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at, path};
+use kubecerts_core::x509::KeyAlgorithm;
+use kubecerts_testkit::{Fixture, MemoryTree, Seeded, TreeBuilder, at, path, service_account_token};
 
 /// The trees from which damage is made.
 pub(crate) struct Nodes {
@@ -61,33 +61,9 @@ fn complete(mut tree: MemoryTree, name: &str) -> MemoryTree {
     tree.edit(&kubelet, |content| *content = edited.secret_bytes().to_vec());
     tree.copy("/etc/kubernetes/admin.conf", ADMINISTRATORS);
     let ca = tree.read_file("/etc/kubernetes/pki/ca.crt").to_vec();
-    let token = token(tree.read_file("/etc/kubernetes/pki/sa.pub"));
-    tree.write(&path(&format!("{POD}/..2026_01_01/ca.crt")), ca, 0o644);
-    tree.write(&path(&format!("{POD}/..2026_01_01/token")), token, 0o644);
-    tree.link(&format!("{POD}/ca.crt"), "..data/ca.crt");
-    tree.link(&format!("{POD}/token"), "..data/token");
-    tree.link(&format!("{POD}/..data"), "..2026_01_01");
+    let token = service_account_token(tree.read_file("/etc/kubernetes/pki/sa.pub"));
+    tree.add_pod("1", &ca, &token);
     tree
-}
-
-/// Returns a token as Kubernetes signs them, by the key whose public half is `public`.
-pub(crate) fn token(public: &[u8]) -> String {
-    let key_id = base64(PublicKey::parse_pem(public).unwrap().fingerprint().as_bytes());
-    let header = base64(format!("{{\"alg\":\"ES256\",\"kid\":\"{key_id}\"}}").as_bytes());
-    let claims = base64(
-        b"{\"iss\":\"https://kubernetes.default.svc.cluster.local\",\"sub\":\"system:serviceaccount:x:y\"}",
-    );
-    format!("{header}.{claims}.c2lnbmF0dXJlLXRoYXQtaXMtYS1zZWNyZXQ")
-}
-
-/// In base64url without padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digits = bytes.chunks(3).flat_map(|chunk| {
-        let word = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |word, byte| word << 8 | u32::from(*byte));
-        (0..=chunk.len()).map(move |index| char::from(DIGITS[(word >> (18 - 6 * index) & 63) as usize]))
-    });
-    digits.collect()
 }
 
 /// Another node of the control plane, with the same authorities.

@@ -2,8 +2,7 @@
 
 use kubecerts_core::catalog::{Component, Service};
 use kubecerts_core::plan::{PlanRequest, Selection};
-use kubecerts_core::x509::PublicKey;
-use kubecerts_testkit::{MemoryTree, Seeded, at, path};
+use kubecerts_testkit::{MemoryTree, Seeded, at, path, service_account_token};
 
 use crate::causes::{made_anew, made_later, with_programs};
 use crate::{NOW, Node, whole};
@@ -110,31 +109,6 @@ until printf '' 2>>/dev/null >>/dev/tcp/127.0.0.1/6443; do sleep 1; done
 
 /// Adds a pod that was given the authority of one tree, and a token of another.
 fn pod(tree: &mut MemoryTree, authority: &MemoryTree, accounts: &MemoryTree) {
-    let volume = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~projected/kube-api-access-x";
-    let token = token(accounts.read_file("/etc/kubernetes/pki/sa.pub"));
-    for (name, content) in [("ca.crt", authority.read_file(CA)), ("token", token.as_bytes())] {
-        tree.write(&path(&format!("{volume}/..2026_01_01/{name}")), content, 0o644);
-        tree.link(&format!("{volume}/{name}"), &format!("..data/{name}"));
-    }
-    tree.link(&format!("{volume}/..data"), "..2026_01_01");
-}
-
-/// Returns a token as Kubernetes signs them, by the key whose public half is `public`.
-fn token(public: &[u8]) -> String {
-    let key_id = base64(PublicKey::parse_pem(public).unwrap().fingerprint().as_bytes());
-    let header = base64(format!("{{\"alg\":\"ES256\",\"kid\":\"{key_id}\"}}").as_bytes());
-    let claims = base64(
-        b"{\"iss\":\"https://kubernetes.default.svc.cluster.local\",\"sub\":\"system:serviceaccount:x:y\"}",
-    );
-    format!("{header}.{claims}.c2lnbmF0dXJlLXRoYXQtaXMtYS1zZWNyZXQ")
-}
-
-/// In base64url without padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digits = bytes.chunks(3).flat_map(|chunk| {
-        let word = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |word, byte| word << 8 | u32::from(*byte));
-        (0..=chunk.len()).map(move |index| char::from(DIGITS[(word >> (18 - 6 * index) & 63) as usize]))
-    });
-    digits.collect()
+    let token = service_account_token(accounts.read_file("/etc/kubernetes/pki/sa.pub"));
+    tree.add_pod("1", authority.read_file(CA), &token);
 }
