@@ -4,7 +4,9 @@
 use super::checks::{Check, Context, about, at, stale_authority};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, NameRule, Slot};
-use crate::inventory::{CertificateBundle, ChainFact, FileFacts, KubeconfigFacts, NamedFile, Place, Reading};
+use crate::inventory::{
+    CertificateBundle, ChainFact, FileFacts, KubeconfigFacts, NamedFile, Place, Reading, Server,
+};
 use crate::kubeconfig::Source;
 use crate::path::TreePath;
 use crate::snapshot::{EtcdPlacement, Verified};
@@ -329,20 +331,10 @@ fn ways_to_the_api_server(context: &Context<'_>, out: &mut Vec<Finding>) {
 /// Returns whether the host in `url` is an address, or made of what names of hosts are made of. Go takes more for a URL, and then looks
 /// for a host that nobody has (`net/url/url.go`, `parseHost`).
 fn has_host(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if let Some(rest) = host.strip_prefix('[') {
-        // An address may have a zone behind `%`.
-        let address = rest.split_once(']').map(|(address, _)| address.split('%').next().unwrap_or_default());
-        return address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    }
-    if host.parse::<std::net::Ipv6Addr>().is_ok() {
-        return true;
-    }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let Some(Server { host, is_bracketed, .. }) = Server::of_url(url) else { return false };
     let is_of_name = |character: char| character.is_alphanumeric() || matches!(character, '-' | '.' | '_');
-    !name.is_empty() && name.chars().all(is_of_name)
+    let is_name = !is_bracketed && !host.is_empty() && host.chars().all(is_of_name);
+    is_name || host.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
 /// `foreign-leaf`: a certificate in the place of another, with the other's name

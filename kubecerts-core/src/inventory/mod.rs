@@ -10,6 +10,7 @@ mod flags;
 mod names;
 mod reading;
 mod rotation;
+mod server;
 mod surroundings;
 mod token_keys;
 mod trust;
@@ -30,6 +31,7 @@ pub use flags::NamedFile;
 pub use names::{ExpectedName, NameReason};
 pub use reading::{CertificateBundle, FileFacts, KeyFacts, Reading};
 pub use rotation::{Rotation, Setting, SettingSource, rotation};
+pub(crate) use server::Server;
 pub(crate) use surroundings::token_key_id;
 pub use surroundings::{
     DatedCertificate, FoundCertificates, FoundKind, PodVolume, RestartJob, Surroundings, TokenFacts,

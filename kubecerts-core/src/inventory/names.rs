@@ -8,7 +8,7 @@
 use core::net::IpAddr;
 use std::fmt;
 
-use super::{Inventory, Place};
+use super::{Inventory, Place, Server};
 use crate::catalog::{Component, FileSlot, KubeconfigSlot, LeafSlot, NodeName, PathSource, SanRule, Slot};
 use crate::kubeconfig::Cluster;
 use crate::manifest::{KubeadmConfig, KubeletConfig};
@@ -383,25 +383,10 @@ fn wanted_name(cluster: &Cluster) -> Option<(AlternativeName, String)> {
 /// Returns the name of the server in an `https` URL, unless that is no name that a certificate could have, and the URL with
 /// nothing but that name and the port: whatever else is in it may be secret, or unfit to be shown.
 fn server(url: &str) -> Option<(AlternativeName, String)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if !scheme.eq_ignore_ascii_case("https") {
+    let Server { scheme, host, port, .. } = Server::of_url(url)?;
+    if !scheme?.eq_ignore_ascii_case("https") {
         return None;
     }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (address, port) = rest.split_once(']')?;
-            // Go leaves the zone of an address out when it compares.
-            (address.split('%').next()?, port.strip_prefix(':'))
-        }
-        None => match authority.split_once(':') {
-            // Without brackets more than one colon is an address; kubeadm's endpoints may be so written.
-            Some((_, port)) if port.contains(':') => (authority, None),
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
     let name = AlternativeName::parse_host(host.trim_end_matches('.')).ok()?;
     let is_reachable = match &name {
         // Who listens everywhere is not reached under that address.
