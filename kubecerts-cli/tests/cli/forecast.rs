@@ -165,6 +165,40 @@ fn a_copy_of_a_disk_has_no_running_programs() {
     tree().run(&["forecast", "--running"]).exits(2).explains("on the node itself");
 }
 
+#[test]
+fn a_snapshot_has_the_forecast_of_its_node() {
+    let scratch = tempfile::TempDir::new().unwrap();
+    let file = scratch.path().join("cp-1.tar");
+    let file = file.to_str().unwrap();
+    let tree = tree();
+    tree.run(&["snapshot", "-o", file, "--node-name", "cp-1"]).exits(0);
+    let of_file = kubecerts(&["forecast", file, "--at", SEEN]).exits(0);
+    assert_eq!(of_file.stdout, tree.run(&["forecast", "--at", SEEN]).exits(0).stdout);
+    assert!(of_file.stderr.starts_with(&format!("cp-1, seen from {SEEN}; ")), "{}", of_file.stderr);
+    for form in ["json", "ical"] {
+        let outcome = kubecerts(&["forecast", file, "--at", SEEN, "-o", form]).exits(0);
+        assert!(outcome.stdout.contains("cp-1"), "{}", outcome.stdout);
+    }
+    // Without `--at` it is that of the moment when it was taken, whenever it is read.
+    let taken = kubecerts(&["forecast", file]).stderr;
+    let (_, taken_at) = taken.lines().next().unwrap().split_once("; the snapshot was taken ").unwrap();
+    assert!(taken.starts_with(&format!("cp-1, seen from {taken_at}; ")), "{taken}");
+    let running = kubecerts(&["forecast", file, "--at", SEEN, "--running"]).exits(0);
+    assert!(running.stderr.contains("warning: the snapshot has nothing of running programs"));
+    let broken = kubecerts(&["forecast", file, "--at", "2026-12-04T00:00:00Z"]).exits(4);
+    assert!(broken.stderr.contains(&format!("kubecerts doctor {file}")), "{}", broken.stderr);
+}
+
+#[test]
+fn what_is_no_snapshot_or_more_than_one_has_no_forecast() {
+    let scratch = tempfile::TempDir::new().unwrap();
+    let file = scratch.path().join("empty.tar");
+    std::fs::write(&file, "").unwrap();
+    kubecerts(&["forecast", file.to_str().unwrap()]).exits(1).explains("not a snapshot");
+    let two = kubecerts(&["forecast", "cp-1.tar", "cp 2.tar"]).exits(2).explains("one node");
+    assert!(two.stderr.contains("kubecerts forecast cp-1.tar"), "{}", two.stderr);
+}
+
 /// A component of iCalendar, read as RFC 5545 §3.4 to §3.6 have it; it panics on anything that they forbid.
 #[derive(Debug, Default)]
 struct Component {
