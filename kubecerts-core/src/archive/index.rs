@@ -32,7 +32,10 @@ impl Archive {
     /// # Errors
     /// [`IndexError`] when `index` is not the index of a snapshot, or does not belong to the files.
     pub fn parse(index: &[u8], files: BTreeMap<TreePath, SecretBytes>) -> Result<Self, IndexError> {
-        let json = |error: serde_json::Error| IndexError::Json { reason: error.to_string() };
+        let json = |error: serde_json::Error| {
+            // It may quote a field of somebody else's making, which is not to steer a terminal.
+            IndexError::Json { reason: error.to_string().replace(char::is_control, "\u{fffd}") }
+        };
         let Header { api_version, kind } = serde_json::from_slice(index).map_err(json)?;
         if kind != KIND {
             return Err(IndexError::Kind { found: kind });

@@ -34,6 +34,14 @@ fn again(archive: &Archive) -> Archive {
 }
 
 #[test]
+fn why_an_index_is_damaged_steers_no_terminal() {
+    let (archive, _) = archive(&MemoryTree::default(), Redaction::Redact);
+    let index = archive.index().replacen('{', r#"{"\u001b[31mred\nhint: do": 1,"#, 1);
+    let error = Archive::parse(index.as_bytes(), std::collections::BTreeMap::new()).unwrap_err().to_string();
+    assert!(error.contains("[31mred") && !error.chars().any(char::is_control), "{error:?}");
+}
+
+#[test]
 fn a_node_is_called_what_a_host_can_be_called() {
     let (archive, _) = archive(&MemoryTree::default(), Redaction::Redact);
     let named = |name: &str| {
