@@ -359,7 +359,7 @@ fn two_scans_are_equal_when_nothing_was_changed_between_them() {
     for (file, content, mode) in tree.files() {
         // A byte, the mode, and whether it is there.
         let mut changed = [tree.clone(), tree.clone(), tree.clone()];
-        changed[0].write(file, [&content[..], b"\n"].concat(), mode);
+        changed[0].write(file, [content, b"\n"].concat(), mode);
         changed[1].write(file, content.to_vec(), mode ^ 0o100);
         changed[2].remove(file.as_str());
         for tree in changed {
