@@ -33,19 +33,30 @@ pub(super) fn writable(length: usize) -> Result<usize> {
 }
 
 /// Appends a tag and the length of a content of `content` bytes, which belongs to something [`writable`].
+// A call costs more than the two to four bytes that are to be written.
+#[inline(always)]
 pub(super) fn push_header(tag: u8, content: usize, out: &mut Vec<u8>) {
-    // What is writable has no more than these four bytes of length.
-    let [.., d, c, b, a] = (content as u64).to_be_bytes();
+    let [.., b, a] = content.to_be_bytes();
     match content {
         0..=0x7f => out.extend_from_slice(&[tag, a]),
         0x80..=0xff => out.extend_from_slice(&[tag, 0x81, a]),
         0x100..=0xffff => out.extend_from_slice(&[tag, 0x82, b, a]),
-        0x1_0000..=0xff_ffff => out.extend_from_slice(&[tag, 0x83, c, b, a]),
+        _ => push_long_header(tag, content, out),
+    }
+}
+
+#[cold]
+fn push_long_header(tag: u8, content: usize, out: &mut Vec<u8>) {
+    // What is writable has no more than these four bytes of length.
+    let [.., d, c, b, a] = (content as u64).to_be_bytes();
+    match content {
+        0..=0xff_ffff => out.extend_from_slice(&[tag, 0x83, c, b, a]),
         _ => out.extend_from_slice(&[tag, 0x84, d, c, b, a]),
     }
 }
 
 /// Appends a value.
+#[inline]
 pub(super) fn push_value(tag: u8, content: &[u8], out: &mut Vec<u8>) {
     push_header(tag, content.len(), out);
     out.extend_from_slice(content);
