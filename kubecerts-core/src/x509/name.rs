@@ -83,10 +83,14 @@ impl DistinguishedName {
     /// Returns the last common name, which is the one that Kubernetes takes as the user.
     #[must_use]
     pub fn common_name(&self) -> Option<&str> {
+        self.common_names().next_back()
+    }
+
+    /// Returns all common names in their order.
+    pub(crate) fn common_names(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.attributes
             .iter()
-            .rev()
-            .find(|attribute| attribute.kind == "CN")
+            .filter(|attribute| attribute.kind == "CN")
             .map(|attribute| attribute.value.as_str())
     }
 

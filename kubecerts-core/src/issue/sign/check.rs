@@ -132,11 +132,8 @@ pub(in crate::issue) fn approve(
         SignatureVerdict::Invalid => return Err(SigningRefusal::NotSignedByItself),
         SignatureVerdict::Unsupported(kind) => return Err(SigningRefusal::SignatureAlgorithm(kind.clone())),
     }
-    let mut names = BTreeSet::new();
-    for extension in asked.extensions {
-        if !names.insert(extension.name.as_str()) {
-            return Err(SigningRefusal::RepeatedExtension(extension.name.clone()));
-        }
+    if let Some(name) = repeated(asked.extensions) {
+        return Err(SigningRefusal::RepeatedExtension(name.to_owned()));
     }
     if asked.basic_constraints.is_some_and(|constraints| constraints.is_ca) {
         return Err(SigningRefusal::Authority);
@@ -204,10 +201,11 @@ fn of_signer(asked: Asked<'_>, signer: SignerName) -> Result<Granted<'_>, Signin
         let subject = subject.to_string();
         Err(SigningRefusal::Subject { profile, subject, reason })
     };
-    let common_names = subject.attributes().iter().filter(|attribute| attribute.kind == "CN").count();
-    if common_names != 1 || subject.common_name().is_none_or(str::is_empty) {
+    let mut common_names = subject.common_names();
+    let (Some(user), None) = (common_names.next().filter(|user| !user.is_empty()), common_names.next())
+    else {
         return refuse("it needs exactly one common name, which is the user");
-    }
+    };
     let purpose = match signer {
         SignerName::ApiServerClient => {
             // The admission plugin CertificateSubjectRestriction refuses it where requests come in.
@@ -220,7 +218,7 @@ fn of_signer(asked: Asked<'_>, signer: SignerName) -> Result<Granted<'_>, Signin
             if !subject.organisations().eq([NodeName::GROUP]) {
                 return refuse("the organisation has to be exactly system:nodes");
             }
-            if !subject.common_name().is_some_and(NodeName::is_user) {
+            if !NodeName::is_user(user) {
                 return refuse("the common name has to be system:node: and the name of a node");
             }
             match signer {
@@ -269,6 +267,15 @@ fn usages(
         None => KeyUsages::SIGNATURE,
     };
     Ok((key_usages, granted))
+}
+
+/// Returns the first name that two of `extensions` have.
+fn repeated(extensions: &[Extension]) -> Option<&str> {
+    if extensions.len() < 2 {
+        return None;
+    }
+    let mut names = BTreeSet::new();
+    extensions.iter().map(|extension| extension.name.as_str()).find(|name| !names.insert(*name))
 }
 
 /// The names of a server: at least one, DNS names and addresses only.
