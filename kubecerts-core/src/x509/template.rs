@@ -147,10 +147,20 @@ impl Template {
     /// # Errors
     /// [`Damage::Der`] when `tbs` is not DER; then `out` is as before.
     pub fn assemble_into(&self, tbs: &[u8], signature: &[u8], out: &mut Vec<u8>) -> Result<(), Damage> {
+        AnyRef::from_der(tbs).map_err(to_signed_damage)?;
+        self.assemble_encoded_into(tbs, signature, out)
+    }
+
+    /// The same for bytes that [`encode_into`](Self::encode_into) has given, which need not be read again.
+    pub(crate) fn assemble_encoded_into(
+        &self,
+        tbs: &[u8],
+        signature: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Damage> {
         let bits = sum([1, signature.len()]);
         let content = sum([tbs.len(), self.algorithm.len(), value_length(bits)]);
-        let length = AnyRef::from_der(tbs).and_then(|_| writable(value_length(content)));
-        out.reserve(length.map_err(|error| Damage::der("signed certificate", error))?);
+        out.reserve(writable(value_length(content)).map_err(to_signed_damage)?);
 
         push_header(SEQUENCE, content, out);
         out.extend_from_slice(tbs);
@@ -190,6 +200,10 @@ impl Template {
 
 fn to_damage(error: der::Error) -> Damage {
     Damage::der("certificate to be signed", error)
+}
+
+fn to_signed_damage(error: der::Error) -> Damage {
+    Damage::der("signed certificate", error)
 }
 
 /// Returns how many bytes the content of an extension is long whose value has `value` bytes.

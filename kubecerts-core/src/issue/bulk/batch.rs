@@ -136,7 +136,7 @@ impl<'a> Batch<'a> {
         let Some((_, template)) = self.templates.first() else { return Ok(()) };
         let mut certificates = std::mem::take(&mut self.certificates);
         let assembled = self.signed().try_for_each(|SignedMessage { message, signature }| {
-            certificates.push_with(|out| template.assemble_into(message, signature, out))
+            certificates.push_with(|out| template.assemble_encoded_into(message, signature, out))
         });
         if assembled.is_err() {
             certificates.clear();
