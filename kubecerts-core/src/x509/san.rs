@@ -10,7 +10,7 @@ use der::asn1::{Any, AnyRef};
 use der::{Class, Decode, Encode, Tag, TagNumber, Tagged};
 
 use super::Damage;
-use super::writer::{push_value, sum, value_length};
+use super::writer::{SEQUENCE, push_header, push_value, value_length, writable};
 use crate::catalog::NodeName;
 use crate::digest::{hex, parse_hex};
 
@@ -197,62 +197,94 @@ pub struct InvalidName(String);
 pub struct InvalidHost(String);
 
 /// The alternative names of a certificate, in their order.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct AlternativeNames(Vec<AlternativeName>);
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AlternativeNames {
+    names: Vec<AlternativeName>,
+    /// The content of the extension, so that no certificate encodes it again; nothing when there is no name, `None` when a name
+    /// is no DER.
+    der: Option<Vec<u8>>,
+}
 
 impl AlternativeNames {
+    /// No name.
+    pub const NONE: Self = Self { names: Vec::new(), der: Some(Vec::new()) };
+
     /// Returns `names` in the given order.
     #[must_use]
-    pub const fn new(names: Vec<AlternativeName>) -> Self {
-        Self(names)
+    pub fn new(names: Vec<AlternativeName>) -> Self {
+        match names.is_empty() {
+            true => Self::NONE,
+            false => Self { der: encode(&names).ok(), names },
+        }
     }
 
     /// Returns the names in their order.
     #[must_use]
     pub fn as_slice(&self) -> &[AlternativeName] {
-        &self.0
+        &self.names
     }
 
     /// Returns whether there is no name.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// Returns the names, each with its kind, in their order.
     pub fn texts(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(ToString::to_string)
+        self.names.iter().map(ToString::to_string)
     }
 
     /// Returns whether a client that wants `name` accepts a certificate with these names.
     #[must_use]
     pub fn covers(&self, name: &AlternativeName) -> bool {
-        self.0.iter().any(|own| own.covers(name))
+        self.names.iter().any(|own| own.covers(name))
     }
 
     /// Parses the content of the extension.
     pub(super) fn parse_der(der: &[u8]) -> Result<Self, Damage> {
         let names = Vec::<AnyRef<'_>>::from_der(der).map_err(|error| Damage::der("subjectAltName", error))?;
-        Ok(Self(names.into_iter().map(AlternativeName::from_any).collect()))
+        Ok(Self::new(names.into_iter().map(AlternativeName::from_any).collect()))
     }
 
-    /// Returns how many bytes the names are long in DER, without the header of their sequence.
-    pub(super) fn content_length(&self) -> der::Result<usize> {
-        self.0.iter().try_fold(0, |all, name| Ok(sum([all, name.der_length()?])))
-    }
-
-    /// Appends the names in DER, without the header of their sequence. They have a length.
-    pub(super) fn push_content(&self, out: &mut Vec<u8>) {
-        for name in &self.0 {
-            name.push_der(out);
+    /// Returns the content of the extension as it was encoded when the names came together; nothing when there is none.
+    pub(super) fn as_der(&self) -> der::Result<&[u8]> {
+        match &self.der {
+            Some(der) => Ok(der),
+            None => Err(encode(&self.names).expect_err("names that have no DER cannot be encoded")),
         }
     }
 
-    /// Returns the content of the extension.
+    /// Encodes the content of the extension.
     pub(super) fn to_der(&self) -> der::Result<Vec<u8>> {
-        let names: Vec<Any> = self.0.iter().map(AlternativeName::to_any).collect::<Result<_, _>>()?;
+        let names: Vec<Any> = self.names.iter().map(AlternativeName::to_any).collect::<Result<_, _>>()?;
         names.to_der()
     }
+}
+
+impl Default for AlternativeNames {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl fmt::Debug for AlternativeNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AlternativeNames").field(&self.names).finish()
+    }
+}
+
+/// Encodes `names` straight into one buffer.
+fn encode(names: &[AlternativeName]) -> der::Result<Vec<u8>> {
+    let content = names
+        .iter()
+        .try_fold(0_usize, |all, name| name.der_length().map(|length| all.saturating_add(length)))?;
+    let mut der = Vec::with_capacity(writable(value_length(content))?);
+    push_header(SEQUENCE, content, &mut der);
+    for name in names {
+        name.push_der(&mut der);
+    }
+    Ok(der)
 }
 
 /// Returns whether a text can be shown as it is: visible characters of ASCII, at least one.
@@ -293,6 +325,8 @@ mod tests {
         fn encoding_and_parsing_keep_order_and_kind(names in prop::collection::vec(any_name(), 0..9)) {
             let names = AlternativeNames::new(names);
             prop_assert_eq!(AlternativeNames::parse_der(&names.to_der().unwrap()).unwrap(), names.clone());
+            let kept = if names.is_empty() { Vec::new() } else { names.to_der().unwrap() };
+            prop_assert_eq!(names.as_der().unwrap(), kept);
             for name in names.as_slice() {
                 prop_assert_eq!(&name.to_string().parse::<AlternativeName>().unwrap(), name);
             }
@@ -308,6 +342,26 @@ mod tests {
 
     fn dns(name: &str) -> AlternativeName {
         AlternativeName::Dns(name.to_owned())
+    }
+
+    #[test]
+    fn names_that_are_no_der_say_so_when_they_are_encoded_and_not_before() {
+        for broken in [&b""[..], b"\x88", b"\x88\x05abc", b"\x88\x81\x01a"] {
+            let names = AlternativeNames::new(vec![dns("a"), AlternativeName::Other(broken.to_vec())]);
+            assert_eq!(names.as_slice().len(), 2);
+            assert!(names.as_der().is_err() && names.to_der().is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn no_names_are_the_same_wherever_they_come_from() {
+        let all = [
+            AlternativeNames::default(),
+            AlternativeNames::new(Vec::new()),
+            AlternativeNames::parse_der(&[0x30, 0]).unwrap(),
+        ];
+        assert!(all.iter().all(|names| *names == AlternativeNames::NONE && names.as_der() == Ok(&[][..])));
+        assert_eq!(format!("{:?}", all[0]), "AlternativeNames([])");
     }
 
     #[test]

@@ -96,12 +96,12 @@ impl Template {
         let Variable { serial, validity: _, subject, public_key, subject_key_identifier, alternative_names } =
             *variable;
         let (serial, dates) = (serial.as_bytes(), dates.as_der());
-        let names = alternative_names.content_length().map_err(to_damage)?;
+        let names = alternative_names.as_der().map_err(to_damage)?;
         // With an empty subject the names are the only identity (RFC 5280 §4.2.1.6).
         let names_critical = subject.is_empty();
-        let names_extension = match alternative_names.is_empty() {
+        let names_extension = match names.is_empty() {
             true => 0,
-            false => value_length(extension_content(names_critical, value_length(names))),
+            false => value_length(extension_content(names_critical, names.len())),
         };
         let identifier_extension = subject_key_identifier
             .map_or(0, |identifier| value_length(extension_content(false, value_length(identifier.len()))));
@@ -111,7 +111,7 @@ impl Template {
             VERSION.len(),
             value_length(serial.len()),
             self.after_serial.len(),
-            value_length(dates.len()),
+            dates.len(),
             subject.as_der().len(),
             public_key.as_der().len(),
             value_length(value_length(extensions)),
@@ -123,7 +123,7 @@ impl Template {
         out.extend_from_slice(&VERSION);
         push_value(INTEGER, serial, out);
         out.extend_from_slice(&self.after_serial);
-        push_value(SEQUENCE, dates, out);
+        out.extend_from_slice(dates);
         out.extend_from_slice(subject.as_der());
         out.extend_from_slice(public_key.as_der());
         push_header(EXTENSIONS, value_length(extensions), out);
@@ -134,10 +134,9 @@ impl Template {
             push_value(OCTET_STRING, identifier, out);
         }
         out.extend_from_slice(&self.authority);
-        if !alternative_names.is_empty() {
-            push_extension(SUBJECT_ALT_NAME, names_critical, value_length(names), out);
-            push_header(SEQUENCE, names, out);
-            alternative_names.push_content(out);
+        if !names.is_empty() {
+            push_extension(SUBJECT_ALT_NAME, names_critical, names.len(), out);
+            out.extend_from_slice(names);
         }
         Ok(())
     }

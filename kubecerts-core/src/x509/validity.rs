@@ -4,6 +4,7 @@ use der::asn1::{Any, AnyRef};
 use der::{Decode, Tag, Tagged};
 
 use super::Damage;
+use super::writer::SEQUENCE;
 use crate::time::{CivilTime, Timestamp};
 
 /// The period in which a certificate may be used, both ends included ([RFC 5280 §4.1.2.5]).
@@ -118,9 +119,9 @@ impl EncodedTime {
     }
 }
 
-/// Both dates in DER, as they follow each other, on the stack.
+/// A `Validity` in DER, on the stack.
 pub(crate) struct EncodedValidity {
-    der: [u8; 34],
+    der: [u8; 36],
     length: usize,
 }
 
@@ -128,10 +129,11 @@ impl EncodedValidity {
     /// Encodes the dates of `validity`.
     pub(crate) fn new(validity: Validity) -> Self {
         let [begin, end] = [validity.not_before(), validity.not_after()].map(EncodedTime::new);
-        let length = begin.length + end.length;
-        let mut der = [0; 34];
-        der[..begin.length].copy_from_slice(begin.as_der());
-        der[begin.length..length].copy_from_slice(end.as_der());
+        let (middle, length) = (2 + begin.length, 2 + begin.length + end.length);
+        let mut der = [0; 36];
+        der[..2].copy_from_slice(&[SEQUENCE, u8::try_from(length - 2).expect("two dates are short")]);
+        der[2..middle].copy_from_slice(begin.as_der());
+        der[middle..length].copy_from_slice(end.as_der());
         Self { der, length }
     }
 

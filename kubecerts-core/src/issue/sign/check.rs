@@ -325,5 +325,5 @@ fn further(asked: Asked<'_>) -> Vec<String> {
     asked.extensions.iter().map(|e| e.name.clone()).filter(|name| !is_known(name)).collect()
 }
 
-const NO_NAMES: &AlternativeNames = &AlternativeNames::new(Vec::new());
+const NO_NAMES: &AlternativeNames = &AlternativeNames::NONE;
 const NO_PURPOSES: &ExtendedKeyUsages = &ExtendedKeyUsages::new(Vec::new());
