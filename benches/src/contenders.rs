@@ -67,6 +67,8 @@ pub const OPENSSL: &str = "openssl";
 pub const TEMPLATE: &str = "to-be-signed bytes and assembly";
 /// A certificate as text.
 pub const PEM: &str = "PEM";
+/// A certificate, read from its DER.
+pub const PARSE: &str = "parsing";
 /// The provider of the host.
 pub const HOST: &str = "kubecerts host";
 
@@ -177,10 +179,10 @@ pub fn keys(leaf: &'static Leaf) -> Vec<Contender> {
 }
 
 /// Returns what a certificate costs besides its signature, the same for everybody who signs: its bytes to be signed and itself made
-/// of them and of a signature that is there; and its PEM.
+/// of them and of a signature that is there; its PEM; and to read it.
 #[must_use]
 pub fn parts(leaf: &'static Leaf) -> Vec<Contender> {
-    let certificate: &'static Certificate = Box::leak(Box::new(leaf.certificates(1).remove(0)));
+    let certificate: &'static Certificate = Box::leak(Box::new(leaf.certificate()));
     let (mut batch, mut serials) = (leaf.batch(), Buffered::new(SystemEntropy::new()));
     let (signer, nobody) = (Given(certificate.signature().to_vec()), Nobody);
     vec![
@@ -188,6 +190,7 @@ pub fn parts(leaf: &'static Leaf) -> Vec<Contender> {
             leaf.issue(&mut batch, BATCH, &signer, &nobody, VerificationPolicy::None, &mut serials);
         }),
         Contender::one(PEM, || drop(black_box(encode_certificate(black_box(certificate.as_der()))))),
+        Contender::one(PARSE, || drop(black_box(Certificate::parse_der(black_box(certificate.as_der()))))),
     ]
 }
 

@@ -12,7 +12,7 @@ use kubecerts_core::issue::bulk::{Batch, BulkAuthority, BulkTerms, VerificationP
 use kubecerts_core::issue::sign::{SignerName, SigningProfile};
 use kubecerts_core::issue::{Issuance, KeyRequest, NeedsSignatures, Signer, SigningRequest, begin};
 use kubecerts_core::plan::{DEFAULT_LIFETIME, PlanRequest, Selection, plan};
-use kubecerts_core::provider::Buffered;
+use kubecerts_core::provider::{Buffered, Entropy};
 use kubecerts_core::secret::SecretBytes;
 use kubecerts_core::snapshot::Snapshot;
 use kubecerts_core::time::Timestamp;
@@ -85,7 +85,7 @@ impl Leaf {
         signer: &S,
         verifier: &dyn Verifier,
         policy: VerificationPolicy,
-        serials: &mut Buffered<SystemEntropy>,
+        serials: &mut dyn Entropy,
     ) {
         batch.clear();
         for _ in 0..count {
@@ -101,6 +101,15 @@ impl Leaf {
         let verifier = self.verifier();
         self.issue(&mut batch, count, &provider(), &*verifier, VerificationPolicy::Every, &mut serials);
         batch.certificates().map(|der| Certificate::parse_der(der).unwrap()).collect()
+    }
+
+    /// Returns a certificate that is the same each time, to the byte.
+    #[must_use]
+    pub fn certificate(&self) -> Certificate {
+        let (mut batch, signer) = (self.batch(), Seeded::provider(1));
+        let verifier = self.verifier();
+        self.issue(&mut batch, 1, &signer, &*verifier, VerificationPolicy::Every, &mut Seeded::new(1));
+        Certificate::parse_der(batch.certificates().next().unwrap()).unwrap()
     }
 
     /// Returns the host's verifier of what the authority signs.

@@ -5,5 +5,6 @@
 pub mod clock;
 pub mod command;
 pub mod contenders;
+pub mod instructions;
 pub mod leaf;
 mod peers;
