@@ -53,6 +53,75 @@ pub(crate) fn log_advice(
             "add --requestheader-allowed-names={} to the manifest of kube-apiserver, or take the flag away",
             quoted(&name.escape_debug().to_string())
         ),
+        other => return beside(other, whereabouts),
+    })
+}
+
+/// Returns what to do beside the certificates of the node.
+fn beside(advice: &Advice, whereabouts: &Whereabouts) -> Option<String> {
+    let options = &whereabouts.options;
+    let shown = |text: &str| text.escape_debug().to_string();
+    Some(match advice {
+        Advice::TrustInCopy => format!(
+            "kubecerts kubeconfig set-ca --file FILE{options}, where FILE is the kubeconfig that the client uses"
+        ),
+        Advice::TrustServer(host) => format!(
+            "put the authority that has signed the certificate of {} into the file that its client is told to trust",
+            shown(host)
+        ),
+        Advice::PublishAuthority => format!(
+            "kubecerts restart kube-controller-manager{options}; when kubectl -n NAMESPACE get configmap kube-root-ca.crt -o yaml shows the \
+             authority: kubectl -n NAMESPACE rollout restart the workloads that complain"
+        ),
+        Advice::RewriteNetwork => {
+            "restart the pods of the network plugin, which write its kubeconfig below /etc/cni/net.d anew: \
+             kubectl -n NAMESPACE rollout restart daemonset NAME"
+                .to_owned()
+        }
+        Advice::UpdateBundle(name) => format!(
+            "write the authority that {} has now into caBundle of its webhook configuration, CRD or APIService; whoever manages it, such as \
+             cert-manager, may do so when it is restarted",
+            shown(name)
+        ),
+        Advice::RenewExtension(name) => format!(
+            "renew the certificate of {} where it comes from, such as cert-manager or a job of its chart, and restart what serves it",
+            shown(name)
+        ),
+        Advice::RestartExtension(group) => {
+            format!("kubectl -n kube-system rollout restart deployment NAME, of what answers for {}", shown(group))
+        }
+        Advice::AskForServing(host) => format!(
+            "on {}: set serverTLSBootstrap: true in /var/lib/kubelet/config.yaml, kubecerts restart kubelet, and for its request: \
+             kubectl get csr, kubectl certificate approve NAME",
+            shown(host)
+        ),
+        Advice::IssueKubelet(node) => format!(
+            "where the key of ca is: kubecerts kubelet credential --node {0} --out FILE, and on {0}: kubecerts kubelet install --pem FILE",
+            quoted(&shown(node))
+        ),
+        Advice::ReissueOn(host, slots) => {
+            let names: Vec<&str> = slots.iter().map(|slot| slot.name()).collect();
+            format!(
+                "on {}: kubecerts doctor; {} have to be put back there, or made anew with its own names",
+                shown(host),
+                names.join(" and ")
+            )
+        }
+        Advice::UploadCertificates => {
+            "on a control-plane node: kubeadm init phase upload-certs --upload-certs, and join with the key that it prints".to_owned()
+        }
+        Advice::SetServer(file) => format!(
+            "let server in {0} name the endpoint of the control plane, or move {0} away and let kubeadm make it anew",
+            shown(file)
+        ),
+        Advice::BindKubeletClient => {
+            "kubectl create clusterrolebinding kubecerts:apiserver-kubelet-client --clusterrole=system:kubelet-api-admin \
+             --user=kube-apiserver-kubelet-client"
+                .to_owned()
+        }
+        Advice::CompareSchemes => {
+            "see which of the two has http or a port without TLS in its configuration: a probe, a proxy, a load balancer".to_owned()
+        }
         _ => return None,
     })
 }

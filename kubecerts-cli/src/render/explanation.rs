@@ -82,7 +82,7 @@ fn culprit(culprit: &Culprit, inventory: &Inventory) -> Option<String> {
                 slot.map_or_else(|| "an earlier one".to_owned(), |slot| format!("an earlier one of {slot}"));
             match file {
                 Some((kind, path)) => format!("{whose}, {} {path}", kind_words(*kind)),
-                None => format!("{whose}, in no file of this node"),
+                None => format!("{whose}, or one of another node; in no file of this node"),
             }
         }
         Culprit::Authority(ca) => {
@@ -202,6 +202,20 @@ const fn action(advice: &Advice) -> &'static str {
         Advice::ApproveRequests => "approve-requests",
         Advice::BindAdministrators => "bind-administrators",
         Advice::AllowFrontProxy(_) => "allow-front-proxy",
+        Advice::TrustInCopy => "trust-in-copy",
+        Advice::TrustServer(_) => "trust-server",
+        Advice::PublishAuthority => "publish-authority",
+        Advice::RewriteNetwork => "rewrite-network",
+        Advice::UpdateBundle(_) => "update-bundle",
+        Advice::RenewExtension(_) => "renew-extension",
+        Advice::RestartExtension(_) => "restart-extension",
+        Advice::AskForServing(_) => "ask-for-serving",
+        Advice::IssueKubelet(_) => "issue-kubelet",
+        Advice::ReissueOn(..) => "reissue-on",
+        Advice::UploadCertificates => "upload-certificates",
+        Advice::SetServer(_) => "set-server",
+        Advice::BindKubeletClient => "bind-kubelet-client",
+        Advice::CompareSchemes => "compare-schemes",
         _ => "none",
     }
 }

@@ -3,6 +3,7 @@
 mod dates;
 mod files;
 mod names;
+mod outside;
 mod tokens;
 mod trust;
 
@@ -34,6 +35,9 @@ pub(super) fn answer(
     now: Timestamp,
 ) -> Answer {
     let question = Question { evidence, last, said, inventory, now };
+    if let Some(answer) = outside::answer(&question).or_else(|| outside::kubelet(&question)) {
+        return answer;
+    }
     match evidence.symptom {
         Symptom::Expired => dates::expired(&question),
         Symptom::NotYetValid => dates::not_yet_valid(&question),
@@ -45,6 +49,13 @@ pub(super) fn answer(
         Symptom::Unauthorized => dates::unauthorized(&question),
         Symptom::InvalidToken => tokens::invalid(&question),
         Symptom::BootstrapExpired | Symptom::BootstrapMissing => files::bootstrap(&question),
+        Symptom::JoinExpired => tokens::join(&question),
+        Symptom::EndsSoon => dates::ends_soon(&question),
+        Symptom::KubeconfigStale => files::kubeconfig_stale(&question),
+        Symptom::NodeForbidden => outside::node_forbidden(&question),
+        Symptom::KubeletForbidden => outside::kubelet_forbids(),
+        Symptom::NotCompliant => names::not_compliant(&question),
+        Symptom::PlainText => trust::plain_text(&question),
         Symptom::RequestUnsigned => tokens::unsigned(),
         Symptom::NotPinned => trust::not_pinned(&question),
         Symptom::TrailingData => trust::trailing_data(&question),
@@ -74,7 +85,12 @@ fn consequence(question: &Question<'_>, meaning: &str) -> Answer {
     let what =
         detail.clone().or(address).map_or_else(String::new, |what| format!("{}: ", what.escape_debug()));
     let advice = if *symptom == Symptom::AggregationDown {
-        vec![Advice::Mend(Remedy::Restart(Component::ApiServer)), Advice::Verify]
+        let group = detail.clone().unwrap_or_else(|| "metrics.k8s.io".to_owned());
+        vec![
+            Advice::Mend(Remedy::Restart(Component::ApiServer)),
+            Advice::RestartExtension(group),
+            Advice::Verify,
+        ]
     } else {
         vec![Advice::Check, Advice::Verify]
     };

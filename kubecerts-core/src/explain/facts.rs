@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::line::zoned;
+use crate::catalog::{CaSlot, Slot};
 use crate::digest::parse_hex;
 use crate::time::Timestamp;
 use crate::x509::{AlternativeName, SerialNumber};
@@ -131,9 +132,26 @@ pub(super) fn go_time(message: &str, marker: &str) -> Option<Timestamp> {
 
 /// Returns the address of the server that the message is about.
 pub(super) fn server(message: &str) -> Option<Address> {
-    let markers = ["https://", "Addr: \"", "dial tcp ", "connect to server at ", "endpoint:"];
+    let markers = [
+        "https://",
+        "Addr: \"",
+        "dial tcp ",
+        "connect to server at ",
+        "connection to the server ",
+        "dial target host \"",
+        "endpoint:",
+        "unable to fetch status of endpoint ",
+    ];
     let found = markers.iter().find_map(|marker| address(after(message, marker)?));
-    found.or_else(|| address(after(message, "unable to fetch status of endpoint ")?))
+    // `etcd-endpoints://0xc0004d4000/127.0.0.1:2379`
+    let of_client = || address(after(message, "etcd-endpoints://")?.split_once('/')?.1);
+    // `HTTPSConnectionPool(host='192.168.10.11', port=6443)`
+    let of_pool = || {
+        let rest = after(message, "HTTPSConnectionPool(host='")?;
+        let port = after(rest, "port=")?.split(')').next()?.parse().ok();
+        Some(Address { port, ..address(rest)? })
+    };
+    found.or_else(of_client).or_else(of_pool)
 }
 
 /// Returns the host at the other end of a connection that was accepted; its port says nothing.
@@ -166,6 +184,38 @@ fn address(text: &str) -> Option<Address> {
     Some(Address { host: host.to_owned(), port: digits[..end].parse().ok() })
 }
 
+/// Returns the node whose kubelet says so of itself.
+pub(super) fn node(message: &str) -> Option<String> {
+    let quoted = ["nable to register node", "rror getting node"].iter().find_map(|of| quoted(message, of));
+    let registers = message.contains("nable to register node") || message.contains("pdating node status");
+    let field = || after(message, "node=\"").filter(|_| registers)?.split('"').next();
+    let lease = || after(message, "namespaces/kube-node-lease/leases/")?.split(['?', '"', ' ']).next();
+    let name = quoted.or_else(field).or_else(lease)?;
+    let is_name = AlternativeName::parse_host(name).is_ok();
+    is_name.then(|| name.to_owned())
+}
+
+/// Returns what kubeadm calls by its name: `certificate apiserver not signed by`, `failed to renew certificate front-proxy-client`.
+pub(super) fn slot(message: &str) -> Option<Slot> {
+    let markers = [
+        ("could not validate bounds for certificate ", ":"),
+        ("certificate ", " not signed by CA certificate"),
+        ("failed to renew certificate ", ":"),
+        ("failure loading ", " certificate"),
+    ];
+    markers.iter().find_map(|(before, behind)| {
+        let name = match message.find(behind).filter(|_| behind.len() > 1) {
+            Some(end) => message[..end].rsplit_once(before)?.1,
+            None => after(message, before)?.split(*behind).next()?,
+        };
+        let ca = CaSlot::ALL.into_iter().find(|ca| {
+            name.eq_ignore_ascii_case(ca.name()) || name == ca.base_name() || name == ca.spec().common_name
+        });
+        let of_name = || Slot::ALL.into_iter().find(|slot| slot.name() == name);
+        ca.map(Slot::Ca).or_else(of_name)
+    })
+}
+
 /// Returns the path of a file that holds a certificate, key or kubeconfig.
 pub(super) fn path(message: &str) -> Option<String> {
     let mut rest = message;
@@ -177,6 +227,7 @@ pub(super) fn path(message: &str) -> Option<String> {
             .unwrap_or(text.len());
         let word = text[..end].trim_end_matches('.');
         // What follows `https:/` is no path.
+        // `client-ca-bundle::/etc/…` names a file, `serving-cert::a.crt::a.key` two.
         let is_path = word.len() > 1 && !word.starts_with("//") && word.len() < 1024;
         if is_path && ENDINGS.iter().any(|ending| word.ends_with(ending)) {
             // The certificate is named before its key, and a file before what refers to it.

@@ -1,6 +1,6 @@
 //! The certificates of a node in every role in which a line may speak of them.
 
-use super::{Address, Advice, Bearer, Evidence, Program, facts};
+use super::{Address, Advice, Bearer, Evidence, Program, Scene, facts};
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, Reload, Slot};
 use crate::diagnosis::Remedy;
 use crate::inventory::{Custody, FoundCertificates, Inventory, Place};
@@ -83,9 +83,11 @@ pub(super) enum Whereabouts {
 /// Returns where `host` is.
 pub(super) fn whereabouts(host: &str, inventory: &Inventory) -> Whereabouts {
     let node = inventory.node();
+    // What listens at all addresses is reached at one of its own.
+    let is_any = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified());
     let own_name = node.node_name().is_some_and(|name| name.value == host);
     let own_address = node.addresses().advertised.is_some_and(|address| host.parse() == Ok(address));
-    if facts::is_loopback(host) || own_name || own_address {
+    if facts::is_loopback(host) || is_any || own_name || own_address {
         return Whereabouts::Here;
     }
     let name = crate::x509::AlternativeName::parse_host(host).ok();
@@ -100,6 +102,20 @@ pub(super) fn whereabouts(host: &str, inventory: &Inventory) -> Whereabouts {
     } else {
         Whereabouts::Elsewhere
     }
+}
+
+/// Returns whether `node`, a name that a line gives its writer's host, is another node than that of `inventory`. The names of
+/// hosts may have a domain where those of nodes have none.
+pub(super) fn is_other_node(node: &str, inventory: &Inventory) -> bool {
+    let known = inventory.known_node_name().map(|name| name.to_string());
+    let Some(own) = known.or_else(|| Some(inventory.node().node_name()?.value.clone())) else { return false };
+    if node.parse::<std::net::IpAddr>().is_ok() {
+        return whereabouts(node, inventory) == Whereabouts::Elsewhere;
+    }
+    let label = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    label(node) != label(&own)
+        && label(node) != "localhost"
+        && whereabouts(node, inventory) == Whereabouts::Elsewhere
 }
 
 /// Returns what is served at `address`, which `writer` connects to; `None` for a server that is not of the control plane.
@@ -152,17 +168,33 @@ pub(super) fn suspects(evidence: &Evidence, inventory: &Inventory) -> Vec<Slot> 
     let writer = evidence.program.as_ref();
     let component = writer.and_then(Program::component);
     let signer = evidence.authority_key.as_ref().and_then(|key| authority_with(key, inventory));
+    let is_other = writer.is_some_and(|program| program.is_in_pod() || program.is_network());
     let slots: Vec<Slot> = match &evidence.bearer {
+        _ if evidence.slot == Some(Slot::Kubeconfig(K::Kubelet)) => vec![kubelet_credential(inventory)],
+        _ if evidence.slot.is_some() => evidence.slot.into_iter().collect(),
+        Bearer::Server(_) if evidence.scene == Scene::Kubelet => vec![Slot::KubeletServing],
+        Bearer::Server(_) if evidence.scene == Scene::Member => vec![Slot::Leaf(L::EtcdPeer)],
+        Bearer::Server(_) if evidence.scene == Scene::Etcd => vec![Slot::Leaf(L::EtcdServer)],
+        Bearer::Server(_) | Bearer::WriterAsClient(_)
+            if matches!(evidence.scene, Scene::Extension(_) | Scene::Registry) =>
+        {
+            Vec::new()
+        }
         Bearer::Server(address) => served_at(address.as_ref(), writer, inventory).into_iter().collect(),
         Bearer::WriterAsServer(_) => match component {
             Some(Component::Etcd) => vec![Slot::Leaf(L::EtcdServer), Slot::Leaf(L::EtcdPeer)],
             Some(Component::Kubelet) => vec![Slot::KubeletServing],
             Some(Component::ControllerManager | Component::Scheduler) => Vec::new(),
+            None if is_other => Vec::new(),
             Some(Component::ApiServer) | None => vec![Slot::Leaf(L::ApiServer)],
         },
         Bearer::Client(peer) => match component {
             Some(Component::Etcd) if evidence.symptom == super::Symptom::NameMismatch => {
                 vec![Slot::Leaf(L::EtcdPeer)]
+            }
+            Some(Component::Etcd) if evidence.symptom == super::Symptom::WrongUsage => {
+                // etcd's own gateway is a client of it, with the server's certificate.
+                [L::EtcdServer, L::ApiServerEtcdClient, L::EtcdHealthcheckClient].map(Slot::Leaf).to_vec()
             }
             Some(Component::Etcd) => {
                 // Another member comes from elsewhere; what comes from here is the API server, or a probe.
@@ -200,12 +232,24 @@ pub(super) fn suspects(evidence: &Evidence, inventory: &Inventory) -> Vec<Slot> 
             Some(Component::Scheduler) => vec![Slot::Kubeconfig(K::Scheduler)],
             Some(Component::ControllerManager) => vec![Slot::Kubeconfig(K::ControllerManager)],
             Some(Component::Kubelet) => vec![kubelet_credential(inventory)],
+            Some(Component::ApiServer) if evidence.scene == Scene::Kubelet => {
+                vec![Slot::Leaf(L::ApiServerKubeletClient)]
+            }
             Some(Component::ApiServer) => match served_at(address.as_ref(), writer, inventory) {
                 Some(Slot::Leaf(L::EtcdServer | L::EtcdPeer)) => vec![Slot::Leaf(L::ApiServerEtcdClient)],
                 Some(Slot::KubeletServing) => vec![Slot::Leaf(L::ApiServerKubeletClient)],
                 _ => vec![Slot::Leaf(L::FrontProxyClient)],
             },
-            Some(Component::Etcd) => vec![Slot::Leaf(L::EtcdPeer)],
+            // Its own gateway shows the certificate that it serves with.
+            Some(Component::Etcd) => match served_at(address.as_ref(), writer, inventory) {
+                Some(Slot::Leaf(L::EtcdServer)) => vec![Slot::Leaf(L::EtcdServer)],
+                _ => vec![Slot::Leaf(L::EtcdPeer)],
+            },
+            None if writer.is_none() && evidence.scene == Scene::Etcd => {
+                [L::ApiServerEtcdClient, L::EtcdHealthcheckClient].map(Slot::Leaf).to_vec()
+            }
+            None if evidence.scene == Scene::Etcd => vec![Slot::Leaf(L::EtcdHealthcheckClient)],
+            None if is_other => Vec::new(),
             None => match served_at(address.as_ref(), writer, inventory) {
                 Some(Slot::Leaf(L::EtcdServer | L::EtcdPeer)) => vec![Slot::Leaf(L::EtcdHealthcheckClient)],
                 _ => vec![Slot::Kubeconfig(K::Admin)],

@@ -9,6 +9,8 @@ use crate::time::{CivilTime, Timestamp};
 pub(super) struct Line {
     pub(super) time: Option<LineTime>,
     pub(super) program: Option<Program>,
+    /// The host, or the node, of the program.
+    pub(super) host: Option<String>,
     pub(super) is_informational: bool,
     /// Whether the line itself says that something is wrong; neither is said where no gravity is.
     pub(super) is_grave: bool,
@@ -44,6 +46,21 @@ impl Program {
             Self::Component(component) => Some(*component),
             Self::Other(_) => None,
         }
+    }
+
+    /// Returns whether it is one that administrators use, with a kubeconfig of theirs.
+    pub(super) fn is_tool(&self) -> bool {
+        matches!(self, Self::Other(name) if TOOLS.contains(&name.as_str()))
+    }
+
+    /// Returns whether it calls plugins of the pod network, or is one.
+    pub(super) fn is_network(&self) -> bool {
+        matches!(self, Self::Other(name) if RUNTIMES.contains(&name.as_str()))
+    }
+
+    /// Returns whether it is neither of the control plane, nor a tool, nor a service of the node: what runs in pods.
+    pub(super) fn is_in_pod(&self) -> bool {
+        self.component().is_none() && !self.is_tool() && !self.is_network()
     }
 
     /// Returns the name.
@@ -133,7 +150,13 @@ impl Line {
     fn take_prefix<'t>(&mut self, text: &'t str) -> Option<&'t str> {
         if let Some(rest) = text.strip_prefix("[pod/") {
             let (name, rest) = rest.split_once("] ")?;
-            self.program.get_or_insert(Program::named(name.rsplit('/').next().unwrap_or(name)));
+            let (pod, container) = name.rsplit_once('/').unwrap_or(("", name));
+            let program = Program::named(container);
+            if program.component().is_some() {
+                // The pods of the control plane have the name of their node.
+                self.set_host(pod.strip_prefix(container).and_then(|rest| rest.strip_prefix('-')));
+            }
+            self.program.get_or_insert(program);
             return Some(rest);
         }
         if let Some(rest) = self.take_klog(text) {
@@ -204,7 +227,7 @@ impl Line {
 
     /// `cp-1 kubelet[911]: `, journald's host and identifier.
     fn take_identifier<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-        let (_, rest) = text.split_once(' ').filter(|(host, _)| !host.contains([':', '"', '[']))?;
+        let (host, rest) = text.split_once(' ').filter(|(host, _)| !host.contains([':', '"', '[']))?;
         let (identifier, rest) = rest.split_once(": ")?;
         let name = identifier.split('[').next().unwrap_or(identifier);
         let is_name = !name.is_empty()
@@ -216,6 +239,7 @@ impl Line {
             return None;
         }
         self.program.get_or_insert(Program::named(name));
+        self.set_host(Some(host));
         Some(rest)
     }
 
@@ -243,8 +267,16 @@ impl Line {
                     }
                 }
                 "SYSLOG_IDENTIFIER" | "container_name" => {
-                    self.program.get_or_insert(Program::named(&value));
+                    self.program = Some(Program::named(&value));
                 }
+                // What journald knows of the process, where the process gave itself no name.
+                "_COMM" | "_SYSTEMD_UNIT" => {
+                    let program = Program::named(value.trim_end_matches(".service"));
+                    if program.component().is_some() || program.is_network() {
+                        self.program.get_or_insert(program);
+                    }
+                }
+                "_HOSTNAME" => self.set_host(Some(&value)),
                 "level" => {
                     self.is_informational = matches!(value.as_str(), "info" | "debug" | "trace" | "notice");
                     self.is_grave = !self.is_informational;
@@ -264,6 +296,11 @@ impl Line {
         inner + &further
     }
 
+    fn set_host(&mut self, host: Option<&str>) {
+        let host = host.filter(|host| !host.is_empty() && host.len() <= LONGEST_HEAD);
+        self.host = self.host.take().or_else(|| host.map(str::to_owned));
+    }
+
     fn set_time(&mut self, time: LineTime) {
         match (self.time, time) {
             (None, _) | (Some(LineTime::NoYear { .. }), LineTime::Exact(_)) => self.time = Some(time),
@@ -276,11 +313,12 @@ impl Line {
 fn parse_inner(text: &str, outer: &mut Line) -> String {
     // Only what is shorter than its surroundings can be nested, so this ends.
     let inner = parse(text);
-    let Line { time, program, is_informational, is_grave, caller, message } = inner;
+    let Line { time, program, host, is_informational, is_grave, caller, message } = inner;
     if let Some(time) = time {
         outer.set_time(time);
     }
     outer.program = outer.program.take().or(program);
+    outer.set_host(host.as_deref());
     outer.is_informational |= is_informational;
     outer.is_grave |= is_grave;
     if !caller.is_empty() {
@@ -336,10 +374,13 @@ pub(super) fn zoned(word: &str) -> Option<Timestamp> {
 fn syslog_time(text: &str) -> Option<(LineTime, &str)> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = MONTHS.iter().position(|month| text.starts_with(month))? + 1;
-    let day = number(text.get(4..6)?.trim())?;
-    let second = clock(text.get(7..15)?)?;
-    let rest = text.get(15..)?;
+    let (month, rest) = match text.split_once("月 ") {
+        Some((month, rest)) if month.len() <= 2 => (number(month)? as usize, rest),
+        _ => (MONTHS.iter().position(|month| text.starts_with(month))? + 1, text.get(4..)?),
+    };
+    let day = number(rest.get(0..2)?.trim())?;
+    let second = clock(rest.get(3..11)?)?;
+    let rest = rest.get(11..)?;
     let rest = rest.split_once(' ')?.1;
     Some((LineTime::NoYear { month: month.try_into().ok()?, day: day.try_into().ok()?, second }, rest))
 }
@@ -382,6 +423,12 @@ const MOST_PREFIXES: usize = 6;
 
 /// Services whose identifier some collectors write without the number of the process.
 const SERVICES: [&str; 5] = ["kubelet", "containerd", "crio", "dockerd", "etcd"];
+
+/// Programs of administrators.
+const TOOLS: [&str; 6] = ["curl", "etcdctl", "helm", "kubeadm", "kubectl", "openssl"];
+
+/// Programs that call plugins of the pod network.
+const RUNTIMES: [&str; 5] = ["containerd", "cri-o", "crio", "dockerd", "multus"];
 
 /// Names of containers are at most 63 characters long.
 const LONGEST_NAME: usize = 63;

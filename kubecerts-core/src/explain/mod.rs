@@ -25,12 +25,13 @@ mod line;
 mod prefilter;
 mod program;
 mod sample;
+mod scene;
 mod symptom;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{CaSlot, Slot};
+use crate::catalog::{CaSlot, KubeconfigSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
 use crate::inventory::{FoundKind, Inventory, Place};
 use crate::path::TreePath;
@@ -40,6 +41,7 @@ use crate::x509::SerialNumber;
 pub use facts::Address;
 use line::LineTime;
 pub use line::Program;
+pub use scene::Scene;
 pub use symptom::Symptom;
 use symptom::Verdict;
 
@@ -176,7 +178,12 @@ impl Explainer {
         for ((mut evidence, source), tally) in groups {
             if let Some(source) = source.and_then(|source| sources.get(source)) {
                 evidence.program = source.program().cloned();
+                if evidence.scene == Scene::Open && evidence.program.as_ref().is_some_and(Program::is_in_pod)
+                {
+                    evidence.scene = Scene::Pod;
+                }
             }
+            evidence.node = evidence.node.filter(|node| known::is_other_node(node, inventory));
             match merged.get_mut(&evidence) {
                 Some(known) => known.absorb(tally),
                 None => drop(merged.insert(evidence, tally)),
@@ -257,8 +264,14 @@ pub struct Evidence {
     pub symptom: Symptom,
     /// Who wrote them, as far as that can be told.
     pub program: Option<Program>,
+    /// Between whom they play, where that is not for the address and the writer to tell.
+    pub scene: Scene,
     /// Who presents what they complain of.
     pub bearer: Bearer,
+    /// The node of the program that wrote them, if they name one; in a report only when it is another one.
+    pub node: Option<String>,
+    /// The certificate that they name as kubeadm does.
+    pub slot: Option<Slot>,
     /// The serial number of the certificate.
     pub serial: Option<SerialNumber>,
     /// The identifier of the certificate's key (`SKID=`).
@@ -303,38 +316,75 @@ impl Evidence {
         let judged = facts::judged(message);
         let names =
             if symptom == Symptom::NameMismatch { facts::names(message) } else { facts::Names::default() };
+        let scene = scene::of_line(line, program.as_ref());
+        let slot = match symptom {
+            Symptom::Expired | Symptom::NotYetValid | Symptom::UnknownAuthority | Symptom::WrongUsage => {
+                facts::slot(message)
+            }
+            // kubeadm uses the kubelet's kubeconfig then.
+            Symptom::Unauthorized if message.contains("uploading crisocket") => {
+                Some(Slot::Kubeconfig(KubeconfigSlot::Kubelet))
+            }
+            _ => None,
+        };
+        let mut bearer = bearer(symptom, message);
+        if let (Scene::Kubelet | Scene::Member, Bearer::Server(address @ None)) = (&scene, &mut bearer) {
+            // Kubelets and members of etcd are reached by names that are theirs alone.
+            let host = names.wanted.clone();
+            *address = host.map(|host| Address { host, port: (scene == Scene::Kubelet).then_some(10250) });
+        }
         let is_about_file = matches!(
             symptom,
             Symptom::FileMissing
                 | Symptom::FileDenied
                 | Symptom::FileDamaged
                 | Symptom::KeyMismatch
+                | Symptom::KubeconfigStale
                 | Symptom::TrailingData
                 | Symptom::BootstrapExpired
                 | Symptom::BootstrapMissing
         );
         let detail = match symptom {
             Symptom::Refused => {
-                facts::after(message, "remote error: tls: ").or_else(|| facts::after(message, "alert ")).map(
-                    |rest| rest.split(['"', ',', ';', ':', ')']).next().unwrap_or_default().trim().to_owned(),
-                )
+                let rest = ["remote error: tls: ", "remote error: ", "alert "]
+                    .iter()
+                    .find_map(|marker| facts::after(message, marker));
+                rest.map(|rest| {
+                    rest.split(['"', ',', ';', ':', ')']).next().unwrap_or_default().trim().to_owned()
+                })
             }
             Symptom::NotPinned => facts::quoted(message, "none of the public keys").map(str::to_owned),
-            Symptom::InvalidToken if message.contains("token has expired") => Some("expired".to_owned()),
+            Symptom::InvalidToken => {
+                let found = tokens::REASONS.iter().find(|(text, _)| message.contains(text));
+                found.map(|(_, reason)| (*reason).to_owned())
+            }
+            Symptom::JoinExpired if message.contains("kubeadm-certs") => Some("certificates".to_owned()),
+            Symptom::KubeconfigStale if message.contains("API Server URL") => Some("server".to_owned()),
+            Symptom::FileDamaged => facts::quoted(message, "CA bundle").map(str::to_owned),
+            Symptom::FrontProxyRefused if message.contains("User \"kube-apiserver\"") => {
+                Some("kube-apiserver".to_owned())
+            }
+            Symptom::NodeForbidden => facts::quoted(message, "to modify node").map(str::to_owned),
             Symptom::AggregationDown => aggregated_group(message),
             _ => None,
         };
         Self {
             symptom,
             program,
-            bearer: bearer(symptom, message),
+            scene,
+            bearer,
+            node: line.host.clone().or_else(|| facts::node(message)),
+            slot,
             serial: facts::serial(message),
             subject_key: facts::key_identifier(message, "SKID="),
             authority_key: facts::key_identifier(message, "AKID="),
             common_name: facts::common_name(message),
             candidate: facts::quoted(message, "candidate authority certificate").map(str::to_owned),
-            not_after: judged.end.or_else(|| facts::go_time(message, "is expired: ")),
-            not_before: judged.begin,
+            not_after: judged
+                .end
+                .or_else(|| facts::go_time(message, "is expired: "))
+                .or_else(|| facts::go_time(message, "NotAfter: ")),
+            not_before: judged.begin.or_else(|| facts::go_time(message, "not valid yet: NotBefore: ")),
             wanted: names.wanted,
             valid_for: names.valid_for,
             path: if is_about_file { facts::path(message) } else { None },
@@ -344,7 +394,7 @@ impl Evidence {
 
     /// Returns what is left when nothing in particular is kept, so that there are only so many of them.
     fn in_general(self) -> Self {
-        let Self { symptom, program, bearer, .. } = self;
+        let Self { symptom, program, scene, bearer, slot, .. } = self;
         let bearer = match bearer {
             Bearer::Client(_) => Bearer::Client(None),
             Bearer::Server(_) => Bearer::Server(None),
@@ -354,7 +404,10 @@ impl Evidence {
         Self {
             symptom,
             program: program.filter(|program| program.component().is_some()),
+            scene: if let Scene::Extension(_) = scene { Scene::Open } else { scene },
             bearer,
+            node: None,
+            slot,
             serial: None,
             subject_key: None,
             authority_key: None,
@@ -390,6 +443,9 @@ fn bearer(symptom: Symptom, message: &str) -> Bearer {
         Symptom::Refused | Symptom::Unauthorized | Symptom::InvalidToken if !authenticates => {
             Bearer::WriterAsClient(facts::server(message))
         }
+        Symptom::Expired if message.contains("currently active client certificate") => {
+            Bearer::WriterAsClient(None)
+        }
         Symptom::BootstrapExpired
         | Symptom::BootstrapMissing
         | Symptom::RequestUnsigned
@@ -397,6 +453,11 @@ fn bearer(symptom: Symptom, message: &str) -> Bearer {
         | Symptom::FileDenied
         | Symptom::FileDamaged
         | Symptom::KeyMismatch
+        | Symptom::KubeconfigStale
+        | Symptom::JoinExpired
+        | Symptom::NodeForbidden
+        | Symptom::KubeletForbidden
+        | Symptom::EndsSoon
         | Symptom::AdminForbidden => Bearer::WriterAsClient(None),
         _ if is_accepted || authenticates || symptom == Symptom::FrontProxyRefused => Bearer::Client(peer),
         _ => Bearer::Server(facts::server(message)),
@@ -523,6 +584,34 @@ pub enum Advice {
     BindAdministrators,
     /// Name the requestheader client in the API server's allowed names.
     AllowFrontProxy(String),
+    /// Give one kubeconfig, a copy that the client uses, the authority of the cluster.
+    TrustInCopy,
+    /// Let this server's client trust the authority that signed its certificate; it is none of this cluster's.
+    TrustServer(String),
+    /// Publish the authority to pods anew, and restart those that have read an earlier one.
+    PublishAuthority,
+    /// Let the plugin of the pod network write its kubeconfig anew.
+    RewriteNetwork,
+    /// Write the authority of this webhook or API into its `caBundle`.
+    UpdateBundle(String),
+    /// Give this webhook or extension API server a certificate again, where it gets its certificates from.
+    RenewExtension(String),
+    /// Restart the extension API server that answers for this API.
+    RestartExtension(String),
+    /// Let the kubelet of this node ask the cluster for its serving certificate, and approve the request.
+    AskForServing(String),
+    /// Make a credential for the kubelet of this node where the authority's key is, and install it there.
+    IssueKubelet(String),
+    /// Issue these certificates anew on this host.
+    ReissueOn(String, Vec<Slot>),
+    /// Upload the certificates for control-plane nodes that join again.
+    UploadCertificates,
+    /// Let this kubeconfig name the control plane's endpoint, or make it anew.
+    SetServer(String),
+    /// Give the API server's client certificate for kubelets its rights again.
+    BindKubeletClient,
+    /// See whether the port or the scheme is wrong on either side.
+    CompareSchemes,
 }
 
 /// More groups than this say nothing to anybody; each takes about a kilobyte.

@@ -22,7 +22,7 @@ pub(super) fn may_matter(line: &[u8]) -> bool {
 }
 
 /// The words. A capital at the beginning of a sentence is left out, so that one spelling does for both.
-const WORDS: [&[u8]; 31] = [
+const WORDS: [&[u8]; 43] = [
     b"x509: ",
     b"ertific",
     b"ERTIFIC",
@@ -53,6 +53,19 @@ const WORDS: [&[u8]; 31] = [
     b"unable to handle the request",
     b"missing response from",
     b"\"kubernetes-admin\" cannot",
+    b"got the wrong",
+    b"JWS signature",
+    b"kubeadm-certs",
+    b"not allowed to modify",
+    b"\"kube-apiserver\" cannot",
+    b"kube-apiserver\\\" cannot",
+    b"kube-apiserver-kubelet-client",
+    b"was refused",
+    b"CA bundle",
+    b"PKIX path",
+    b"Metrics API not",
+    // journald has a line that is no text as numbers
+    b"SSAGE\":[",
     // as JSON has it
     b"kubernetes-admin\\\" cannot",
 ];

@@ -40,6 +40,12 @@ pub(super) fn of_message(line: &Line) -> Option<Program> {
     if let Some((_, component)) = by_caller.or_else(by_phrase) {
         return Some(Program::Component(*component));
     }
+    if line.caller == "cert_rotation.go" && line.message.contains("/apiserver-") {
+        return Some(Program::Component(Component::ApiServer));
+    }
+    if line.caller == "memcache.go" {
+        return Some(Program::named("kubectl"));
+    }
     let is = |texts: &[&str]| texts.iter().any(|text| line.message.contains(text));
     if is(&[
         "Unable to connect to the server",
@@ -48,11 +54,18 @@ pub(super) fn of_message(line: &Line) -> Option<Program> {
     ]) {
         return Some(Program::named("kubectl"));
     }
+    if line.message.contains("etcd cluster is unavailable") {
+        return Some(Program::named("etcdctl"));
+    }
     if line.message.starts_with("curl: ") {
         return Some(Program::named("curl"));
     }
     if is(&[
         "error execution phase",
+        "[upgrade/",
+        "[ERROR ",
+        "[WARNING ",
+        "not signed by CA certificate",
         "[preflight]",
         "[discovery]",
         "couldn't validate the identity of the API Server",
@@ -96,7 +109,13 @@ const CALLERS: [(&str, Component); 21] = [
 
 /// Words that one program alone says. `Unable to authenticate the request` is not among them: extension API servers,
 /// kube-controller-manager and kube-scheduler say so as well (`k8s.io/apiserver/pkg/endpoints/filters/authentication.go`).
-const PHRASES: [(&str, Component); 16] = [
+const PHRASES: [(&str, Component); 21] = [
+    // What kubectl prints then are the words of the API server, the only client that kubelets have for this.
+    ("rror dialing backend", Component::ApiServer),
+    ("currently active client certificate", Component::Kubelet),
+    ("No valid client certificate is found", Component::Kubelet),
+    ("available for the kubelet", Component::Kubelet),
+    ("ailed to fetch token", Component::Kubelet),
     ("CSIStorageCapacity", Component::Scheduler),
     ("kube-system/kube-scheduler", Component::Scheduler),
     ("leases/kube-scheduler", Component::Scheduler),

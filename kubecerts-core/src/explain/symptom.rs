@@ -50,6 +50,20 @@ pub enum Symptom {
     HandshakeFailed,
     /// The administrator is known and may do nothing.
     AdminForbidden,
+    /// A client wants of a certificate what it does not have, beside names and dates.
+    NotCompliant,
+    /// One side speaks TLS and the other one does not.
+    PlainText,
+    /// A kubeconfig has another authority or another server than kubeadm expects.
+    KubeconfigStale,
+    /// What a new node joins with has ended: a bootstrap token, or the certificates that were uploaded.
+    JoinExpired,
+    /// A kubelet acts for another node than its credential is for.
+    NodeForbidden,
+    /// The API server is known to the kubelet and may do nothing there.
+    KubeletForbidden,
+    /// A client's certificate ends soon, as an alert says.
+    EndsSoon,
     /// Nobody listens: a consequence of something else.
     ConnectionRefused,
     /// An extension API server does not answer: a consequence of something else.
@@ -83,6 +97,13 @@ impl Symptom {
             Self::FileDamaged => "file-damaged",
             Self::HandshakeFailed => "handshake-failed",
             Self::AdminForbidden => "admin-forbidden",
+            Self::NotCompliant => "not-compliant",
+            Self::PlainText => "plain-text",
+            Self::KubeconfigStale => "kubeconfig-stale",
+            Self::JoinExpired => "join-expired",
+            Self::NodeForbidden => "node-forbidden",
+            Self::KubeletForbidden => "kubelet-forbidden",
+            Self::EndsSoon => "ends-soon",
             Self::ConnectionRefused => "connection-refused",
             Self::AggregationDown => "aggregation-down",
         }
@@ -114,7 +135,11 @@ pub(super) fn of_message(message: &str) -> Verdict {
         }
     }
     let is_expiry = has("certificate has expired or is not yet valid");
-    if is_expiry || has("certificate has expired") || has("certificate is expired") {
+    let is_over = has("certificate has expired")
+        || has("certificate is expired")
+        || has("certificate authority is expired")
+        || has("CertificateExpiredException");
+    if is_expiry || is_over {
         let is_early = is_expiry && facts::judged(message).begin.is_some() || has(" is before ");
         return Verdict::Complaint(if is_early { Symptom::NotYetValid } else { Symptom::Expired });
     }
@@ -126,19 +151,18 @@ pub(super) fn of_message(message: &str) -> Verdict {
             return Verdict::Complaint(*symptom);
         }
     }
-    if has("authentication handshake failed")
-        || has("first record does not look like a TLS handshake")
-        || has("TLS handshake timeout")
-    {
+    if has("authentication handshake failed") || has("TLS handshake timeout") {
         return Verdict::Complaint(Symptom::HandshakeFailed);
     }
     if is_unauthorized(message) {
         return Verdict::Complaint(Symptom::Unauthorized);
     }
-    if has("connection refused") && PORTS.iter().any(|port| has(port)) {
+    let is_refused = has("The connection to the server ") && has("was refused") && !has(":8080 was refused");
+    if is_refused || has("connection refused") && PORTS.iter().any(|port| has(port)) {
         return Verdict::Complaint(Symptom::ConnectionRefused);
     }
     let is_aggregated = has("failing or missing response from https://")
+        || has("Metrics API not available")
         || has("unable to handle the request") && has("metrics.k8s.io");
     if is_aggregated {
         return Verdict::Complaint(Symptom::AggregationDown);
@@ -167,7 +191,8 @@ pub(super) fn sounds_wrong(line: &super::line::Line) -> bool {
 
 /// A path that could not be opened, if it is one of a certificate, a key or a kubeconfig.
 fn of_file(message: &str) -> Option<Symptom> {
-    let problem = if message.contains("no such file or directory") {
+    let is_missing = ["no such file or directory", ".crt doesn't exist", ".key doesn't exist"];
+    let problem = if is_missing.iter().any(|text| message.contains(text)) {
         Symptom::FileMissing
     } else if message.contains("permission denied") {
         Symptom::FileDenied
@@ -193,14 +218,50 @@ fn is_unauthorized(message: &str) -> bool {
 
 /// What is said in so many words, the more precise first.
 const PHRASES: &[(Symptom, &[&str])] = &[
+    (
+        Symptom::NotCompliant,
+        &[
+            "relies on legacy Common Name field",
+            "certificate is not standards compliant",
+            "verify failed: Missing Authority Key Identifier",
+        ],
+    ),
     (Symptom::NotPinned, &["none of the public keys"]),
-    (Symptom::TrailingData, &["trailing data after first PEM block"]),
-    (Symptom::BootstrapExpired, &["part of the existing bootstrap client certificate"]),
+    (Symptom::TrailingData, &["trailing data after first PEM block", "expected 1 certificate, found "]),
+    (Symptom::KubeconfigStale, &["got the wrong CA cert", "got the wrong API Server URL"]),
+    (
+        Symptom::JoinExpired,
+        &["could not find a JWS signature in the cluster-info", "Secret \"kubeadm-certs\" was not found"],
+    ),
+    (Symptom::NodeForbidden, &["is not allowed to modify node"]),
+    (Symptom::KubeletForbidden, &["(user=kube-apiserver-kubelet-client, "]),
+    (Symptom::EndsSoon, &["KubeClientCertificateExpiration"]),
+    (
+        Symptom::PlainText,
+        &[
+            "first record does not look like a TLS handshake",
+            "server gave HTTP response to HTTPS client",
+            "client sent an HTTP request to an HTTPS server",
+        ],
+    ),
+    // With a capital in kubelets of 1.10 to 1.21.
+    (Symptom::BootstrapExpired, &["art of the existing bootstrap client certificate"]),
     (
         Symptom::BootstrapMissing,
-        &["unable to load bootstrap kubeconfig", "bootstrap-kubelet.conf: no such file"],
+        &[
+            "unable to load bootstrap kubeconfig",
+            "bootstrap-kubelet.conf: no such file",
+            "No valid client certificate is found",
+        ],
     ),
-    (Symptom::RequestUnsigned, &["certificate request was not signed", "csr was not approved"]),
+    (
+        Symptom::RequestUnsigned,
+        &[
+            "certificate request was not signed",
+            "csr was not approved",
+            "no serving certificate available for the kubelet",
+        ],
+    ),
     (
         Symptom::KeyMismatch,
         &[
@@ -210,7 +271,10 @@ const PHRASES: &[(Symptom, &[&str])] = &[
             "key values mismatch",
         ],
     ),
-    (Symptom::FrontProxyRefused, &["is not in the allowed list"]),
+    (
+        Symptom::FrontProxyRefused,
+        &["is not in the allowed list", "metrics.k8s.io is forbidden: User \"kube-apiserver\" cannot"],
+    ),
     (
         Symptom::UnknownAuthority,
         &[
@@ -221,11 +285,21 @@ const PHRASES: &[(Symptom, &[&str])] = &[
             "unable to verify the first certificate",
             "SSL certificate problem: self signed certificate",
             "SSL certificate problem: self-signed certificate",
+            "18 (self-signed certificate)",
+            "18 (self signed certificate)",
+            "not signed by CA certificate",
+            "PKIX path building failed",
+            "certificate is not trusted",
         ],
     ),
     (
         Symptom::WrongUsage,
-        &["incompatible key usage", "unsupported certificate purpose", "unsuitable certificate purpose"],
+        &[
+            "incompatible key usage",
+            "unsupported certificate purpose",
+            "unsuitable certificate purpose",
+            "must specify at least one ExtKeyUsage",
+        ],
     ),
     (
         Symptom::NameMismatch,
@@ -234,14 +308,16 @@ const PHRASES: &[(Symptom, &[&str])] = &[
             "certificate is not valid for any names",
             "does not match any of DNSNames",
             "doesn't contain any IP SANs",
-            "relies on legacy Common Name field",
             "no alternative certificate subject name matches",
             "does not match target host name",
             "hostname mismatch",
             "IP address mismatch",
         ],
     ),
-    (Symptom::NotYetValid, &["certificate is not yet valid", "CERT_NOT_YET_VALID"]),
+    (
+        Symptom::NotYetValid,
+        &["certificate is not yet valid", "certificate is not valid yet", "CERT_NOT_YET_VALID"],
+    ),
     (
         Symptom::WeakSignature,
         &[
@@ -278,12 +354,19 @@ const WEAKER_PHRASES: &[(Symptom, &[&str])] = &[
             "asn1: syntax error",
             "PEM routines",
             "failed to load key pair",
+            "unable to parse bytes as PEM block",
+            "unable to set private key file",
+            "missing content for CA bundle",
         ],
     ),
     (
         Symptom::Refused,
         &[
             "remote error: tls: ",
+            // Go before 1.10
+            "remote error: bad certificate",
+            "remote error: expired certificate",
+            "remote error: unknown certificate",
             "alert certificate expired",
             "alert bad certificate",
             "alert unknown ca",
@@ -296,6 +379,8 @@ const WEAKER_PHRASES: &[(Symptom, &[&str])] = &[
         Symptom::InvalidToken,
         &["invalid bearer token", "error in cryptographic primitive", "service account token has expired"],
     ),
+    // Python before 3.7 does not say why.
+    (Symptom::HandshakeFailed, &["certificate verify failed (_ssl.c"]),
 ];
 
 /// The ports of the API server and of etcd.

@@ -1,5 +1,14 @@
 //! Tokens and keys in foreign text, which must not be shown.
 
+/// Why a token is not accepted, as Kubernetes says it (`pkg/serviceaccount`, 1.30), and in a word.
+pub(super) const REASONS: [(&str, &str); 5] = [
+    ("token has expired", "expired"),
+    ("token is not valid yet", "early"),
+    ("oken has been invalidated", "deleted"),
+    (" not found", "deleted"),
+    ("cryptographic primitive", "key"),
+];
+
 /// Returns `text` with `[secret]` in place of what has the form of a token of a service account, a bootstrap token, a bearer token
 /// in a header, or the content of a private key.
 pub(super) fn without(text: &str) -> String {

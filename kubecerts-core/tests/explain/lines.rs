@@ -39,7 +39,7 @@ pub(crate) fn table() -> Vec<Case> {
             VALID,
             Symptom::UnknownAuthority,
             current(APISERVER),
-            Advice::Mend(Remedy::UpdateTrust),
+            Advice::TrustInCopy,
         ),
         (
             "Unable to connect to the server: x509: certificate is valid for 10.96.0.1, 192.168.10.11, not 203.0.113.10",
@@ -424,7 +424,7 @@ pub(crate) fn table() -> Vec<Case> {
             VALID,
             Symptom::UnknownAuthority,
             current(APISERVER),
-            Advice::Mend(Remedy::UpdateTrust),
+            Advice::TrustInCopy,
         ),
         (
             "curl: (60) SSL: no alternative certificate subject name matches target host name 'k8s.example.org'",
@@ -444,8 +444,8 @@ pub(crate) fn table() -> Vec<Case> {
             "time=\"2026-06-01T00:00:00.000000000Z\" level=error msg=\"RunPodSandbox failed\" error=\"error getting ClusterInformation: Get \\\"https://10.96.0.1:443/apis/crd.projectcalico.org/v1/clusterinformations/default\\\": x509: certificate signed by unknown authority (possibly because of \\\"crypto/rsa: verification error\\\" while trying to verify candidate authority certificate \\\"kubernetes\\\")\"",
             VALID,
             Symptom::UnknownAuthority,
-            current(APISERVER),
-            Advice::Mend(Remedy::UpdateTrust),
+            elsewhere("what the plugin of the pod network trusts"),
+            Advice::PublishAuthority,
         ),
         (
             "tls: failed to verify certificate: x509: cannot verify signature: insecure algorithm SHA1-RSA",
@@ -459,7 +459,7 @@ pub(crate) fn table() -> Vec<Case> {
             VALID,
             Symptom::UnknownAuthority,
             current(APISERVER),
-            Advice::Mend(Remedy::UpdateTrust),
+            Advice::TrustInCopy,
         ),
         (
             "rpc error: code = Unavailable desc = connection error: desc = \"transport: authentication handshake failed: context deadline exceeded\"",

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the logs are files of the project")]
 
 mod damaged;
+mod field;
 mod lines;
 mod outage;
 mod support;

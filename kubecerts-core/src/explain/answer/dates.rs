@@ -4,7 +4,7 @@ use super::{Advice, Answer, Culprit, Question, culprit_of, facts_of, once, place
 use crate::catalog::{Component, KubeconfigSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
 use crate::explain::known::{self, Known, Spot};
-use crate::explain::{Bearer, Evidence, Symptom};
+use crate::explain::{Bearer, Evidence, Scene, Symptom};
 use crate::inventory::{FoundKind, Inventory, Place};
 use crate::time::Timestamp;
 use crate::x509::Certificate;
@@ -15,6 +15,9 @@ pub(super) fn expired(question: &Question<'_>) -> Answer {
         return of_known(&known, question);
     }
     let suspects = question.suspects();
+    if let Some(answer) = of_authority(&suspects, question).or_else(|| of_member(question)) {
+        return answer;
+    }
     // Without a serial number the end of the validity is as good: kubeadm gives certificates of one run the same second, but
     // those that can be meant are few.
     if question.evidence.serial.is_none() {
@@ -33,6 +36,65 @@ pub(super) fn expired(question: &Question<'_>) -> Answer {
         }
     }
     not_here(&suspects, question)
+}
+
+/// The line names an authority, or says the end of one.
+fn of_authority(suspects: &[Slot], question: &Question<'_>) -> Option<Answer> {
+    let Question { evidence, inventory, now, .. } = question;
+    let end = evidence.not_after;
+    let leaf_ends = |slot: &Slot| question.current(*slot).map(Certificate::not_after);
+    let ca = match suspects {
+        [Slot::Ca(ca)] => *ca,
+        [slot] if question.elsewhere().is_none() && evidence.serial.is_none() => {
+            let ca = slot.issuer()?;
+            let of_authority = inventory.authority(ca).signer()?.not_after();
+            let is_it = match end {
+                Some(end) => end == of_authority && leaf_ends(slot) != Some(end),
+                None => of_authority < *now && leaf_ends(slot).is_some_and(|leaf| leaf >= *now),
+            };
+            is_it.then_some(ca)?
+        }
+        _ => return None,
+    };
+    let signer = inventory.authority(ca).signer();
+    let is_over = signer.is_none_or(|signer| signer.not_after() < *now);
+    Some(Answer {
+        culprit: Culprit::Authority(ca),
+        presenter: None,
+        meaning: if is_over {
+            format!("the authority {ca} itself is over, and with it everything that it has signed")
+        } else {
+            format!(
+                "the authority {ca} that was read is over, and the one on disk is not: another file was read, or a clock is ahead"
+            )
+        },
+        proof: signer.map(facts_of).into_iter().collect(),
+        impact: if is_over { Impact::Unusable } else { Impact::Inconsistent },
+        advice: if is_over {
+            vec![Advice::Mend(Remedy::RotateAuthority(ca))]
+        } else {
+            vec![Advice::Check, Advice::Mend(Remedy::SetClock)]
+        },
+    })
+}
+
+/// What a member of etcd says of the one that it connects to is about that one's certificate.
+fn of_member(question: &Question<'_>) -> Option<Answer> {
+    let evidence = question.evidence;
+    let Bearer::Server(address) = &evidence.bearer else { return None };
+    let is_here = address.as_ref().is_some_and(|_| question.elsewhere().is_none());
+    if evidence.scene != Scene::Member || is_here {
+        return None;
+    }
+    let host = question.elsewhere().unwrap_or_else(|| "the other members of etcd".to_owned());
+    Some(Answer {
+        culprit: Culprit::Elsewhere(host.clone()),
+        presenter: Some("another member of etcd, to this one".to_owned()),
+        meaning: "the certificate of another member of etcd is over".to_owned(),
+        proof: Vec::new(),
+        impact: Impact::Unusable,
+        advice: vec![Advice::LookAt(host)],
+    })
 }
 
 fn of_known(known: &Known<'_>, question: &Question<'_>) -> Answer {
@@ -77,8 +139,7 @@ fn of_current(place: &Place, certificate: &Certificate, question: &Question<'_>)
     if !is_past {
         if evidence.serial.is_none() && evidence.not_after.is_none() {
             // Nothing says that it is this very one: the file may have been renewed since.
-            let mut proof = proof;
-            return of_earlier(slot, None, None, &mut proof, question);
+            return of_earlier(slot, None, None, &mut Vec::new(), question);
         }
         return Answer {
             culprit,
@@ -145,6 +206,7 @@ fn of_earlier(
     let is_over = current.not_after() < *now;
     let renewal = is_over.then(|| known::renewal(&place(slot), inventory, *now));
     let is_past = last.is_some_and(|last| last < current.not_before());
+    let is_bare = evidence.serial.is_none() && evidence.not_after.is_none();
     let meaning = if copy.is_some() {
         format!("a copy that was made of {slot} before its renewal is still in use")
     } else if is_over {
@@ -153,10 +215,18 @@ fn of_earlier(
         format!(
             "{slot} has been renewed since; whatever has not been restarted since then still uses the old certificate"
         )
+    } else if is_bare {
+        format!(
+            "{slot} on disk is valid, and the line does not say which certificate is meant: an earlier one that its program still has in \
+             memory, or that of another node"
+        )
     } else if restarts.is_empty() {
         format!("{slot} has been renewed, and somebody still uses a copy of the old one")
     } else {
-        format!("{slot} has been renewed, and its program still has the old certificate in memory")
+        format!(
+            "{slot} on disk ends at another time: it has been renewed and its program still has the old certificate in memory, or \
+             another node answers"
+        )
     };
     let lookup = if restarts.is_empty() && copy.is_none() { Advice::Check } else { Advice::Verify };
     Answer {
@@ -312,6 +382,37 @@ fn sibling(question: &Question<'_>) -> Option<(Slot, String)> {
 /// kubeadm renews everything within seconds; with large RSA keys within a minute.
 const SAME_RUN: i64 = 60;
 
+/// An alert that a client's certificate ends soon, without its name
+pub(super) fn ends_soon(question: &Question<'_>) -> Answer {
+    let Question { inventory, now, .. } = question;
+    let clients = [
+        known::kubelet_credential(inventory),
+        Slot::Kubeconfig(KubeconfigSlot::ControllerManager),
+        Slot::Kubeconfig(KubeconfigSlot::Scheduler),
+        Slot::Kubeconfig(KubeconfigSlot::Admin),
+    ];
+    let end = |slot: &Slot| question.current(*slot).map(Certificate::not_after);
+    let soon = now.plus(crate::time::Seconds::from_days(7));
+    let near: Vec<Slot> =
+        clients.iter().copied().filter(|slot| end(slot).is_some_and(|end| end < soon)).collect();
+    let proof = clients.iter().filter_map(|slot| Some(format!("{slot} ends {}", end(slot)?))).collect();
+    let renewals = near.iter().map(|slot| known::renewal(&place(*slot), inventory, *now));
+    let advice = once(renewals.chain([Advice::Check]));
+    Answer {
+        culprit: if near.is_empty() { Culprit::Unknown } else { Culprit::OneOf(near.clone()) },
+        presenter: None,
+        meaning: if near.is_empty() {
+            "some client's certificate ends soon, none of this node's: a kubelet, a user or a pod elsewhere"
+                .to_owned()
+        } else {
+            "some client's certificate ends soon; the alert does not say whose".to_owned()
+        },
+        proof,
+        impact: Impact::Inconsistent,
+        advice,
+    }
+}
+
 /// `current time … is before …`
 pub(super) fn not_yet_valid(question: &Question<'_>) -> Answer {
     let Question { evidence, now, last, .. } = question;
@@ -328,6 +429,7 @@ pub(super) fn not_yet_valid(question: &Question<'_>) -> Answer {
     proof.extend(last.map(|last| format!("it was refused {last}")));
     let culprit = match (&named, suspects.as_slice()) {
         (Some(known), _) => culprit_of(known, question),
+        (None, [Slot::Ca(ca)]) => Culprit::Authority(*ca),
         (None, [slot]) if certificate.is_some() => Culprit::Current(place(*slot)),
         (None, []) => Culprit::Unknown,
         (None, slots) => Culprit::OneOf(slots.to_vec()),
@@ -433,6 +535,7 @@ fn nobody_in_particular(question: &Question<'_>) -> Answer {
     let Question { evidence, inventory, now, .. } = question;
     let slots: Vec<Slot> = match &evidence.bearer {
         Bearer::Client(_) => question.suspects(),
+        _ if evidence.slot.is_none() && evidence.program.is_some() => question.suspects(),
         _ => [
             Slot::Kubeconfig(KubeconfigSlot::Scheduler),
             Slot::Kubeconfig(KubeconfigSlot::ControllerManager),
@@ -452,9 +555,13 @@ fn nobody_in_particular(question: &Question<'_>) -> Answer {
         .collect();
     let renewals = over.iter().map(|slot| known::renewal(&place(*slot), inventory, *now));
     Answer {
-        culprit: Culprit::OneOf(if over.is_empty() { slots.clone() } else { over.clone() }),
+        culprit: match (over.is_empty(), slots.is_empty()) {
+            (true, true) => Culprit::Unknown,
+            (true, false) => Culprit::OneOf(slots.clone()),
+            (false, _) => Culprit::OneOf(over.clone()),
+        },
         presenter: None,
-        meaning: "a client's certificate is over, or not of this cluster; the line does not say whose it is"
+        meaning: "a client's certificate or token is over, or not of this cluster; the line does not say whose it is"
             .to_owned(),
         proof,
         impact: Impact::Unusable,

@@ -16,8 +16,14 @@ pub(super) fn file(question: &Question<'_>) -> Answer {
         return Answer {
             culprit: evidence.path.clone().map_or(Culprit::Unknown, Culprit::File),
             presenter: None,
-            meaning: "a certificate or a key cannot be used; the line does not say which file it is"
-                .to_owned(),
+            meaning: match evidence.detail.as_deref() {
+                Some(bundle) if bundle.contains("requestheader") => {
+                    "extension-apiserver-authentication has no requestheader-client-ca-file: kube-apiserver has no \
+                     --requestheader-client-ca-file, or has not written it yet"
+                        .to_owned()
+                }
+                _ => "a certificate or a key cannot be used; the line does not say which file it is".to_owned(),
+            },
             proof: Vec::new(),
             impact: Impact::Unusable,
             advice: vec![Advice::Check],
@@ -36,8 +42,11 @@ pub(super) fn file(question: &Question<'_>) -> Answer {
             let proof = mode.map(|meta| {
                 format!("{path} has mode {:04o}, owner {} and group {}", meta.mode, meta.uid, meta.gid)
             });
+            // The programs of static pods need not be root, as those have who call this.
+            let is_users = evidence.program.as_ref().is_none_or(|program| program.is_tool());
             let advice = match start {
                 Some(_) => vec![Advice::Check],
+                None if !is_users => vec![Advice::Check],
                 None => vec![Advice::Mend(Remedy::GrantAccess(path.clone()))],
             };
             (
@@ -56,6 +65,9 @@ pub(super) fn file(question: &Question<'_>) -> Answer {
         Symptom::FileMissing => {
             let advice = match slot {
                 _ if is_kubelets => Advice::RecoverKubelet,
+                Some(FileSlot::CaKey(ca)) if inventory.authority(ca).custody() == Custody::External => {
+                    Advice::Mend(Remedy::SignElsewhere(ca))
+                }
                 Some(slot) => Advice::Mend(Remedy::Restore(slot)),
                 None => Advice::Check,
             };
@@ -89,6 +101,41 @@ pub(super) fn file(question: &Question<'_>) -> Answer {
         proof: proof.into_iter().collect(),
         impact,
         advice,
+    }
+}
+
+/// `kubeconfig file "…" exists already but has got the wrong CA cert`
+pub(super) fn kubeconfig_stale(question: &Question<'_>) -> Answer {
+    let Question { evidence, inventory, .. } = question;
+    let shown = evidence.path.clone().unwrap_or_else(|| "a kubeconfig".to_owned());
+    let path = evidence.path.as_deref().and_then(|path| TreePath::parse(path).ok());
+    let slot = path.as_ref().and_then(|path| inventory.node().layout().slot_of(path)).map(FileSlot::slot);
+    let facts = slot.and_then(|slot| inventory.credential(slot)?.kubeconfig());
+    let is_server = evidence.detail.as_deref() == Some("server");
+    let lacks = facts.map(|facts| facts.lacks_authority(inventory.authority(CaSlot::Cluster)));
+    let proof = match lacks.filter(|_| !is_server) {
+        Some(true) => Some(format!("{shown} does not trust the authority on disk")),
+        Some(false) => Some(format!("{shown} trusts the authority on disk by now")),
+        None => None,
+    };
+    let (meaning, advice) = match slot {
+        _ if is_server => (
+            format!("{} names another server than the control plane's endpoint", shown.escape_debug()),
+            Advice::SetServer(shown.clone()),
+        ),
+        Some(slot) => (
+            format!("{} has another authority than ca", shown.escape_debug()),
+            Advice::Mend(Remedy::SetAuthority(place(slot))),
+        ),
+        None => (format!("{} has another authority than ca", shown.escape_debug()), Advice::TrustInCopy),
+    };
+    Answer {
+        culprit: slot.map_or_else(|| Culprit::File(shown), |slot| Culprit::Current(place(slot))),
+        presenter: None,
+        meaning,
+        proof: proof.into_iter().collect(),
+        impact: Impact::Inconsistent,
+        advice: vec![advice],
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Advice, Answer, Culprit, Question};
 use crate::catalog::{FileSlot, KubeconfigSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
+use crate::explain::Scene;
 use crate::inventory::Place;
 
 /// `invalid bearer token`
@@ -11,9 +12,21 @@ pub(super) fn invalid(question: &Question<'_>) -> Answer {
     let file = pair.public_key_file.path.to_string();
     let (private, public) = (pair.key.present(), pair.public_key.present());
     let is_pair = private.zip(public).map(|(private, public)| private.public_key() == public);
-    let is_over = question.evidence.detail.as_deref() == Some("expired");
+    let reason = question.evidence.detail.as_deref();
     let (meaning, impact, proof, advice) = match is_pair {
-        _ if is_over => (
+        _ if reason == Some("early") => (
+            "a token begins later than the clock of the API server says: the clocks of control-plane nodes differ",
+            Impact::Inconsistent,
+            Vec::new(),
+            vec![Advice::Mend(Remedy::SetClock)],
+        ),
+        _ if reason == Some("deleted") => (
+            "a pod uses a token whose service account, secret or pod no longer exists, or was made anew since",
+            Impact::Inconsistent,
+            Vec::new(),
+            vec![Advice::RefreshTokens],
+        ),
+        _ if reason == Some("expired") => (
             "a pod uses a token that is over: it read it once, or its node no longer renews it",
             Impact::Unusable,
             Vec::new(),
@@ -24,6 +37,12 @@ pub(super) fn invalid(question: &Question<'_>) -> Answer {
             Impact::Inconsistent,
             vec![format!("{} and {file} are different keys", pair.key_file.path)],
             vec![Advice::Mend(Remedy::Restore(FileSlot::ServiceAccountPublicKey))],
+        ),
+        Some(true) if reason != Some("key") => (
+            "a token is not accepted, and the line does not say why: it was signed with another key, or is none of this cluster's",
+            Impact::Inconsistent,
+            vec!["sa.key and sa.pub of this node are a pair".to_owned()],
+            vec![Advice::RefreshTokens, Advice::Check],
         ),
         Some(true) => (
             "tokens were signed with another key: before this one was made, or by a control-plane node that has another",
@@ -45,6 +64,55 @@ pub(super) fn invalid(question: &Question<'_>) -> Answer {
         proof,
         impact,
         advice,
+    }
+}
+
+/// `Unauthorized`, to a pod or to the plugin of the pod network
+pub(super) fn of_pod(question: &Question<'_>) -> Answer {
+    let pair = question.inventory.service_account();
+    let (private, public) = (pair.key.present(), pair.public_key.present());
+    let is_pair = private.zip(public).map(|(private, public)| private.public_key() == public);
+    let is_network = question.evidence.scene == Scene::Network;
+    let who = if is_network { "the plugin of the pod network" } else { "a pod" };
+    let first =
+        (is_pair == Some(false)).then_some(Advice::Mend(Remedy::Restore(FileSlot::ServiceAccountPublicKey)));
+    let proof = match is_pair {
+        Some(true) => vec!["sa.key and sa.pub of this node are a pair".to_owned()],
+        Some(false) => {
+            vec![format!("{} and {} are different keys", pair.key_file.path, pair.public_key_file.path)]
+        }
+        None => Vec::new(),
+    };
+    let other = if is_network { Advice::RewriteNetwork } else { Advice::RefreshTokens };
+    Answer {
+        culprit: Culprit::File(pair.public_key_file.path.to_string()),
+        presenter: Some(format!("{who}, with the token of its service account")),
+        meaning: format!(
+            "the API server does not accept {who}: its token is over, or was signed with another key than sa.pub; a kubeconfig of its own              may be out of date"
+        ),
+        proof,
+        impact: Impact::Inconsistent,
+        advice: first.into_iter().chain([other]).collect(),
+    }
+}
+
+/// A node joins with what has ended: its bootstrap token, or the certificates that were uploaded for it.
+pub(super) fn join(question: &Question<'_>) -> Answer {
+    let (meaning, advice) = if question.evidence.detail.as_deref() == Some("certificates") {
+        (
+            "the certificates that were uploaded for new control-plane nodes are deleted: that happens two hours after",
+            Advice::UploadCertificates,
+        )
+    } else {
+        ("the bootstrap token of the join command is over, or is none of this cluster's", Advice::JoinAnew)
+    };
+    Answer {
+        culprit: Culprit::Unknown,
+        presenter: Some("kubeadm join, with the token of its command".to_owned()),
+        meaning: meaning.to_owned(),
+        proof: Vec::new(),
+        impact: Impact::Inconsistent,
+        advice: vec![advice],
     }
 }
 

@@ -1,11 +1,12 @@
 //! Certificates of another authority, and peers that refuse certificates.
 
 use super::{Advice, Answer, Culprit, Question, culprit_of, facts_of, once, place, replaced_copy};
-use crate::catalog::{CaSlot, Component, KubeconfigSlot, LeafSlot, Slot};
+use crate::catalog::{CaSlot, Component, ExtendedUsage, KubeconfigSlot, LeafSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
 use crate::explain::known::{self, Spot};
 use crate::explain::{Bearer, Evidence};
 use crate::issue::key_pins;
+use crate::x509::Purpose;
 
 /// `certificate signed by unknown authority`
 pub(super) fn unknown_authority(question: &Question<'_>) -> Answer {
@@ -22,7 +23,33 @@ fn of_server(question: &Question<'_>) -> Answer {
     let Question { evidence, inventory, now, .. } = question;
     let ca = question.authority();
     let mut proof = same_name(question, ca);
+    if let Some(slot) = evidence.slot.filter(|slot| !question.is_of_other_authority(*slot)) {
+        proof.extend(question.current(slot).map(|leaf| format!("{slot} on disk: {}", facts_of(leaf))));
+        return Answer {
+            culprit: Culprit::Current(place(slot)),
+            presenter: None,
+            meaning: format!(
+                "{slot} was signed by another key than that of its authority; on disk they belong together by now, or cannot be read"
+            ),
+            proof,
+            impact: Impact::Inconsistent,
+            advice: vec![Advice::Check],
+        };
+    }
     if let Some(host) = question.elsewhere() {
+        // Of other servers than those of a control plane nothing on this node tells whom to trust.
+        let is_of_plane = match &evidence.bearer {
+            Bearer::Server(Some(address)) => {
+                matches!(address.port, Some(6443 | 8443 | 2379 | 2380 | 10250))
+                    || matches!(question.suspects().as_slice(), [_])
+            }
+            _ => true,
+        };
+        let is_etcd =
+            matches!(question.suspects().as_slice(), [Slot::Leaf(LeafSlot::EtcdServer | LeafSlot::EtcdPeer)]);
+        let trust =
+            if is_of_plane && !is_etcd { Advice::TrustInCopy } else { Advice::TrustServer(host.clone()) };
+        let look_at = is_of_plane.then(|| Advice::LookAt(host.clone()));
         return Answer {
             culprit: Culprit::Elsewhere(host.clone()),
             presenter: None,
@@ -32,7 +59,7 @@ fn of_server(question: &Question<'_>) -> Answer {
             ),
             proof,
             impact: Impact::Inconsistent,
-            advice: vec![Advice::LookAt(host), Advice::Mend(Remedy::UpdateTrust)],
+            advice: look_at.into_iter().chain([trust]).collect(),
         };
     }
     let suspect = question.suspects().first().copied();
@@ -91,9 +118,16 @@ fn of_server(question: &Question<'_>) -> Answer {
         None if component.is_some() => {
             ("the client trusts another authority than the one that signed the server's certificate".to_owned(), None)
         }
-        None => (
-            "the client's kubeconfig trusts another authority than the one that signed the server's certificate".to_owned(),
+        None if a_kubeconfig_lacks(question) => (
+            "a client trusts another authority than the one that signed the server's certificate, and so does a kubeconfig of this node"
+                .to_owned(),
             Some(Advice::Mend(Remedy::UpdateTrust)),
+        ),
+        None => (
+            "the client trusts another authority than the one that signed the server's certificate; the kubeconfigs of this node are right, \
+             so it has a copy, or none at all"
+                .to_owned(),
+            Some(Advice::TrustInCopy),
         ),
     };
     let last = if first.is_none() && restart.is_none() { Some(Advice::Check) } else { Some(Advice::Verify) };
@@ -108,6 +142,12 @@ fn of_server(question: &Question<'_>) -> Answer {
         impact: Impact::Inconsistent,
         advice: once(first.into_iter().chain(restart).chain(last)),
     }
+}
+
+fn a_kubeconfig_lacks(question: &Question<'_>) -> bool {
+    let cluster = question.inventory.authority(CaSlot::Cluster);
+    let mut kubeconfigs = question.inventory.credentials().filter_map(|(_, found)| found.kubeconfig());
+    kubeconfigs.any(|facts| facts.lacks_authority(cluster))
 }
 
 /// A server does not know the authority of a client.
@@ -177,7 +217,8 @@ fn of_client(question: &Question<'_>) -> Answer {
             meaning: "an extension API server knows another front-proxy-ca than the one that signed the API server's client certificate".to_owned(),
             proof,
             impact: Impact::Inconsistent,
-            advice: once(renewal.into_iter().chain([Advice::Mend(Remedy::Restart(Component::ApiServer)), Advice::Verify])),
+            advice: once(renewal.into_iter().chain([Advice::Mend(Remedy::Restart(Component::ApiServer)),
+ Advice::RestartExtension("metrics.k8s.io, or whichever complains".to_owned()), Advice::Verify])),
         };
     }
     let wrong: Vec<Slot> =
@@ -243,6 +284,11 @@ pub(super) fn wrong_usage(question: &Question<'_>) -> Answer {
     let Question { evidence, inventory, now, .. } = question;
     let named = question.named();
     let suspects = question.suspects();
+    if let (None, [server @ Slot::Leaf(LeafSlot::EtcdServer), _, ..]) = (&named, suspects.as_slice())
+        && question.elsewhere().is_none()
+    {
+        return of_gateway(*server, &suspects, question);
+    }
     let culprit = match (&named, suspects.as_slice()) {
         (Some(known), _) => culprit_of(known, question),
         (None, [slot]) if question.elsewhere().is_none() => Culprit::Current(place(*slot)),
@@ -273,6 +319,35 @@ pub(super) fn wrong_usage(question: &Question<'_>) -> Answer {
     }
 }
 
+/// etcd is a client of itself, with the certificate that it serves with; that of kubeadm is for both.
+fn of_gateway(server: Slot, suspects: &[Slot], question: &Question<'_>) -> Answer {
+    let Question { inventory, now, .. } = question;
+    let current = question.current(server);
+    let client = Purpose::from(ExtendedUsage::ClientAuth);
+    let lacks = current.is_some_and(|leaf| !leaf.extended_key_usages().as_slice().contains(&client));
+    let proof = current.map(|leaf| {
+        let usages: Vec<String> =
+            leaf.extended_key_usages().as_slice().iter().map(ToString::to_string).collect();
+        format!("{server} on disk is made for: {}", usages.join(", "))
+    });
+    let first = lacks.then(|| known::renewal(&place(server), inventory, *now));
+    let restart = Advice::Mend(Remedy::Restart(Component::Etcd));
+    Answer {
+        culprit: if lacks { Culprit::Current(place(server)) } else { Culprit::OneOf(suspects.to_vec()) },
+        presenter: Some("etcd, as a client of itself, or another client on this node".to_owned()),
+        meaning: format!(
+            "a client's certificate is not made for clients; where etcd connects to itself that is {server}, which has to be for both"
+        ),
+        proof: proof.into_iter().collect(),
+        impact: Impact::Inconsistent,
+        advice: if lacks {
+            first.into_iter().chain([restart]).collect()
+        } else {
+            vec![Advice::Verify, restart]
+        },
+    }
+}
+
 /// `remote error: tls: …`
 pub(super) fn refused(question: &Question<'_>) -> Answer {
     let Question { evidence, inventory, now, .. } = question;
@@ -291,6 +366,19 @@ pub(super) fn refused(question: &Question<'_>) -> Answer {
         };
     }
     let is_server = matches!(bearer, Bearer::WriterAsServer(_));
+    if !is_server && alert == "certificate required" {
+        let names: Vec<&str> = suspects.iter().map(|slot| slot.name()).collect();
+        let which =
+            if names.is_empty() { String::new() } else { format!(", such as {}", names.join(" or ")) };
+        return Answer {
+            culprit: Culprit::Unknown,
+            presenter: None,
+            meaning: format!("the client has shown no certificate, and the server wants one{which}"),
+            proof: Vec::new(),
+            impact: Impact::Inconsistent,
+            advice: once(question.elsewhere().map(Advice::LookAt).into_iter().chain([Advice::Verify])),
+        };
+    }
     if !is_server && alert == "internal error" {
         return Answer {
             culprit: Culprit::Unknown,
@@ -472,5 +560,21 @@ pub(super) fn handshake(question: &Question<'_>) -> Answer {
         advice: once(
             renewal.into_iter().chain(restarts).chain([Advice::Verify]).chain(elsewhere.map(Advice::LookAt)),
         ),
+    }
+}
+
+/// One side speaks TLS and the other one does not
+pub(super) fn plain_text(question: &Question<'_>) -> Answer {
+    let who = match &question.evidence.bearer {
+        Bearer::Client(Some(host)) => format!("a client at {} speaks", host.escape_debug()),
+        _ => "one side speaks".to_owned(),
+    };
+    Answer {
+        culprit: Culprit::Unknown,
+        presenter: None,
+        meaning: format!("{who} plain HTTP where the other one speaks TLS; no certificate is involved"),
+        proof: Vec::new(),
+        impact: Impact::None,
+        advice: vec![Advice::CompareSchemes],
     }
 }
