@@ -60,7 +60,7 @@ fn a_foreign_authority_of_the_same_name_ends_with_5() {
         tree.write(&kubecerts_testkit::path(file), other.read_file(file), 0o600);
     }
     let outcome = Tree::of(&tree).run(&["check", "--at", FRESH]).exits(5);
-    assert!(has_line(&outcome.stdout, "error: apiserver: ", "[wrong-authority]"), "{}", outcome.stdout);
+    assert!(has_line(&outcome.stdout, "error: ca: ", "[ca-replaced]"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::checks::{Context, about, at, error};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
-use crate::catalog::{CaSlot, Slot};
+use crate::catalog::{CaSlot, FileSlot, Slot};
 use crate::inventory::{CertificateBundle, ChainFact, Credential, Place};
 use crate::path::TreePath;
 use crate::x509::{Certificate, SignatureVerdict};
@@ -35,42 +35,58 @@ pub(super) fn reused(context: &Context<'_>, out: &mut Vec<Finding>) {
 
 /// `ca-replaced`, which explains `wrong-authority` and `kubeconfig-ca-stale`
 ///
-/// Most of what an authority should have signed is older than it and by another key of the same name: it is the authority that is
-/// new, and not its leaves that are foreign.
+/// Most of what an authority should have signed is by another key of the same name, or has the name in other bytes: it is the
+/// authority that is another one, and not its leaves that are foreign.
 pub(super) fn replaced(context: &Context<'_>, out: &mut Vec<Finding>) {
     for (ca, authority) in context.authorities() {
         let Some(new) = authority.signer() else { continue };
-        let is_before = |credential: &Credential| {
-            matches!(credential.chain(), Some(ChainFact::OtherKey(found)) if *found == ca)
-                && credential.leaf().is_some_and(|leaf| leaf.not_before() < new.not_before())
-        };
         let of_tree: Vec<_> = context.own_credentials().filter(|(place, _)| place.slot().is_some()).collect();
-        let signed = of_tree
+        let is_signed = |credential: &Credential| matches!(credential.chain(), Some(ChainFact::Signed(found)) if *found == ca);
+        let signed = of_tree.iter().filter(|(_, credential)| is_signed(credential)).count();
+        let found: Vec<(&Place, Odds, &Certificate)> = of_tree
             .iter()
-            .filter(|(_, credential)| matches!(credential.chain(), Some(ChainFact::Signed(found)) if *found == ca))
-            .count();
-        let before: Vec<_> = of_tree.into_iter().filter(|(_, credential)| is_before(credential)).collect();
-        if before.len() <= signed {
-            continue;
-        }
-        let leaves: Vec<&Certificate> =
-            before.iter().filter_map(|(_, credential)| credential.leaf()).collect();
-        let names: Vec<String> = before.iter().map(|(place, _)| place.to_string()).collect();
-        let path = &authority.certificate_file().path;
-        let (count, begin) = (before.len(), new.not_before());
-        let message = format!(
-            "{path} was made anew {begin}: {count} of {} certificates that it should have signed are older, and by another \
-             key of its name ({}){}",
-            count + signed,
-            names.join(", "),
-            whereabouts(context, new, &leaves),
-        );
-        let back = earlier_pair(context, ca, new, &leaves);
-        let is_earlier = |other: &Certificate| {
-            other.subject() == new.subject()
-                && other.public_key() != new.public_key()
-                && other.not_before() < new.not_before()
+            .filter_map(|(place, credential)| Some((*place, odds(credential, ca, new)?, credential.leaf()?)))
+            .collect();
+        let of = |odds: Odds| -> Vec<&Certificate> {
+            found.iter().filter(|(_, other, _)| *other == odds).map(|(.., leaf)| *leaf).collect()
         };
+        let (renamed, others) = (of(Odds::OtherBytes), of(Odds::OtherKey));
+        let before = others.iter().filter(|leaf| leaf.not_before() < new.not_before()).count();
+        // Of a single leaf that is younger nobody knows which of the two is foreign; and the kubelet keeps what is the cluster's.
+        let kubelet = context.inventory.credential(Slot::KubeletClient);
+        let is_kubelets = kubelet.is_some_and(is_signed);
+        let is_other = before > signed || others.len() > signed.max(1) && !is_kubelets;
+        let (odds, leaves) = match (is_other, renamed.len() > signed) {
+            (true, _) => (Odds::OtherKey, others),
+            (false, true) => (Odds::OtherBytes, renamed),
+            (false, false) => continue,
+        };
+        let names: Vec<String> = found
+            .iter()
+            .filter(|(_, other, _)| *other == odds)
+            .map(|(place, ..)| place.to_string())
+            .collect();
+        let path = &authority.certificate_file().path;
+        let (count, names) = (leaves.len(), names.join(", "));
+        let all = count + signed;
+        let message = match odds {
+            Odds::OtherKey if before == count => format!(
+                "{path} was made anew {}: {count} of {all} certificates that it should have signed are older, and by another key \
+                 of its name ({names})",
+                new.not_before()
+            ),
+            Odds::OtherKey => format!(
+                "{path} is another authority of the same name: {count} of {all} certificates that it should have signed are by \
+                 another key ({names})"
+            ),
+            Odds::OtherBytes => format!(
+                "{path} was made anew with its key and with its name encoded otherwise: {count} of {all} certificates name their \
+                 issuer in the earlier bytes ({names}), which Go compares byte by byte, and so do those of other nodes"
+            ),
+        };
+        let is_earlier = |old: &Certificate| is_earlier(old, new, odds, &leaves);
+        let message = message + &whereabouts(context, &is_earlier);
+        let back = earlier_files(context, ca, odds, &is_earlier);
         let trusts_earlier = |credential: &Credential| {
             let trusted = credential.kubeconfig().and_then(|kubeconfig| kubeconfig.authority.present());
             ca == CaSlot::Cluster
@@ -82,31 +98,68 @@ pub(super) fn replaced(context: &Context<'_>, out: &mut Vec<Finding>) {
                 found.find(|(known, _)| *known == place).map(|(_, credential)| credential)
             };
             let is_explained = match (finding.code, finding.place.as_ref().and_then(credential)) {
-                (FindingCode::WrongAuthority, Some(credential)) => is_before(credential),
+                (FindingCode::WrongAuthority, Some(credential)) => self::odds(credential, ca, new).is_some(),
                 (FindingCode::KubeconfigCaStale, Some(credential)) => trusts_earlier(credential),
                 _ => false,
             };
             !is_explained
         });
-        let remedy = back.map_or(Remedy::RestorePair(Slot::Ca(ca)), Remedy::CopyBack);
+        let remedy = match (back, odds) {
+            (Some(back), _) => Remedy::CopyBack(back),
+            (None, Odds::OtherKey) => Remedy::RestorePair(Slot::Ca(ca)),
+            (None, Odds::OtherBytes) => Remedy::Restore(FileSlot::CaCertificate(ca)),
+        };
         let finding = error(Slot::Ca(ca), FindingCode::CaReplaced, Impact::Inconsistent, message, remedy);
         out.push(at(authority.certificate_file(), finding));
     }
 }
 
-/// Returns the copies that put the earlier pair back, of which the certificate was found: its key lies beside it, and comes first, so
-/// that nothing is replaced when it does not.
-fn earlier_pair(
+/// In what a certificate differs from what an authority of this name signs.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Odds {
+    /// Another key has signed it.
+    OtherKey,
+    /// The key has signed it, and it has the name in other bytes.
+    OtherBytes,
+}
+
+/// Returns in what the certificate differs from what `new` signs; `None` when it is by it, or by an authority of another name.
+fn odds(credential: &Credential, ca: CaSlot, new: &Certificate) -> Option<Odds> {
+    match credential.chain()? {
+        ChainFact::OtherKey(found) if *found == ca => Some(Odds::OtherKey),
+        // The same name may be written as a string of another type.
+        ChainFact::OtherIssuer(found) if *found == ca => {
+            let leaf = credential.leaf()?;
+            if leaf.issuer().to_string() != new.subject().to_string() {
+                return None;
+            }
+            match leaf.verify_signature(new.public_key()) {
+                SignatureVerdict::Valid => Some(Odds::OtherBytes),
+                SignatureVerdict::Invalid => Some(Odds::OtherKey),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether `old` is the authority that has signed `leaves`, of which `new` has the name.
+fn is_earlier(old: &Certificate, new: &Certificate, odds: Odds, leaves: &[&Certificate]) -> bool {
+    let is_same_key = old.public_key() == new.public_key();
+    let has_signed = |leaf: &&Certificate| {
+        leaf.issuer() == old.subject() && leaf.verify_signature(old.public_key()) == SignatureVerdict::Valid
+    };
+    is_same_key == (odds == Odds::OtherBytes) && leaves.iter().any(has_signed)
+}
+
+/// Returns the copies that put the earlier files back, of which the certificate was found: another key lies beside it, and comes first,
+/// so that nothing is replaced when it does not.
+fn earlier_files(
     context: &Context<'_>,
     ca: CaSlot,
-    new: &Certificate,
-    leaves: &[&Certificate],
+    odds: Odds,
+    is_earlier: &dyn Fn(&Certificate) -> bool,
 ) -> Option<Vec<(TreePath, TreePath)>> {
-    let is_earlier = |old: &Certificate| {
-        old.subject() == new.subject()
-            && old.public_key() != new.public_key()
-            && leaves.iter().any(|leaf| leaf.verify_signature(old.public_key()) == SignatureVerdict::Valid)
-    };
     let around = context.inventory.surroundings().certificates.iter();
     let mut paths = around
         .filter(|found| {
@@ -116,21 +169,18 @@ fn earlier_pair(
     let path = paths.find(|path| path.file_name().ends_with(".crt"))?;
     let key = TreePath::parse(&format!("{}.key", path.as_str().strip_suffix(".crt")?)).ok()?;
     let authority = context.inventory.authority(ca);
-    Some(vec![
-        (key, authority.key_file().path.clone()),
-        (path.clone(), authority.certificate_file().path.clone()),
-    ])
+    let certificate = (path.clone(), authority.certificate_file().path.clone());
+    Some(match odds {
+        Odds::OtherKey => vec![(key, authority.key_file().path.clone()), certificate],
+        Odds::OtherBytes => vec![certificate],
+    })
 }
 
-/// Returns where the authority was found that had the name of `new` before it and signed `leaves`.
-fn whereabouts(context: &Context<'_>, new: &Certificate, leaves: &[&Certificate]) -> String {
-    let signed = |old: &Certificate| {
-        leaves.iter().any(|leaf| leaf.verify_signature(old.public_key()) == SignatureVerdict::Valid)
+/// Returns where the earlier authority was found.
+fn whereabouts(context: &Context<'_>, is_earlier: &dyn Fn(&Certificate) -> bool) -> String {
+    let find = |bundle: &CertificateBundle| {
+        bundle.certificates().iter().find(|certificate| is_earlier(certificate)).cloned()
     };
-    let is_earlier = |old: &&Certificate| {
-        old.subject() == new.subject() && old.public_key() != new.public_key() && signed(old)
-    };
-    let find = |bundle: &CertificateBundle| bundle.certificates().iter().find(is_earlier).cloned();
     let around = &context.inventory.surroundings().certificates;
     let found: Vec<(&TreePath, Certificate)> =
         around.iter().filter_map(|found| Some((&found.file.path, find(&found.certificates)?))).collect();

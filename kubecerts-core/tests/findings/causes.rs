@@ -1,7 +1,7 @@
 //! What is wrong with a tree as a whole: what explains other findings, and what differs from the rest.
 
-use kubecerts_core::catalog::{FileSlot, LeafSlot, Slot};
-use kubecerts_core::diagnosis::{Clock, FindingCode, Impact, Policy, Severity, diagnose};
+use kubecerts_core::catalog::{CaSlot, FileSlot, LeafSlot, Slot};
+use kubecerts_core::diagnosis::{Clock, FindingCode, Impact, Policy, Remedy, Severity, diagnose};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{PlanRequest, Selection};
@@ -36,6 +36,19 @@ broken_trees! {
     };
     an_authority_of_one_leaf_that_was_made_anew_is_found: CaReplaced =>
         codes(&broken(|tree| take_over(tree, &later(), &[FRONT_PROXY_CA, FRONT_PROXY_CA_KEY])));
+    an_authority_of_another_cluster_that_is_older_than_all_leaves_is_found: CaReplaced => {
+        let mut tree = later();
+        take_over(&mut tree, &whole().build(), &[CA, CA_KEY]);
+        codes(&tree)
+    };
+    an_authority_that_was_made_anew_with_another_type_of_string_is_found: CaReplaced => {
+        let tree = broken(|tree| {
+            take_over(tree, &later(), &[CA, CA_KEY]);
+            spell_in_utf8(tree);
+        });
+        codes(&tree)
+    };
+    an_authority_whose_name_was_encoded_otherwise_is_found: CaReplaced => codes(&broken(spell_in_utf8));
     two_authorities_with_one_key_are_found: CaReuse => {
         let tree = broken(|tree| {
             tree.copy(CA, FRONT_PROXY_CA);
@@ -130,6 +143,22 @@ fn a_leaf_of_another_cluster_that_is_older_does_not_make_the_authority_a_replace
 }
 
 #[test]
+fn an_authority_whose_name_was_encoded_otherwise_needs_its_certificate_only() {
+    let tree = broken(spell_in_utf8);
+    let diagnosis =
+        diagnose(&tree.inventory(), &Observations::none(), Policy::default(), at("2026-01-02T00:00:00Z"));
+    let found = &diagnosis.findings()[0];
+    assert_eq!(found.remedy, Remedy::Restore(FileSlot::CaCertificate(CaSlot::Cluster)));
+    assert!(found.message.contains("its name encoded otherwise"), "{found}");
+}
+
+#[test]
+fn a_leaf_that_is_younger_than_its_authority_is_what_is_foreign() {
+    let tree = broken(|tree| take_over(tree, &later(), &[FRONT_PROXY_CLIENT, FRONT_PROXY_CLIENT_KEY]));
+    assert_eq!(codes(&tree), [FindingCode::WrongAuthority]);
+}
+
+#[test]
 fn what_is_explained_by_the_clock_is_as_grave_as_before() {
     let diagnosis = diagnose(
         &broken(|_| ()).inventory(),
@@ -220,6 +249,7 @@ fn the_end_of_a_kubelets_certificate_says_whether_it_can_ask_for_another() {
     assert!(message(&tree).contains("bootstrap-kubelet.conf is there"), "{}", message(&tree));
 }
 
+const FRONT_PROXY_CLIENT_KEY: &str = "/etc/kubernetes/pki/front-proxy-client.key";
 const ETCD_CA_KEY: &str = "/etc/kubernetes/pki/etcd/ca.key";
 const ETCD_PEER: &str = "/etc/kubernetes/pki/etcd/peer.crt";
 const ETCD_SERVER: &str = "/etc/kubernetes/pki/etcd/server.crt";
@@ -230,6 +260,15 @@ const RSA_1024: &[u8] = include_bytes!("rsa1024.key");
 /// Another tree with the same names, made half a day later.
 fn later() -> MemoryTree {
     whole().seed(2).made(at("2026-01-01T12:00:00Z")).build()
+}
+
+/// Writes the name of the authority as a UTF8String, where kubeadm writes a PrintableString.
+fn spell_in_utf8(tree: &mut MemoryTree) {
+    const CN_KUBERNETES: &[u8] = b"\x30\x15\x31\x13\x30\x11\x06\x03\x55\x04\x03\x0c\x0akubernetes";
+    tree.redraft(CA, CA_KEY, |ca| {
+        ca.subject = DistinguishedName::parse_der(CN_KUBERNETES).unwrap();
+        ca.issuer = ca.subject.clone();
+    });
 }
 
 /// Puts files of another tree in place of those of `tree`.
