@@ -182,6 +182,9 @@ impl From<PlanError> for CommandError {
             PlanError::LeavesRoot { .. } => Self { exit: Exit::Refused, ..plain }.with_hint(
                 "nothing was changed; a link may not lead out of --rootfs, replace it by what it points to",
             ),
+            PlanError::SharedFile { .. } => Self { exit: Exit::Refused, ..plain }.with_hint(
+                "nothing was changed; give each a file of its own in the flags of the manifests, see: kubecerts doctor",
+            ),
             PlanError::Contradictions(contradictions) => init::contradictions(&contradictions, None),
             PlanError::Intent { .. } => Self { exit: Exit::Usage, ..plain }
                 .with_hint("nothing was changed; mend the configuration: the name is one line of text"),

@@ -104,10 +104,13 @@ pub fn plan(
         };
         let Some(outcome) = outcome else { continue };
         match outcome {
-            Ok(step) => match steps.iter().find(|earlier| shares_a_file(inventory, earlier, &step)) {
-                Some(earlier) => deferred.push(Deferred::new(slot, Reason::SameFilesAs(earlier.slot()))),
-                None => steps.push(step),
-            },
+            Ok(step) => {
+                refuse_files_of_others(inventory, &step)?;
+                match steps.iter().find(|earlier| shares_a_file(inventory, earlier, &step)) {
+                    Some(earlier) => deferred.push(Deferred::new(slot, Reason::SameFilesAs(earlier.slot()))),
+                    None => steps.push(step),
+                }
+            }
             Err(reason) => deferred.push(Deferred::new(slot, reason)),
         }
     }
@@ -463,6 +466,16 @@ pub enum PlanError {
         /// Where it points.
         target: String,
     },
+    /// A file that would be replaced is that of another certificate too, which would be lost.
+    #[error("{path} is the file of {slot} and of {other}, and no certificate can be both")]
+    SharedFile {
+        /// What was to be renewed.
+        slot: Slot,
+        /// What else the file is.
+        other: Slot,
+        /// The file.
+        path: TreePath,
+    },
     /// The certificate of an authority would end earlier than the one that is there.
     #[error("{ca} would end {to}, before {from} as it does now")]
     Shortens {
@@ -512,6 +525,25 @@ fn refuse_links_out_of_the_root(
             if let ReadProblem::LeavesRoot { link, target } = problem {
                 return Err(PlanError::LeavesRoot { link: link.clone(), target: target.clone() });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to write what is another certificate too: one for both would be refused by whoever needs the other.
+fn refuse_files_of_others(inventory: &Inventory, step: &Step) -> Result<(), PlanError> {
+    let layout = inventory.node().layout();
+    let spec = |slot| match slot {
+        Slot::Leaf(leaf) => Some(leaf.spec()),
+        Slot::Kubeconfig(kubeconfig) => Some(kubeconfig.spec()),
+        _ => None,
+    };
+    let is_alike = |other: Slot| spec(other).is_some() && spec(other) == spec(step.slot());
+    for write in step.writes() {
+        let path = layout.path(write.file());
+        let mut files = FileSlot::all().filter(|file| layout.path(*file) == path).map(FileSlot::slot);
+        if let Some(other) = files.find(|other| *other != step.slot() && !is_alike(*other)) {
+            return Err(PlanError::SharedFile { slot: step.slot(), other, path: path.clone() });
         }
     }
     Ok(())
