@@ -513,9 +513,24 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
         Remedy::SetOwner { path, uid, gid, mode, .. } => {
             format!("chown {uid}:{gid} {path} && chmod {mode:04o} {path}", path = file(path))
         }
-        Remedy::SetFlag(component, flag, value) => {
+        Remedy::SetFlag(component, values) => {
             let manifest = shown_by.map_or_else(|| format!("the manifest of {component}"), file);
-            format!("write {} into {manifest}; the kubelet restarts {component}", quoted(&format!("--{flag}={value}")))
+            let flags: Vec<String> =
+                values.iter().map(|(flag, value)| quoted(&format!("--{flag}={value}")).to_string()).collect();
+            format!("write {} into {manifest}; the kubelet restarts {component}", flags.join(" and "))
+        }
+        Remedy::SetField(field, value) => format!(
+            "write {value} as {field} into {}; then {}",
+            shown_by.map_or_else(|| "the kubelet's config.yaml".to_owned(), file),
+            on_node("systemctl restart kubelet", whereabouts)
+        ),
+        Remedy::KeepCertificate { path, number, of, .. } => format!(
+            "leave certificate {number} of {of} alone in {0}, and put the others, if they are to be trusted, into a file of their own \
+             that --client-ca-file and --root-ca-file name; see: kubecerts inspect {0}",
+            file(path)
+        ),
+        Remedy::ApproveRequest => {
+            "see what waits: kubectl get csr; and approve it: kubectl certificate approve NAME".to_owned()
         }
         Remedy::BreakGlass => format!(
             "should it be needed, this makes a credential for an hour that no RBAC locks out: \

@@ -314,6 +314,9 @@ pub(super) const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::Start(_) => "start",
         Remedy::SetOwner { .. } => "set-owner",
         Remedy::SetFlag(..) => "set-flag",
+        Remedy::SetField(..) => "set-field",
+        Remedy::KeepCertificate { .. } => "keep-certificate",
+        Remedy::ApproveRequest => "approve-request",
         Remedy::BreakGlass => "break-glass",
         _ => "none",
     }

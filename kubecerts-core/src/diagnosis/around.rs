@@ -14,11 +14,12 @@ pub(crate) use copies::replacement;
 pub(super) use kubelet::is_broken_link;
 
 /// Every check; the order does not matter. Without a look around the tree, most of them have nothing to say.
-pub(super) const ALL: [Check; 8] = [
+pub(super) const ALL: [Check; 9] = [
     copies::kubeconfig_copies,
     copies::unmanaged_copies,
     jobs::simultaneous_restarts,
     kubelet::link,
+    kubelet::serving,
     layout::other_layouts,
     pods::authorities,
     pods::tokens,

@@ -153,11 +153,13 @@ pub enum FindingCode {
     WeakAlgorithm,
     /// The authority on disk did not sign the certificate.
     WrongAuthority,
+    /// A flag or a field names a file that is not what the program needs.
+    WrongFile,
 }
 
 impl FindingCode {
     /// Every code, sorted by name.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::AdminRbac,
         Self::AlternativeNameMissing,
         Self::AlternativeNameUnexpected,
@@ -211,6 +213,7 @@ impl FindingCode {
         Self::Unverifiable,
         Self::WeakAlgorithm,
         Self::WrongAuthority,
+        Self::WrongFile,
     ];
 
     /// Returns the name, such as `expires-soon`.
@@ -270,6 +273,7 @@ impl FindingCode {
             Self::Unverifiable => "unverifiable",
             Self::WeakAlgorithm => "weak-algorithm",
             Self::WrongAuthority => "wrong-authority",
+            Self::WrongFile => "wrong-file",
         }
     }
 }

@@ -16,23 +16,23 @@ pub(super) fn front_proxy(context: &Context<'_>, out: &mut Vec<Finding>) {
     // Without a certificate nobody has set this up, or it is missing.
     let Some(leaf) = credential.leaf() else { return };
     let path = |file| inventory.node().layout().path(file).to_string();
-    let mut found = |message: String, flag: &'static str, value: String| {
-        let remedy = Remedy::SetFlag(Component::ApiServer, flag, value);
+    let mut found = |message: String, values: Vec<(&'static str, String)>| {
+        let remedy = Remedy::SetFlag(Component::ApiServer, values);
         let finding = error(slot, FindingCode::FrontProxyRefused, Impact::Inconsistent, message, remedy);
         out.push(in_manifest(context, Component::ApiServer, finding));
     };
-    if let Some(first) = flags.absent.first() {
-        let value = match *first {
-            "proxy-client-cert-file" => path(FileSlot::LeafCertificate(LeafSlot::FrontProxyClient)),
-            "proxy-client-key-file" => path(FileSlot::LeafKey(LeafSlot::FrontProxyClient)),
-            _ => path(FileSlot::CaCertificate(CaSlot::FrontProxy)),
+    if !flags.absent.is_empty() {
+        let value = |flag: &&'static str| match *flag {
+            "proxy-client-cert-file" => (*flag, path(FileSlot::LeafCertificate(LeafSlot::FrontProxyClient))),
+            "proxy-client-key-file" => (*flag, path(FileSlot::LeafKey(LeafSlot::FrontProxyClient))),
+            _ => (*flag, path(FileSlot::CaCertificate(CaSlot::FrontProxy))),
         };
         let absent: Vec<String> = flags.absent.iter().map(|flag| format!("--{flag}")).collect();
         let message = format!(
             "kube-apiserver is not given {}, so extension API servers do not know it",
             absent.join(", ")
         );
-        found(message, first, value);
+        found(message, flags.absent.iter().map(value).collect());
     }
     let name = leaf.subject().common_name().unwrap_or_default();
     if !flags.allowed_names.is_empty() && !flags.allowed_names.iter().any(|allowed| allowed == name) {
@@ -43,7 +43,7 @@ pub(super) fn front_proxy(context: &Context<'_>, out: &mut Vec<Finding>) {
             flags.allowed_names.join(",")
         );
         let names: Vec<&str> = flags.allowed_names.iter().map(String::as_str).chain([name]).collect();
-        found(message, "requestheader-allowed-names", names.join(","));
+        found(message, vec![("requestheader-allowed-names", names.join(","))]);
     }
     let is_refused = matches!(credential.chain(), Some(ChainFact::OtherIssuer(_) | ChainFact::OtherKey(_)));
     let told = inventory.authority(CaSlot::FrontProxy);
@@ -61,7 +61,7 @@ pub(super) fn front_proxy(context: &Context<'_>, out: &mut Vec<Finding>) {
         );
         let usual = told.certificate_file().path.parent().join("front-proxy-ca.crt");
         let value = usual.map(|path| path.to_string()).unwrap_or_default();
-        found(message, "requestheader-client-ca-file", value);
+        found(message, vec![("requestheader-client-ca-file", value)]);
         out.retain(|finding| match finding.code {
             FindingCode::WrongAuthority => finding.place != Some(Place::Slot(slot)),
             FindingCode::CaReuse => finding.place != Some(Place::Slot(Slot::Ca(CaSlot::FrontProxy))),
@@ -82,7 +82,7 @@ pub(super) fn token_keys(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
     let mut found = |component, message: String, flag: &'static str, file| {
         let value = inventory.node().layout().path(file).to_string();
-        let remedy = Remedy::SetFlag(component, flag, value);
+        let remedy = Remedy::SetFlag(component, vec![(flag, value)]);
         let code = FindingCode::SaKeyUnused;
         let finding = error(Slot::ServiceAccount, code, Impact::Inconsistent, message, remedy);
         out.push(in_manifest(context, component, finding));
@@ -151,6 +151,19 @@ pub(super) fn token_keys(context: &Context<'_>, out: &mut Vec<Finding>) {
             return;
         }
         if *path == pair.key_file.path {
+            // Its other half is there, and the flag names another file.
+            let half = &pair.public_key_file.path;
+            let is_whole = pair.public_key.present() == Some(public);
+            if let Some(other) = verifying.iter().find(|key| key.file.path != *half && is_whole) {
+                let message = format!(
+                    "kube-apiserver verifies tokens with {} (--service-account-key-file), and {component} signs them with \
+                     {path}, whose public half is {half}",
+                    other.file.path
+                );
+                let file = FileSlot::ServiceAccountPublicKey;
+                found(Component::ApiServer, message, "service-account-key-file", file);
+                return;
+            }
             continue;
         }
         let message = format!(

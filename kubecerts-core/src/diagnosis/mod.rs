@@ -12,6 +12,7 @@ mod case;
 mod checks;
 mod clock;
 mod code;
+mod flags;
 mod manifests;
 mod names;
 mod node;
@@ -279,8 +280,22 @@ pub enum Remedy {
         /// The permission bits.
         mode: u32,
     },
-    /// Give this flag this value in the manifest of the program.
-    SetFlag(Component, &'static str, String),
+    /// Give these flags these values in the manifest of the program.
+    SetFlag(Component, Vec<(&'static str, String)>),
+    /// Give this field this value in the configuration of the kubelet.
+    SetField(&'static str, String),
+    /// Leave one certificate of several in this file.
+    #[non_exhaustive]
+    KeepCertificate {
+        /// The file.
+        path: TreePath,
+        /// Which one, counted from one.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// Approve what the kubelet has asked for, a certificate to serve with.
+    ApproveRequest,
     /// Make a credential that has its rights without any binding, should that be needed.
     BreakGlass,
     /// There is nothing to do.

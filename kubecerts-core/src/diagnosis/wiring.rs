@@ -4,18 +4,15 @@
 use super::checks::{Check, Context, about, at, stale_authority};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, LeafSlot, NameRule, Slot};
-use crate::inventory::{
-    CertificateBundle, ChainFact, FileFacts, KubeconfigFacts, NamedFile, Place, Reading, Server,
-};
+use crate::inventory::{ChainFact, FileFacts, KubeconfigFacts, Place, Reading, Server};
 use crate::kubeconfig::Source;
-use crate::path::TreePath;
-use crate::snapshot::{EtcdPlacement, Verified};
+use crate::snapshot::EtcdPlacement;
 use crate::x509::{Certificate, SignatureVerdict};
 
 /// Every check; the order does not matter.
 pub(super) const ALL: [Check; 8] = [
     manifests_are_there,
-    flags,
+    super::flags::flags,
     kubelet_conf,
     ways_to_the_api_server,
     identities,
@@ -54,152 +51,6 @@ fn manifests_are_there(context: &Context<'_>, out: &mut Vec<Finding>) {
             remedy: Remedy::RestoreFile(path.clone()),
             path: Some(path),
         });
-    }
-}
-
-/// `missing`, `trust-file-stale`
-fn flags(context: &Context<'_>, out: &mut Vec<Finding>) {
-    let node = context.inventory.node();
-    for component in Component::ALL {
-        let Some(manifest) = node.manifest(component) else { continue };
-        let named: Vec<&NamedFile> = context
-            .inventory
-            .named_files()
-            .iter()
-            .filter(|named| named.flag.component == component)
-            .collect();
-        let absent = named.iter().filter(|named| named.flag.path.is_none()).count();
-        // A manifest that lacks most of kubeadm's flags is not kubeadm's.
-        let is_kubeadms = absent * 2 <= named.len();
-        for NamedFile { flag, exists, certificates } in named {
-            let name = flag.flag;
-            // No program reads a manifest aloud; what a file of authorities is to be is known.
-            let mend = || match flag.verifies {
-                Some(verified) => {
-                    let ca = match verified {
-                        Verified::AllOf(ca) => ca,
-                        Verified::Leaf(leaf) => leaf.issuer(),
-                    };
-                    let path = node.layout().path(FileSlot::CaCertificate(ca));
-                    Remedy::SetFlag(component, name, path.to_string())
-                }
-                None => Remedy::Repair(manifest.clone()),
-            };
-            let (code, message, remedy, path) = match &flag.path {
-                None if is_kubeadms
-                    && !has_own_check(component, name)
-                    && !is_of_others(context, component, name) =>
-                {
-                    (
-                        FindingCode::Missing,
-                        format!("{manifest} gives {component} no --{name}, which it needs"),
-                        mend(),
-                        manifest,
-                    )
-                }
-                None => continue,
-                Some(path) if !exists => {
-                    // The files of the tree and the keys of tokens have findings of their own.
-                    if node.layout().slot_of(path).is_some() || name == TOKEN_KEY {
-                        continue;
-                    }
-                    let message = format!("--{name} of {component} names {path}, which does not exist");
-                    (FindingCode::Missing, message, Remedy::Repair(manifest.clone()), path)
-                }
-                Some(path) => {
-                    let Some(verified) = flag.verifies else {
-                        if let Some(message) = odd_kubeconfig(context, component, name, path) {
-                            let remedy = Remedy::Repair(manifest.clone());
-                            out.push(inconsistent(FindingCode::TrustFileStale, message, remedy, manifest));
-                        }
-                        continue;
-                    };
-                    let Some(message) = untrusting(context, certificates, verified) else { continue };
-                    let message = format!("{path} (--{name} of {component}) {message}");
-                    (FindingCode::TrustFileStale, message, Remedy::Inspect(path.clone()), path)
-                }
-            };
-            out.push(inconsistent(code, message, remedy, path));
-        }
-    }
-}
-
-/// Those of the front proxy are judged as a whole.
-fn has_own_check(component: Component, flag: &str) -> bool {
-    component == Component::ApiServer && flag == "requestheader-client-ca-file"
-}
-
-/// An etcd of others may be reached without TLS, or with what no flag of kubeadm's names.
-fn is_of_others(context: &Context<'_>, component: Component, flag: &str) -> bool {
-    let is_external = matches!(context.inventory.node().etcd(), EtcdPlacement::External(_));
-    component == Component::ApiServer && flag.starts_with("etcd-") && is_external
-}
-
-/// Returns what is wrong with the kubeconfig by which a program asks who its own clients are, if it is not its own kubeconfig.
-fn odd_kubeconfig(
-    context: &Context<'_>,
-    component: Component,
-    flag: &str,
-    path: &TreePath,
-) -> Option<String> {
-    if !matches!(flag, "authentication-kubeconfig" | "authorization-kubeconfig") {
-        return None;
-    }
-    // The kubelet's certificate may be named by the file behind its link.
-    let is_behind = |file: &FileSlot| {
-        let meta = context.inventory.file(*file).meta.as_ref();
-        meta.and_then(|meta| meta.target.as_ref()) == Some(path)
-    };
-    let slot = context.inventory.node().layout().slot_of(path);
-    let slot = slot.or_else(|| FileSlot::all().find(is_behind))?;
-    let is_own = matches!(
-        (component, slot),
-        (Component::ControllerManager, FileSlot::Kubeconfig(KubeconfigSlot::ControllerManager))
-            | (Component::Scheduler, FileSlot::Kubeconfig(KubeconfigSlot::Scheduler))
-    );
-    (!is_own).then(|| format!("--{flag} of {component} names {path}, which is {}", slot.slot()))
-}
-
-/// Returns why what is to be verified with the authorities in a file is not, if that is known.
-fn untrusting(
-    context: &Context<'_>,
-    certificates: &Reading<CertificateBundle>,
-    verified: Verified,
-) -> Option<String> {
-    let bundle = match certificates {
-        Reading::Present(bundle) => bundle.certificates(),
-        Reading::Damaged(damage) => return Some(format!("holds no authority: {damage}")),
-        Reading::Absent | Reading::Unreadable(_) => return None,
-    };
-    let inventory = context.inventory;
-    let (ca, leaf) = match verified {
-        Verified::AllOf(ca) => (ca, None),
-        Verified::Leaf(leaf) => (leaf.issuer(), inventory.credential(Slot::Leaf(leaf))),
-    };
-    let signer = inventory.authority(ca).signer();
-    let is_signed = leaf.is_none_or(|leaf| matches!(leaf.chain(), Some(ChainFact::Signed(_))));
-    let has = |signer: &Certificate| {
-        bundle.iter().any(|trusted| {
-            trusted.public_key() == signer.public_key() && trusted.subject() == signer.subject()
-        })
-    };
-    // A leaf of another authority has its own finding, and is verified by what the file holds if at all.
-    if is_signed && signer.is_some_and(has) {
-        return None;
-    }
-    match leaf {
-        None => signer.map(|_| format!("does not hold the certificate of {ca}")),
-        Some(leaf) => {
-            let leaf = leaf.leaf()?;
-            let verifies = |trusted: &Certificate| {
-                leaf.issuer() == trusted.subject()
-                    && leaf.verify_signature(trusted.public_key()) != SignatureVerdict::Invalid
-            };
-            let Verified::Leaf(slot) = verified else { return None };
-            // An intermediate may stand between the two, which only the chain can tell.
-            (is_signed && !bundle.iter().any(verifies))
-                .then(|| format!("does not hold the authority that has signed {slot}"))
-        }
     }
 }
 
@@ -485,18 +336,3 @@ fn nobody_else_writes(context: &Context<'_>, out: &mut Vec<Finding>) {
 }
 
 const WRITABLE_BY_OTHERS: u32 = 0o002;
-
-/// `sa-key-unused` is about what it names.
-const TOKEN_KEY: &str = "service-account-private-key-file";
-
-fn inconsistent(code: FindingCode, message: String, remedy: Remedy, path: &TreePath) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        place: None,
-        code,
-        impact: Impact::Inconsistent,
-        path: Some(path.clone()),
-        message,
-        remedy,
-    }
-}

@@ -87,6 +87,11 @@ impl Inventory {
         bundle.map_or(&[][..], CertificateBundle::certificates)
     }
 
+    /// Returns what is in the file at `path`, if a component is told to trust it and it is none of the tree.
+    pub(crate) fn trusted_in(&self, path: &TreePath) -> Option<&Reading<CertificateBundle>> {
+        self.trust_files.iter().find(|(file, _)| file.path == *path).map(|(_, bundle)| bundle)
+    }
+
     /// Returns every place of this node beside the authority's own file that holds `certificate`: kubeconfigs, then files that
     /// manifests and the kubelet's configuration name.
     #[must_use]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{CaSlot, Component, LeafSlot};
+use super::placing;
+use crate::catalog::{CaSlot, Component, FileSlot, LeafSlot};
 use crate::manifest::StaticPod;
 use crate::path::TreePath;
 
@@ -18,6 +19,8 @@ pub struct FileFlag {
     pub verifies: Option<Verified>,
     /// The file, on the host; `None` when the flag is not given.
     pub path: Option<TreePath>,
+    /// Which file of the tree it should be.
+    pub file: Option<FileSlot>,
 }
 
 /// What a program verifies with the authorities in a file.
@@ -44,13 +47,19 @@ pub(super) fn file_flags(pods: &BTreeMap<Component, StaticPod>) -> Vec<FileFlag>
             Some(value) => Some(pod.host_path(value)?),
             None => None,
         };
-        Some(FileFlag { component, flag, verifies, path })
+        Some(FileFlag { component, flag, verifies, path, file: file_of(component, flag) })
     };
     FLAGS.into_iter().filter_map(of_pod).collect()
 }
 
+/// A program asks who its own clients are as it asks for everything else.
+fn file_of(component: Component, flag: &str) -> Option<FileSlot> {
+    let flag = if flag.ends_with("-kubeconfig") { "kubeconfig" } else { flag };
+    placing::file_of(component, flag)
+}
+
 /// What kubeadm gives since 1.20 at the least (`cmd/kubeadm/app/phases/controlplane/manifests.go`, `phases/etcd/local.go`).
-const FLAGS: [(Component, &str, Option<Verified>); 27] = {
+const FLAGS: [(Component, &str, Option<Verified>); 29] = {
     use Component::{ApiServer, ControllerManager, Etcd, Scheduler};
     use Verified::{AllOf, Leaf};
     [
@@ -80,7 +89,9 @@ const FLAGS: [(Component, &str, Option<Verified>); 27] = {
         (Scheduler, "kubeconfig", None),
         (Scheduler, "authentication-kubeconfig", None),
         (Scheduler, "authorization-kubeconfig", None),
-        // That it is given at all is part of a check of its own.
+        // That these are given at all is part of a check of its own.
         (ApiServer, "requestheader-client-ca-file", Some(Leaf(LeafSlot::FrontProxyClient))),
+        (ApiServer, "proxy-client-cert-file", None),
+        (ApiServer, "proxy-client-key-file", None),
     ]
 };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::{Addresses, Endpoint, FileFlag, FileState, Programs, endpoint, flags};
+use super::{Addresses, Endpoint, FileFlag, FileState, Programs, endpoint, flags, placing};
 use crate::catalog::{
     CaSlot, Component, Directories, FileSlot, KubeconfigSlot, KubernetesVersion, Layout, LeafSlot,
     PathSource, Slot,
@@ -334,7 +334,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
     });
 
     let directories = directories(arguments, kubelet.as_ref(), kubeadm.as_ref(), &pods);
-    let layout = layout(arguments, &directories, kubelet.as_ref(), kubeadm.as_ref(), &pods);
+    let layout = placing::layout(arguments, &directories, kubelet.as_ref(), kubeadm.as_ref(), &pods);
     let flag = |component, name| pods.get(&component).and_then(|pod: &StaticPod| pod.flag(name));
     let stated = |value: Option<&str>, source| value.map(|value| Stated { value: value.to_owned(), source });
     let node_name = stated(arguments.node_name.as_deref(), PathSource::Argument)
@@ -374,7 +374,7 @@ pub fn locate(sources: &Sources) -> NodeFacts {
     }
 }
 
-type Pods = BTreeMap<Component, StaticPod>;
+pub(super) type Pods = BTreeMap<Component, StaticPod>;
 
 fn parse_pods(
     manifests: &BTreeMap<TreePath, FileState>,
@@ -459,138 +459,6 @@ fn directories(
     }
 }
 
-/// The flags that name a file of the tree. Where two flags name the same file, the later row wins.
-const FLAGS: [(Component, &str, FileSlot); 24] = {
-    use Component::{ApiServer, ControllerManager, Etcd, Scheduler};
-    use FileSlot::{
-        CaCertificate, CaKey, Kubeconfig, LeafCertificate, LeafKey, ServiceAccountKey,
-        ServiceAccountPublicKey,
-    };
-    [
-        (ApiServer, "tls-cert-file", LeafCertificate(LeafSlot::ApiServer)),
-        (ApiServer, "tls-private-key-file", LeafKey(LeafSlot::ApiServer)),
-        (ApiServer, "client-ca-file", CaCertificate(CaSlot::Cluster)),
-        (ApiServer, "etcd-cafile", CaCertificate(CaSlot::Etcd)),
-        (ApiServer, "etcd-certfile", LeafCertificate(LeafSlot::ApiServerEtcdClient)),
-        (ApiServer, "etcd-keyfile", LeafKey(LeafSlot::ApiServerEtcdClient)),
-        (ApiServer, "kubelet-client-certificate", LeafCertificate(LeafSlot::ApiServerKubeletClient)),
-        (ApiServer, "kubelet-client-key", LeafKey(LeafSlot::ApiServerKubeletClient)),
-        (ApiServer, "proxy-client-cert-file", LeafCertificate(LeafSlot::FrontProxyClient)),
-        (ApiServer, "proxy-client-key-file", LeafKey(LeafSlot::FrontProxyClient)),
-        (ApiServer, "requestheader-client-ca-file", CaCertificate(CaSlot::FrontProxy)),
-        (ApiServer, "service-account-key-file", ServiceAccountPublicKey),
-        (ControllerManager, "service-account-private-key-file", ServiceAccountKey),
-        (ApiServer, "service-account-signing-key-file", ServiceAccountKey),
-        (ControllerManager, "cluster-signing-cert-file", CaCertificate(CaSlot::Cluster)),
-        (ControllerManager, "cluster-signing-key-file", CaKey(CaSlot::Cluster)),
-        (ControllerManager, "kubeconfig", Kubeconfig(KubeconfigSlot::ControllerManager)),
-        (Scheduler, "kubeconfig", Kubeconfig(KubeconfigSlot::Scheduler)),
-        (Etcd, "cert-file", LeafCertificate(LeafSlot::EtcdServer)),
-        (Etcd, "key-file", LeafKey(LeafSlot::EtcdServer)),
-        (Etcd, "peer-cert-file", LeafCertificate(LeafSlot::EtcdPeer)),
-        (Etcd, "peer-key-file", LeafKey(LeafSlot::EtcdPeer)),
-        (Etcd, "peer-trusted-ca-file", CaCertificate(CaSlot::Etcd)),
-        (Etcd, "trusted-ca-file", CaCertificate(CaSlot::Etcd)),
-    ]
-};
-
-fn layout(
-    arguments: &Arguments,
-    directories: &Directories,
-    kubelet: Option<&KubeletConfig>,
-    kubeadm: Option<&KubeadmConfig>,
-    pods: &Pods,
-) -> Layout {
-    let mut layout = Layout::kubeadm(directories, PathSource::Default);
-    for file in FileSlot::all() {
-        let source = match file {
-            FileSlot::Kubeconfig(_) if arguments.kubeconfigs.is_some() => PathSource::Argument,
-            FileSlot::Kubeconfig(_) if pods.contains_key(&Component::Scheduler) => PathSource::Sibling,
-            FileSlot::KubeletClient | FileSlot::KubeletServingCertificate | FileSlot::KubeletServingKey
-                if arguments.kubelet.is_some() =>
-            {
-                PathSource::Argument
-            }
-            FileSlot::Kubeconfig(_)
-            | FileSlot::KubeletClient
-            | FileSlot::KubeletServingCertificate
-            | FileSlot::KubeletServingKey => PathSource::Default,
-            _ if arguments.certificates.is_some() => PathSource::Argument,
-            _ if kubeadm.and_then(KubeadmConfig::certificates_dir).is_some() => PathSource::KubeadmConfig,
-            _ => PathSource::Default,
-        };
-        let path = layout.path(file).clone();
-        layout.relocate(file, path, source);
-    }
-    for (component, flag, file) in FLAGS {
-        if layout.locate(file).source == PathSource::Argument {
-            continue;
-        }
-        if let Some(path) = host_path(pods, component, flag) {
-            layout.relocate(file, path, PathSource::Manifest);
-        }
-    }
-    add_siblings(&mut layout);
-    add_kubelet(&mut layout, directories, kubelet);
-    layout
-}
-
-/// Moves the files that no flag names beside those that a manifest does name.
-fn add_siblings(layout: &mut Layout) {
-    let from_manifest = |layout: &Layout, file| {
-        let located = layout.locate(file);
-        (located.source == PathSource::Manifest).then(|| located.path.clone())
-    };
-    for ca in CaSlot::ALL {
-        let (certificate, key) = (FileSlot::CaCertificate(ca), FileSlot::CaKey(ca));
-        if layout.locate(key).source < PathSource::Sibling {
-            continue;
-        }
-        if let Some(path) = from_manifest(layout, certificate).and_then(|path| key_beside(&path)) {
-            layout.relocate(key, path, PathSource::Sibling);
-        }
-    }
-    if let Some(server) = from_manifest(layout, FileSlot::LeafCertificate(LeafSlot::EtcdServer)) {
-        let leaf = LeafSlot::EtcdHealthcheckClient;
-        for (file, name) in [
-            (FileSlot::LeafCertificate(leaf), "healthcheck-client.crt"),
-            (FileSlot::LeafKey(leaf), "healthcheck-client.key"),
-        ] {
-            if let Ok(path) = server.parent().join(name) {
-                layout.relocate(file, path, PathSource::Sibling);
-            }
-        }
-    }
-}
-
-/// Returns where the key of a certificate lies by the customs of kubeadm (`.crt`, `.key`) and of kubespray's etcd
-/// (`.pem`, `-key.pem`).
-fn key_beside(certificate: &TreePath) -> Option<TreePath> {
-    let text = certificate.as_str();
-    let key = match (text.strip_suffix(".crt"), text.strip_suffix(".pem")) {
-        (Some(stem), _) => format!("{stem}.key"),
-        (None, Some(stem)) => format!("{stem}-key.pem"),
-        (None, None) => return None,
-    };
-    TreePath::parse(&key).ok()
-}
-
-fn add_kubelet(layout: &mut Layout, directories: &Directories, kubelet: Option<&KubeletConfig>) {
-    let Some(kubelet) = kubelet else { return };
-    if let Some(path) = kubelet.tls_cert_file() {
-        layout.relocate(FileSlot::KubeletServingCertificate, path.clone(), PathSource::KubeletConfig);
-        if let Some(path) = kubelet.tls_private_key_file() {
-            layout.relocate(FileSlot::KubeletServingKey, path.clone(), PathSource::KubeletConfig);
-        }
-    } else if kubelet.server_tls_bootstrap() == Some(true) {
-        // The kubelet keeps a certificate that the cluster signed, and its key, behind this link.
-        if let Ok(path) = directories.kubelet.join("pki/kubelet-server-current.pem") {
-            layout.relocate(FileSlot::KubeletServingCertificate, path.clone(), PathSource::KubeletConfig);
-            layout.relocate(FileSlot::KubeletServingKey, path, PathSource::KubeletConfig);
-        }
-    }
-}
-
 /// The flags that name certificates of authorities to be trusted.
 const TRUST_FLAGS: [(Component, &str); 11] = {
     use Component::{ApiServer, ControllerManager, Etcd, Scheduler};
@@ -622,7 +490,7 @@ fn trust_files(layout: &Layout, kubelet: Option<&KubeletConfig>, pods: &Pods) ->
     of_flags.chain(of_kubelet).filter(|file| !is_own(file)).collect()
 }
 
-fn host_path(pods: &Pods, component: Component, flag: &str) -> Option<TreePath> {
+pub(super) fn host_path(pods: &Pods, component: Component, flag: &str) -> Option<TreePath> {
     let pod = pods.get(&component)?;
     pod.host_path(pod.flag(flag)?)
 }

@@ -16,6 +16,7 @@ mod endpoint;
 mod file;
 mod flags;
 mod locate;
+mod placing;
 mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};

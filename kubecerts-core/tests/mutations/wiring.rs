@@ -31,7 +31,7 @@ fn a_flag_that_names_nothing_is_found() {
 fn a_program_that_trusts_the_wrong_authority_is_found() {
     let file = "/etc/kubernetes/pki/ca.crt";
     for (program, name) in [("kube-apiserver", "--etcd-cafile"), ("etcd", "--peer-trusted-ca-file")] {
-        assert_eq!(codes(|tree| flag(tree, program, name, file)), [FindingCode::TrustFileStale], "{name}");
+        assert_eq!(codes(|tree| flag(tree, program, name, file)), [FindingCode::WrongFile], "{name}");
     }
 }
 
@@ -39,7 +39,7 @@ fn a_program_that_trusts_the_wrong_authority_is_found() {
 fn a_program_that_asks_with_another_one_s_kubeconfig_is_found() {
     let file = "/etc/kubernetes/admin.conf";
     let found = codes(|tree| flag(tree, "kube-scheduler", "--authorization-kubeconfig", file));
-    assert_eq!(found, [FindingCode::TrustFileStale]);
+    assert_eq!(found, [FindingCode::WrongFile]);
 }
 
 #[test]

@@ -102,6 +102,45 @@ pub(crate) fn wrong_front_proxy() -> Node {
     node
 }
 
+pub(crate) fn server_shown_to_extensions() -> Node {
+    let mut node = with_programs();
+    for (flag, kind) in [("cert", "crt"), ("key", "key")] {
+        let flag = format!("proxy-client-{flag}-file=/etc/kubernetes/pki/");
+        let manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+        let (own, others) = (format!("{flag}front-proxy-client.{kind}"), format!("{flag}apiserver.{kind}"));
+        replace(&mut node.tree, manifest, &own, &others);
+    }
+    node
+}
+
+pub(crate) fn etcd_trusts_the_cluster() -> Node {
+    let mut node = with_programs();
+    let flag = " --trusted-ca-file=/etc/kubernetes/pki/";
+    let manifest = "/etc/kubernetes/manifests/etcd.yaml";
+    replace(&mut node.tree, manifest, &format!("{flag}etcd/ca.crt"), &format!("{flag}ca.crt"));
+    node.is_down(Service::ApiServer);
+    node.is_down(Service::Scheduler);
+    node
+}
+
+pub(crate) fn signing_with_the_front_proxy() -> Node {
+    let mut node = with_programs();
+    let flag = "cluster-signing-cert-file=/etc/kubernetes/pki/";
+    let manifest = "/etc/kubernetes/manifests/kube-controller-manager.yaml";
+    replace(&mut node.tree, manifest, &format!("{flag}ca.crt"), &format!("{flag}front-proxy-ca.crt"));
+    node.is_down(Service::ControllerManager);
+    node
+}
+
+pub(crate) fn authority_of_an_older_cluster() -> Node {
+    let mut tree = made_later();
+    with_manifests(&mut tree);
+    take_over(&mut tree, &whole().build(), &["/etc/kubernetes/pki/ca.crt", CA_KEY]);
+    let mut node = Node::of(tree);
+    node.is_unwell(Service::Scheduler, "/healthz");
+    node
+}
+
 pub(crate) fn shared_front_proxy() -> Node {
     let mut node = Node::of(whole().build());
     node.tree.copy("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/front-proxy-ca.crt");

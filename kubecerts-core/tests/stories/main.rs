@@ -140,6 +140,12 @@ const STORIES: &[Story] = &[
         node: causes::authority_made_anew,
     },
     Story {
+        number: 14,
+        title: "the authority was put back from another cluster that is older",
+        first: &[F::CaReplaced],
+        node: causes::authority_of_an_older_cluster,
+    },
+    Story {
         number: 15,
         title: "the authority is over, and everything with it",
         first: &[F::Expired],
@@ -246,6 +252,24 @@ const STORIES: &[Story] = &[
         title: "an administrator whose group has no rights",
         first: &[F::AdminRbac],
         node: causes::administrators_without_rights,
+    },
+    Story {
+        number: 0,
+        title: "the API server shows extensions what it serves with",
+        first: &[F::WrongFile],
+        node: causes::server_shown_to_extensions,
+    },
+    Story {
+        number: 0,
+        title: "etcd trusts the authority of the cluster",
+        first: &[F::WrongFile],
+        node: causes::etcd_trusts_the_cluster,
+    },
+    Story {
+        number: 0,
+        title: "the controller-manager signs with the authority of the front proxy",
+        first: &[F::WrongFile],
+        node: causes::signing_with_the_front_proxy,
     },
     Story {
         number: 0,

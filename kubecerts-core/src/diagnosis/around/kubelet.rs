@@ -61,6 +61,29 @@ pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
 }
 
+/// `missing`
+///
+/// With `serverTLSBootstrap` the kubelet has no certificate to serve with until somebody approves what it asks for: nothing in a cluster
+/// does so by itself.
+pub(in crate::diagnosis) fn serving(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let kubelet = context.inventory.node().kubelet();
+    let facts = context.inventory.file(FileSlot::KubeletServingCertificate);
+    let asks = kubelet.is_some_and(|kubelet| {
+        kubelet.server_tls_bootstrap() == Some(true) && kubelet.tls_cert_file().is_none()
+    });
+    if !asks || facts.exists {
+        return;
+    }
+    let message = format!(
+        "{} does not exist, and serverTLSBootstrap is set: what the kubelet has asked for was not approved",
+        facts.path
+    );
+    let place = Place::Slot(Slot::KubeletServing);
+    let (severity, remedy) = (Severity::Warning, Remedy::ApproveRequest);
+    let finding = about(&place, severity, FindingCode::Missing, Impact::None, message, remedy);
+    out.push(at(facts, finding));
+}
+
 /// Returns whether what cannot be read is a link that leads nowhere, and so found by `link`.
 pub(in crate::diagnosis) fn is_broken_link(context: &Context<'_>, place: &Place) -> bool {
     let inventory = context.inventory;

@@ -34,7 +34,8 @@ pub(super) fn explains(cause: &Finding, effect: &Finding, view: &View<'_>) -> bo
         | F::SimultaneousRestart
         | F::SourceDamaged
         | F::TrustFileStale
-        | F::WeakAlgorithm => false,
+        | F::WeakAlgorithm
+        | F::WrongFile => false,
         F::AlternativeNameMissing | F::AlternativeNameUnexpected | F::ForeignLeaf => pair.is_another_nodes(),
         // A slow clock makes nothing end.
         F::CaEndsBeforeRenewal => false,
@@ -185,16 +186,17 @@ impl Pair<'_> {
         let is_down = self.effect.code == F::EndpointDown;
         match self.cause.code {
             F::SourceDamaged | F::ManifestDuplicate => self.is_of_its_manifest(),
+            F::WrongFile => match self.cause.remedy {
+                Remedy::SetFlag(misled, _) => misled == fallen || leads_to(misled, fallen),
+                _ => false,
+            },
             F::EndpointDown | F::EndpointBroken | F::EtcdUnwell | F::Unhealthy => {
                 match component(self.cause) {
                     Some(other) if other == fallen => true,
                     // Without the kubelet nothing is started that is down.
                     Some(Component::Kubelet) => is_static && is_down,
-                    Some(Component::Etcd) => fallen == Component::ApiServer,
-                    Some(Component::ApiServer) => {
-                        matches!(fallen, Component::ControllerManager | Component::Scheduler)
-                    }
-                    _ => false,
+                    Some(other) => leads_to(other, fallen),
+                    None => false,
                 }
             }
             F::StaleInMemory => {
@@ -249,6 +251,15 @@ impl Pair<'_> {
             }
             _ => false,
         }
+    }
+}
+
+/// Returns whether a program that is not well keeps another one from its work.
+const fn leads_to(fallen: Component, other: Component) -> bool {
+    match fallen {
+        Component::Etcd => matches!(other, Component::ApiServer),
+        Component::ApiServer => matches!(other, Component::ControllerManager | Component::Scheduler),
+        _ => false,
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Option<String> {
         F::TrustFileStale => Some(format!(
             "when the earlier one ends, whoever reads the file on {node} trusts nobody any more"
         )),
+        F::WrongFile => Some(misled(finding, node)),
         F::KubeconfigCopyStale => Some(loss().map_or_else(
             || format!("whoever uses the copy on {node} is Unauthorized once the old credential ends"),
             |loss| {
@@ -168,6 +169,7 @@ fn anywhere(finding: &Finding) -> Option<&'static str> {
         | F::Unhealthy
         | F::Unreadable
         | F::WrongAuthority
+        | F::WrongFile
         // Whoever has the key can pass for that name, which is nothing for the cluster.
         | F::AlternativeNameUnexpected => return None,
     })
@@ -302,6 +304,11 @@ fn unusable(finding: &Finding, view: &View<'_>) -> Option<String> {
             "nothing that {ca} signs can be renewed on {node}, and no node can join with it"
         ));
     }
+    if finding.code == FindingCode::Missing && *place == Place::Slot(Slot::KubeletServing) {
+        return Some(format!(
+            "the kubelet of {node} has nothing to serve with: kubectl logs and exec fail, and so do metrics of the node"
+        ));
+    }
     if finding.code == FindingCode::Missing && finding.severity != Severity::Error {
         return Some(format!("it is not known how whoever uses it on {node} authenticates"));
     }
@@ -391,6 +398,54 @@ fn stale(finding: &Finding, view: &View<'_>) -> Option<String> {
         None => ", and fails when that ends although everything looks renewed".to_owned(),
     };
     Some(format!("{component} of {node} has gone on with the earlier {slot}{since}{until}"))
+}
+
+/// Says what a program does that is told to use another file than it needs.
+fn misled(finding: &Finding, node: &str) -> String {
+    use Component as C;
+    let (component, flag) = match &finding.remedy {
+        Remedy::SetFlag(component, flags) => (*component, flags.first().map_or("", |(flag, _)| *flag)),
+        Remedy::SetField(..) => {
+            return format!(
+                "the kubelet of {node} refuses the API server: kubectl logs, exec and port-forward fail"
+            );
+        }
+        Remedy::KeepCertificate { .. } => (C::ControllerManager, ""),
+        _ => return format!("a program of {node} does not find what it needs"),
+    };
+    let so = match (component, flag) {
+        (C::Etcd, "trusted-ca-file") => {
+            "refuses the API server and etcdctl, and lets in who has a certificate of the other authority"
+        }
+        (C::Etcd, "peer-trusted-ca-file") => "refuses the other members, and they do not find it",
+        (C::Etcd, _) => "shows a certificate that its clients or the other members refuse, or does not start",
+        (C::ApiServer, "etcd-cafile") => "does not accept the certificate of etcd: it answers nothing",
+        (C::ApiServer, "etcd-certfile" | "etcd-keyfile") => {
+            "is refused by etcd, or does not start: it answers nothing"
+        }
+        (C::ApiServer, "client-ca-file") => {
+            "refuses every client certificate: kubelets, controllers, the scheduler and administrators are Unauthorized"
+        }
+        (C::ApiServer, "kubelet-client-certificate" | "kubelet-client-key") => {
+            "is refused by kubelets, or does not start: kubectl logs, exec and port-forward fail"
+        }
+        (C::ApiServer, "proxy-client-cert-file" | "proxy-client-key-file") => {
+            "is refused by extension API servers, or does not start: metrics.k8s.io and other aggregated APIs fail"
+        }
+        (C::ApiServer, _) => "shows a certificate that its clients refuse, or does not start",
+        (C::ControllerManager, "root-ca-file") => {
+            "gives pods an authority by which they do not know the API server"
+        }
+        (C::ControllerManager, "cluster-signing-cert-file" | "cluster-signing-key-file") => {
+            "does not start, or signs certificates for kubelets that nobody accepts"
+        }
+        (C::ControllerManager, "") => "does not start: it takes a file of one certificate for its authority",
+        (_, "client-ca-file" | "requestheader-client-ca-file") => {
+            "refuses who asks it for metrics with a certificate"
+        }
+        _ => "does not do its work, or does it as somebody else",
+    };
+    format!("{component} of {node} {so}")
 }
 
 fn outage(component: Component, code: FindingCode, view: &View<'_>) -> String {

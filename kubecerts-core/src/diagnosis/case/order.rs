@@ -57,7 +57,7 @@ pub(super) fn stage(finding: &Finding) -> Stage {
     let of_authority = matches!(finding.place, Some(Place::Slot(Slot::Ca(_))));
     match finding.code {
         F::ClockSkew => Stage::Clock,
-        F::SourceDamaged | F::ManifestDuplicate => Stage::Source,
+        F::SourceDamaged | F::ManifestDuplicate | F::WrongFile => Stage::Source,
         F::LayoutMismatch | F::NotASymlink => Stage::Link,
         F::Unreadable | F::Missing | F::Damaged | F::KeyMissing | F::KeyMismatch | F::OwnerWrong => {
             Stage::Content
@@ -209,6 +209,7 @@ const fn position(code: FindingCode) -> u8 {
         F::SimultaneousRestart => 50,
         F::NodesOutOfStep => 51,
         F::NotObserved => 52,
+        F::WrongFile => 53,
     }
 }
 

@@ -1,11 +1,12 @@
 //! The bytes and facts that show a finding, one line each. Public data: certificates, digests, public halves, modes, times.
 
-use super::super::{Finding, FindingCode};
+use super::super::{Finding, FindingCode, Remedy};
 use super::View;
 use super::order::component;
 use crate::catalog::{CaSlot, Component, FileSlot, KubeconfigSlot, Slot};
 use crate::inventory::{FileFacts, Place};
 use crate::observation::{Handshake, Health, WellBeing, usages};
+use crate::path::TreePath;
 use crate::x509::{Certificate, PublicKey};
 
 /// Returns what shows `finding`.
@@ -57,6 +58,7 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Vec<String> {
         F::KeyReadable | F::OwnerWrong => {}
         // What is wrong with them is the message; their content is not kept.
         F::SourceDamaged | F::ManifestDuplicate | F::SimultaneousRestart => {}
+        F::WrongFile => proof.named(),
     }
     if finding.code.is_of_running() {
         proof.running();
@@ -155,6 +157,39 @@ impl Lines<'_> {
             public(signer.public_key()),
             identifier.unwrap_or_default()
         ));
+    }
+
+    /// The files that flags name, and those that they should name.
+    fn named(&mut self) {
+        let Remedy::SetFlag(component, flags) = &self.finding.remedy else { return };
+        let (component, view) = (*component, self.view);
+        for (name, value) in flags {
+            let mut named = view.inventory.named_files().iter().map(|named| &named.flag);
+            let flag = named.find(|flag| flag.component == component && flag.flag == *name);
+            if let Some(path) = flag.and_then(|flag| flag.path.as_ref()) {
+                self.say(format!("--{name} names {}", self.at(path)));
+            }
+            if let Ok(path) = TreePath::parse(value) {
+                self.say(format!("it should name {}", self.at(&path)));
+            }
+        }
+    }
+
+    /// What is known of the file at `path`, and the certificate in it.
+    fn at(&self, path: &TreePath) -> String {
+        let view = self.view;
+        let file = view.inventory.node().layout().slot_of(path);
+        let facts = view.file(path).map_or_else(|| path.to_string(), described);
+        let certificate = match file {
+            Some(FileSlot::CaCertificate(_) | FileSlot::LeafCertificate(_)) => {
+                file.and_then(|file| view.certificate(&Place::Slot(file.slot())))
+            }
+            _ => None,
+        };
+        match certificate {
+            Some(certificate) => format!("{facts}; {}", dated(certificate)),
+            None => facts,
+        }
     }
 
     /// The authorities that a kubeconfig trusts.
