@@ -52,7 +52,7 @@ impl Root {
     /// machine. A path that does not exist is a result, not a problem; see [`Resolved::existence`].
     ///
     /// # Errors
-    /// [`ReadProblem::LeavesRoot`] when a link climbs above the root, or is absolute and its target is not in
+    /// [`ReadProblem::LeavesRoot`] when a link climbs above the root, or is absolute and the directory of its target is not in
     /// the root; [`ReadProblem::DanglingLink`] when any other link leads nowhere; [`ReadProblem::LinkLoop`]
     /// after 40 links; [`ReadProblem::PermissionDenied`] when a directory on the way may not be searched.
     pub fn resolve(&self, path: &TreePath, disk: &impl Disk) -> Result<Resolved, ReadProblem> {
@@ -76,7 +76,7 @@ impl Root {
             let next = at.join(&name).map_err(|error| ReadProblem::Failed(error.to_string()))?;
             let host = self.host(&next);
             let Some(stat) = disk.stat(&host).map_err(|error| problem(&error))? else {
-                if let Some(problem) = self.nowhere(&links) {
+                if let Some(problem) = self.nowhere(&links, names.len()) {
                     return Err(problem);
                 }
                 let existence = if names.is_empty() { Existence::Absent } else { Existence::NoDirectory };
@@ -128,11 +128,15 @@ impl Root {
         Ok(Resolved { host: host.join(path.file_name()), tree, existence })
     }
 
-    /// Returns what is wrong when a name does not exist that these links, innermost last, lead to.
-    fn nowhere(&self, links: &[Link]) -> Option<ReadProblem> {
+    /// Returns what is wrong when a name does not exist that these links, innermost last, lead to, and before which so many names
+    /// are left.
+    fn nowhere(&self, links: &[Link], left: usize) -> Option<ReadProblem> {
         let innermost = links.last()?;
-        // On the node the target may well exist, but outside what was mounted here.
-        let outside = links.iter().rev().find(|link| link.is_absolute() && !self.is_whole_machine());
+        // On the node the target may well exist, but outside what was mounted here. Not so where all but the file itself is here:
+        // the kubelet's links are absolute, and into their own directory.
+        let is_beside = left == 0 && innermost.rest == 0;
+        let outside = links.iter().rev().find(|link| link.is_absolute());
+        let outside = outside.filter(|_| !is_beside && !self.is_whole_machine());
         Some(match outside {
             Some(link) => link.leaves_root(),
             None => {
@@ -282,6 +286,16 @@ mod tests {
             );
             fs::remove_file(link).unwrap();
         }
+    }
+
+    #[test]
+    fn an_absolute_link_to_nothing_in_a_directory_of_the_root_dangles() {
+        let (dir, root) = world();
+        let target = "/etc/kubernetes/ssl/gone.pem";
+        symlink(target, dir.path().join("etc/kubernetes/ssl/current.pem")).unwrap();
+        let link = path("/etc/kubernetes/ssl/current.pem");
+        let expected = ReadProblem::DanglingLink { link: link.clone(), target: target.to_owned() };
+        assert_eq!(root.resolve(&link, &RealDisk), Err(expected));
     }
 
     #[test]
