@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use kubecerts_core::catalog::{Component, FileSlot, Slot};
+use kubecerts_core::catalog::{CaSlot, Component, FileSlot, Slot};
 use kubecerts_core::diagnosis::{Finding, Remedy};
 use kubecerts_core::inventory::Place;
 use kubecerts_core::issue::IssueError;
@@ -467,26 +467,28 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
         ),
         Remedy::SignElsewhere(ca) => format!("have certificates signed where the key of {ca} is kept"),
         Remedy::Restore(name) => restore(*name, whereabouts),
-        Remedy::RestorePair(Slot::ServiceAccount) => {
-            "put sa.key and sa.pub back, both of one pair, from a backup or from another control-plane node".to_owned()
+        Remedy::RestorePair(slot) => {
+            format!("put {} back, both of one pair, from a backup or from another control-plane node", pair(*slot))
         }
-        Remedy::RestorePair(slot) => format!(
-            "put {slot}.crt and {slot}.key back, both of one pair, from a backup or from another control-plane node"
-        ),
+        Remedy::TakePair { slot, from, reissue, .. } => take_pair(*slot, from, reissue, whereabouts),
         Remedy::RestoreFile(path) => format!("put {} back from a backup", file(path)),
         Remedy::CopyBack(files) => {
             let copied = files.iter().map(|(from, to)| format!("cp -p {} {}", file(from), file(to)));
             format!("put the earlier pair back: {}", copied.collect::<Vec<_>>().join(" && "))
         }
+        Remedy::Recover => on_node("kubecerts recover", whereabouts),
         Remedy::GrantAccess(_) => "run it as root".to_owned(),
         Remedy::Repair(path) => format!("repair {}", file(path)),
         Remedy::RepairManifest(path) => format!("repair {}, or move it out of its directory", file(path)),
         Remedy::Inspect(path) => format!("kubecerts inspect {}", file(path)),
         Remedy::SetMode(path, mode) => format!("chmod {mode:04o} {}", file(path)),
         Remedy::SetClock => "compare the clock of this node with another one: timedatectl".to_owned(),
-        // A path of the node, whatever its root is here.
         Remedy::ReferToRotatedCertificate(path) => {
-            format!("let client-certificate and client-key in kubelet.conf name {path}")
+            format!(
+                "let kubelet.conf refer to it, as its file is good: kubecerts kubelet install --pem {}{}",
+                file(path),
+                whereabouts.options
+            )
         }
         Remedy::Restart(component) => format!("kubecerts restart {component}{}", whereabouts.options),
         Remedy::Start(Component::Kubelet) => {
@@ -541,8 +543,8 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
             format!("move {0} to where nothing looks for it, such as /root: mv -n {0} /root/", file(path))
         }
         Remedy::MoveFilesAway(paths) => format!(
-            "other files of the directory are in use; move only what nothing refers to, and its key if there is one: mv -n {} /root/",
-            paths.iter().map(file).collect::<Vec<_>>().join(" ")
+            "other files of the directory are in use; move only what nothing refers to, each with its key: mv -n {} /root/",
+            paths.iter().map(|path| format!("{} {}", file(path), whereabouts.file(&key_of(path)))).collect::<Vec<_>>().join(" ")
         ),
         // What a link says is a path of the node, whatever its root is here. What is no link may be the last of its kind.
         Remedy::Relink { link, target, is_file, .. } => {
@@ -577,6 +579,54 @@ fn mend(remedy: &Remedy, shown_by: Option<&TreePath>, whereabouts: &Whereabouts)
         ),
         _ => return None,
     })
+}
+
+/// Returns the path of the key beside a certificate of kubeadm's name.
+fn key_of(certificate: &TreePath) -> TreePath {
+    let key = certificate.as_str().strip_suffix(".crt").map(|stem| format!("{stem}.key"));
+    key.and_then(|key| TreePath::parse(&key).ok()).unwrap_or_else(|| certificate.clone())
+}
+
+/// Returns the two files of a pair.
+fn pair(slot: Slot) -> String {
+    match slot {
+        Slot::Ca(ca) => format!("{} and {}", FileSlot::CaCertificate(ca), FileSlot::CaKey(ca)),
+        Slot::ServiceAccount => {
+            format!("{} and {}", FileSlot::ServiceAccountKey, FileSlot::ServiceAccountPublicKey)
+        }
+        slot => format!("certificate and key of {slot}"),
+    }
+}
+
+/// Returns how a node comes to have the pair that the others have: first the pair, then what it has to sign, then who reads it.
+fn take_pair(slot: Slot, from: &[String], reissue: &[Slot], whereabouts: &Whereabouts) -> String {
+    let options = &whereabouts.options;
+    let mut text = format!("put {} of {} in place of the files here", pair(slot), from.join(" or "));
+    let (kubelets, ours): (Vec<Slot>, Vec<Slot>) =
+        reissue.iter().partition(|slot| **slot == Slot::KubeletClient);
+    if !ours.is_empty() {
+        let names: Vec<String> = ours.iter().map(Slot::to_string).collect();
+        text.push_str(&format!(
+            "; then re-issue what it has not signed: kubecerts renew {}{options}",
+            names.join(" ")
+        ));
+    }
+    if !kubelets.is_empty() {
+        text.push_str("; and for the kubelet: kubecerts kubelet credential");
+    }
+    // Every program that reads the pair was started with the other one.
+    let components: &[Component] = match slot {
+        Slot::Ca(CaSlot::Etcd) => &[Component::Etcd, Component::ApiServer],
+        Slot::Ca(CaSlot::FrontProxy) => &[Component::ApiServer],
+        Slot::ServiceAccount => &[Component::ApiServer, Component::ControllerManager],
+        _ => &[Component::ApiServer, Component::ControllerManager, Component::Scheduler],
+    };
+    let names: Vec<&str> = components.iter().map(|component| component.name()).collect();
+    text.push_str(&format!(
+        "; then {}",
+        on_node(&format!("kubecerts restart {}", names.join(" ")), whereabouts)
+    ));
+    text
 }
 
 /// Returns how a file comes back that does not exist. What all control-plane nodes share is on the others as well; what is a

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, Slot};
+use crate::catalog::{CaSlot, FileSlot, KubeconfigSlot, LeafSlot, NodeName, Slot};
 use crate::diagnosis::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
 use crate::digest::Digest;
 use crate::inventory::{Credential, Inventory, KeyFacts, Place};
 use crate::time::{Seconds, Timestamp};
-use crate::x509::{AlternativeName, Certificate, PublicKey};
+use crate::x509::{AlternativeName, Certificate, PublicKey, SignatureVerdict};
 
 /// One node among others.
 #[derive(Clone, Copy, Debug)]
@@ -112,16 +112,59 @@ fn authorities(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
             Some((*member, authority_key(member, ca).filter(|_| compared)?.fingerprint()))
         });
         let Some(split) = Split::of(keys.collect()) else { continue };
+        let vouched = if split.has_majority { None } else { split.vouched(ca) };
+        let split = vouched.as_ref().unwrap_or(&split);
         let (those, others) = (listed(&split.odd), listed(&split.most));
-        let message = match split.has_majority {
-            true => format!("{those}: another key than on {others}, the majority"),
-            false => format!("{those} and {others} have different keys, and neither are the majority"),
+        let message = match (&vouched, split.has_majority) {
+            (Some(_), _) => {
+                format!("{those}: another key than on {others}, which has signed certificates on {those}")
+            }
+            (None, true) => format!("{those}: another key than on {others}, the majority"),
+            (None, false) => {
+                format!("{those} and {others} have different keys, and neither are the majority")
+            }
+        };
+        let remedy = match split.most.first().filter(|_| split.has_majority) {
+            Some(right) => Remedy::TakePair {
+                slot: Slot::Ca(ca),
+                from: names_of(&split.most),
+                reissue: signed_by_others(&split.odd, right, ca),
+            },
+            None => Remedy::RestorePair(Slot::Ca(ca)),
         };
         out.push(FleetFinding {
             nodes: split.nodes(),
-            ..about(Some(Slot::Ca(ca)), FindingCode::CaMismatch, message, Remedy::RestorePair(Slot::Ca(ca)))
+            ..about(Some(Slot::Ca(ca)), FindingCode::CaMismatch, message, remedy)
         });
     }
+}
+
+/// Returns what has to be made anew on the nodes `odd` once they have the authority of `right`: what that one has not signed, and
+/// kubeconfigs that do not trust it.
+fn signed_by_others(odd: &[Member<'_>], right: &Member<'_>, ca: CaSlot) -> Vec<Slot> {
+    let authority = right.inventory.authority(ca);
+    let is_foreign = |credential: &Credential| {
+        let leaf = credential.leaf();
+        let lacks = credential.kubeconfig().is_some_and(|facts| facts.lacks_authority(authority));
+        lacks || leaf.is_some_and(|leaf| !authority.signer().is_some_and(|signer| is_signed(leaf, signer)))
+    };
+    let slots = Slot::ALL.into_iter().filter(|slot| slot.issuer() == Some(ca));
+    let of_nodes = |slot: Slot| odd.iter().filter_map(move |member| member.inventory.credential(slot));
+    // What kubelet.conf refers to has a slot of its own.
+    let is_own = |slot: &Slot, credential: &Credential| {
+        *slot != Slot::Kubeconfig(KubeconfigSlot::Kubelet)
+            || credential.kubeconfig().is_some_and(|facts| facts.is_embedded)
+    };
+    // The kubelet's own serving certificate is signed by itself as a rule.
+    slots
+        .filter(|slot| *slot != Slot::KubeletServing)
+        .filter(|slot| of_nodes(*slot).any(|found| is_own(slot, found) && is_foreign(found)))
+        .collect()
+}
+
+fn is_signed(leaf: &Certificate, authority: &Certificate) -> bool {
+    leaf.issuer() == authority.subject()
+        && leaf.verify_signature(authority.public_key()) == SignatureVerdict::Valid
 }
 
 /// `sa-keys-differ`
@@ -134,14 +177,14 @@ fn service_accounts(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
         true => format!("{those}: another key pair than on {others}, the majority"),
         false => format!("{those} and {others} have different key pairs, and neither are the majority"),
     };
+    let slot = Slot::ServiceAccount;
+    let remedy = match split.has_majority {
+        true => Remedy::TakePair { slot, from: names_of(&split.most), reissue: Vec::new() },
+        false => Remedy::RestorePair(slot),
+    };
     out.push(FleetFinding {
         nodes: split.nodes(),
-        ..about(
-            Some(Slot::ServiceAccount),
-            FindingCode::SaKeysDiffer,
-            message,
-            Remedy::RestorePair(Slot::ServiceAccount),
-        )
+        ..about(Some(slot), FindingCode::SaKeysDiffer, message, remedy)
     });
 }
 
@@ -184,16 +227,32 @@ fn shared_leaves(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
             };
             let same = nodes.iter().all(|member| leaf(member) == leaf(&nodes[0]));
             let what = if same { "the same certificate" } else { "certificates with the same key" };
+            let (owners, others): (Vec<Member<'_>>, Vec<Member<'_>>) =
+                nodes.iter().partition(|member| is_for(member, slot));
+            // With the names of them all it serves each of them.
+            let severity = if others.is_empty() { Severity::Notice } else { severity };
             let (severity, impact) = match severity {
                 Severity::Notice => (severity, Impact::None),
                 severity => (severity, Impact::Inconsistent),
             };
+            let message = match owners.is_empty() || others.is_empty() {
+                true => format!("{} have {what}, though each node needs its own", listed(&nodes)),
+                false => format!(
+                    "{} {} the certificate that is valid for {}, though each node needs its own",
+                    listed(&others),
+                    if others.len() == 1 { "has" } else { "have" },
+                    listed(&owners)
+                ),
+            };
+            // Who it is for keeps it.
+            let nodes = if others.is_empty() { nodes } else { others };
             let found = about(
                 Some(slot),
                 FindingCode::LeafShared,
-                format!("{} have {what}, though each node needs its own", listed(&nodes)),
+                message,
                 // As for what is another node's: its names are to be this node's.
                 match slot {
+                    slot if severity == Severity::Notice => Remedy::Renew(slot),
                     Slot::Leaf(leaf) => Remedy::Restore(FileSlot::LeafCertificate(leaf)),
                     Slot::Kubeconfig(KubeconfigSlot::Kubelet) => {
                         Remedy::Restore(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet))
@@ -209,6 +268,29 @@ fn shared_leaves(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
                 finding: Finding { severity, impact, path, ..found.finding },
             });
         }
+    }
+}
+
+/// Returns whether the certificate that `member` has in `slot` is for this node by its subject or by its names.
+fn is_for(member: &Member<'_>, slot: Slot) -> bool {
+    let Some(leaf) = member.inventory.credential(slot).and_then(Credential::leaf) else { return false };
+    let name = leaf.subject().common_name().unwrap_or_default();
+    let user = NodeName::of_user(name);
+    match slot {
+        Slot::KubeletClient | Slot::Kubeconfig(KubeconfigSlot::Kubelet) => {
+            user.is_some_and(|user| user.as_str() == member.name)
+        }
+        Slot::Leaf(_) | Slot::KubeletServing => {
+            // Every node is 127.0.0.1 to itself.
+            let is_loopback = |name: &AlternativeName| match name {
+                AlternativeName::Ip(address) => address.is_loopback(),
+                name => name.host() == "localhost",
+            };
+            let names = leaf.alternative_names();
+            let own = own_names(member);
+            own.iter().filter(|own| !is_loopback(own)).any(|own| names.covers(own))
+        }
+        _ => false,
     }
 }
 
@@ -419,6 +501,27 @@ struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
+    /// Divides the nodes by who has signed: one authority alone has signed certificates that other nodes have. `None` when that is none,
+    /// or several.
+    fn vouched(&self, ca: CaSlot) -> Option<Self> {
+        let all = || self.most.iter().chain(&self.odd);
+        let has_signed = |signer: &Certificate, member: &Member<'_>| {
+            let slots = Slot::ALL.into_iter().filter(|slot| slot.issuer() == Some(ca));
+            let mut leaves = slots.filter_map(|slot| member.inventory.credential(slot)?.leaf());
+            leaves.any(|leaf| is_signed(leaf, signer))
+        };
+        let key = |member: &Member<'a>| authority_key(member, ca);
+        let vouching = all().filter(|member| {
+            let Some(signer) = member.inventory.authority(ca).signer() else { return false };
+            all().any(|other| key(other) != key(member) && has_signed(signer, other))
+        });
+        let mut keys: Vec<&PublicKey> = vouching.filter_map(key).collect();
+        keys.dedup();
+        let [right] = keys.as_slice() else { return None };
+        let (most, odd) = all().partition(|member| key(member) == Some(right));
+        Some(Self { odd, most, has_majority: true })
+    }
+
     /// Divides the nodes into those that have what most have, and the others; `None` when all have the same.
     fn of<T: Ord>(values: Vec<(Member<'a>, T)>) -> Option<Self> {
         let count = values.len();

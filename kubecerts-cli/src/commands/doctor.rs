@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use kubecerts_core::diagnosis::{
-    Case, Clock, Examined, FindingCode, Impact, Policy, Severity, cases, diagnose, narrow,
+    Case, Clock, Examined, FindingCode, FleetCase, Impact, NodeCases, Policy, Severity, between, cases,
+    diagnose, narrow,
 };
 use kubecerts_core::fleet::{self, Member};
 use kubecerts_core::inventory::Inventory;
@@ -131,15 +132,17 @@ impl Args {
         }
         let (seen, looked) = observe(&node, &snapshot, &inventory, self.no_probe, &self.runtime)?;
         let policy = self.policy();
-        let patient = patient((None, &inventory), &seen, looked, (policy, now), is_wanted);
+        let mut patient = patient((None, &inventory), &seen, looked, (policy, now));
+        patient.cases = narrow(patient.cases, is_wanted);
         Ok(Consultation { now, policy, patients: vec![patient], fleet: Vec::new() })
     }
 
     /// Looks at nodes whose snapshots were taken before, each by its own clock.
     fn of_snapshots(&self, is_wanted: &dyn Fn(&Case) -> bool) -> Result<Consultation, CommandError> {
-        let nodes: Vec<NodeArchive> =
+        let mut nodes: Vec<NodeArchive> =
             self.snapshots.iter().map(|file| archive::read(file)).collect::<Result<_, _>>()?;
         super::refuse_namesakes(nodes.iter().map(|node| node.name.as_str()))?;
+        name_by_certificates(&mut nodes);
         let latest = nodes.iter().map(|node| node.taken_at).max();
         let now = self.at.or(latest).unwrap_or_else(kubecerts_host::now);
         let policy = self.policy();
@@ -151,16 +154,24 @@ impl Args {
                 (false, false) => Looked::WhenTaken,
             };
             let at = self.at.unwrap_or(node.taken_at);
-            patient((Some(&node.name), &node.inventory), seen, looked, (policy, at), is_wanted)
+            patient((Some(&node.name), &node.inventory), seen, looked, (policy, at))
         };
-        let patients = nodes.iter().map(looked_at).collect();
+        let mut patients: Vec<Patient> = nodes.iter().map(looked_at).collect();
         let members: Vec<Member<'_>> =
             nodes.iter().map(|node| Member::new(&node.name, &node.inventory)).collect();
-        let between = fleet::compare(&members, policy, now).into_iter();
-        let fleet = between
-            .map(|found| (Case::of_fleet(found.finding), found.nodes))
-            .filter(|(case, _)| is_wanted(case))
+        let mut told: Vec<NodeCases> = nodes
+            .iter()
+            .zip(&mut patients)
+            .map(|(node, patient)| NodeCases::new(node.name.clone(), std::mem::take(&mut patient.cases)))
             .collect();
+        let fleet = between(fleet::compare(&members, policy, now), &mut told);
+        let fleet = fleet.into_iter().flat_map(|case| FleetCase::narrowed(case, is_wanted)).collect();
+        for (patient, told) in patients.iter_mut().zip(told) {
+            let left = told.cases.iter().map(|case| case.findings().count()).sum();
+            patient.elsewhere = patient.found - left;
+            patient.found = left;
+            patient.cases = narrow(told.cases, is_wanted);
+        }
         Ok(Consultation { now, policy, patients, fleet })
     }
 
@@ -173,29 +184,45 @@ impl Args {
     }
 }
 
+/// Gives nodes that were not known by a name when their snapshots were taken the names in their certificates, unless another node
+/// has that name.
+fn name_by_certificates(nodes: &mut [NodeArchive]) {
+    for position in 0..nodes.len() {
+        if nodes[position].name != archive::UNKNOWN {
+            continue;
+        }
+        if let Some(name) = name_of(&nodes[position].inventory)
+            && nodes.iter().all(|other| other.name != name)
+        {
+            nodes[position].name = name;
+        }
+    }
+}
+
 /// Returns the node's name: what its files state, or its certificates.
 fn name_of(inventory: &Inventory) -> Option<String> {
     let stated = inventory.node().node_name().map(|name| name.value.clone());
     stated.or_else(|| node_name(inventory).map(|name| name.to_string()))
 }
 
-/// Diagnoses a node, and keeps what is wanted.
+/// Diagnoses a node.
 fn patient(
     (name, inventory): (Option<&str>, &Inventory),
     seen: &Observations,
     looked: Looked,
     (policy, now): (Policy, Timestamp),
-    is_wanted: &dyn Fn(&Case) -> bool,
 ) -> Patient {
     let diagnosis = diagnose(inventory, seen, policy, now);
     Patient {
-        name: name_of(inventory).or_else(|| name.map(str::to_owned)),
+        // Between the nodes it is called as its snapshot is.
+        name: name.map(str::to_owned).or_else(|| name_of(inventory)),
         at: now,
         version: inventory.node().version(),
         examined: Examined::of(inventory, seen),
         looked,
         found: diagnosis.findings().len(),
-        cases: narrow(cases(&diagnosis, inventory, seen), is_wanted),
+        elsewhere: 0,
+        cases: cases(&diagnosis, inventory, seen),
     }
 }
 

@@ -19,7 +19,8 @@ pub(crate) fn advice(finding: &Finding, whereabouts: &Whereabouts) -> String {
         }
         (Remedy::SignElsewhere(ca), Some(Slot::Ca(_))) => format!(
             "nothing if the key of {ca} is kept elsewhere on purpose, what it signs is asked for with: \
-             kubecerts csr --out DIR{options}"
+             kubecerts csr --out DIR{options}; if it was lost: {}",
+            restore(FileSlot::CaKey(*ca), whereabouts)
         ),
         (Remedy::SignElsewhere(ca), Some(slot)) => {
             format!("have it signed where the key of {ca} is kept: kubecerts csr {slot} --out DIR{options}")
@@ -36,7 +37,12 @@ pub(crate) fn advice(finding: &Finding, whereabouts: &Whereabouts) -> String {
             let edit = remedy(finding, whereabouts).unwrap_or_default();
             format!("{edit}; then {}", on_node("kubecerts restart kubelet", whereabouts))
         }
+        (Remedy::Restart(component), _) if finding.code == FindingCode::RootCaStale => format!(
+            "{}; when kube-root-ca.crt has followed, restart the pods",
+            on_node(&format!("kubecerts restart {component}"), whereabouts)
+        ),
         (Remedy::Restart(component), _) => on_node(&format!("kubecerts restart {component}"), whereabouts),
+        (Remedy::MendCause, _) => "nothing by itself: it goes away with its cause".to_owned(),
         (Remedy::Nothing, slot) => no_remedy(finding.code, slot, whereabouts),
         _ => remedy(finding, whereabouts).unwrap_or_else(|| no_remedy(finding.code, slot, whereabouts)),
     }
@@ -69,6 +75,10 @@ fn no_remedy(code: FindingCode, slot: Option<Slot>, whereabouts: &Whereabouts) -
         ),
         (FindingCode::AlternativeNameUnexpected, Some(slot)) => format!(
             "nothing if somebody still goes by it; else: kubecerts renew {slot} --remove-san NAME{options}"
+        ),
+        (FindingCode::Expired, None) => format!(
+            "nothing if nobody uses it any more; else make its user another one: kubecerts kubeconfig user \
+             --client-name NAME --org GROUP --out FILE{options}"
         ),
         (FindingCode::NotObserved, _) => {
             "run it as root; if the socket of the container runtime is another one, say --cri-socket SOCKET"

@@ -2,7 +2,7 @@
 
 use kubecerts_core::catalog::KubernetesVersion;
 use kubecerts_core::diagnosis::{
-    Case, DEFAULT_WINDOW, Examined, Finding, FindingCode, Impact, Policy, Remedy, Severity,
+    Case, DEFAULT_WINDOW, Examined, Finding, FindingCode, FleetCase, Impact, Policy, Remedy, Severity,
 };
 use kubecerts_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ pub(crate) struct Consultation {
     pub(crate) policy: Policy,
     /// The nodes.
     pub(crate) patients: Vec<Patient>,
-    /// What is wrong between nodes, with the names of those that differ.
-    pub(crate) fleet: Vec<(Case, Vec<String>)>,
+    /// What is wrong between nodes, and what comes of it on each.
+    pub(crate) fleet: Vec<FleetCase>,
 }
 
 /// A node that was looked at.
@@ -38,6 +38,8 @@ pub(crate) struct Patient {
     pub(crate) looked: Looked,
     /// How many findings there are, those that are not shown included.
     pub(crate) found: usize,
+    /// How many further findings are told between the nodes, with their causes.
+    pub(crate) elsewhere: usize,
     /// What is shown.
     pub(crate) cases: Vec<Case>,
 }
@@ -64,7 +66,7 @@ impl Looked {
 impl Consultation {
     /// Returns the cases of all nodes.
     pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
-        let between = self.fleet.iter().map(|(case, _)| case);
+        let between = self.fleet.iter().map(|fleet| &fleet.case);
         self.patients.iter().flat_map(|patient| &patient.cases).chain(between)
     }
 }
@@ -76,9 +78,9 @@ pub(crate) fn text(consultation: &Consultation, whereabouts: &Whereabouts) -> St
     if !consultation.fleet.is_empty() {
         text.push_str(&format!("{STRONG}Between the nodes{STRONG:#}\n"));
     }
-    for (position, (case, nodes)) in consultation.fleet.iter().enumerate() {
+    for (position, FleetCase { case, nodes, .. }) in consultation.fleet.iter().enumerate() {
         text.push('\n');
-        text.push_str(&told(position + 1, case, None, whereabouts));
+        text.push_str(&told(position + 1, &[case], None, whereabouts));
         text.push_str(&field("nodes", &nodes.join(", ")));
     }
     for patient in &consultation.patients {
@@ -86,9 +88,9 @@ pub(crate) fn text(consultation: &Consultation, whereabouts: &Whereabouts) -> St
             text.push('\n');
         }
         text.push_str(&format!("{STRONG}{}{STRONG:#}\n", headline(patient)));
-        for (position, case) in patient.cases.iter().enumerate() {
+        for (position, cases) in groups(&patient.cases).iter().enumerate() {
             text.push('\n');
-            text.push_str(&told(position + 1, case, place_of_work(patient), whereabouts));
+            text.push_str(&told(position + 1, cases, place_of_work(patient), whereabouts));
         }
         text.push_str(&at_once(patient, consultation.policy, whereabouts));
         text.push('\n');
@@ -105,7 +107,7 @@ fn place_of_work(patient: &Patient) -> Option<&str> {
 /// Returns the document `Doctor`.
 pub(crate) fn document(consultation: &Consultation, whereabouts: &Whereabouts) -> Document {
     let Consultation { now, policy, patients, fleet } = consultation;
-    let between = fleet.iter().map(|(case, nodes)| {
+    let between = fleet.iter().map(|FleetCase { case, nodes, .. }| {
         let mut value = case_value(case, whereabouts);
         value["nodes"] = json!(nodes);
         value
@@ -124,7 +126,7 @@ pub(crate) fn document(consultation: &Consultation, whereabouts: &Whereabouts) -
 }
 
 fn node(patient: &Patient, whereabouts: &Whereabouts) -> Value {
-    let Patient { name, at, version, examined, looked, found, cases } = patient;
+    let Patient { name, at, version, examined, looked, found, elsewhere, cases } = patient;
     json!({
         "name": name,
         "at": at.to_string(),
@@ -137,7 +139,7 @@ fn node(patient: &Patient, whereabouts: &Whereabouts) -> Value {
             "programs": examined.programs,
             "running": looked.at_programs(),
         },
-        "found": found,
+        "found": found + elsewhere,
         "cases": cases.iter().map(|case| case_value(case, whereabouts)).collect::<Vec<_>>(),
     })
 }
@@ -149,6 +151,9 @@ fn case_value(case: &Case, whereabouts: &Whereabouts) -> Value {
     value["consequence"] = json!(case.consequence);
     let explains = case.explains.iter().map(|case| case_value(case, whereabouts)).collect::<Vec<_>>();
     value["explains"] = json!(explains);
+    if let Some(node) = &case.node {
+        value["node"] = json!(node);
+    }
     value
 }
 
@@ -158,8 +163,12 @@ fn headline(patient: &Patient) -> String {
     let errors = patient.cases.iter().filter(|case| case.severity() == Severity::Error).count();
     let warnings = patient.cases.iter().filter(|case| case.severity() == Severity::Warning).count();
     let verdict = match (patient.cases.len(), errors, warnings) {
+        (0, ..) if patient.elsewhere > 0 => "see what is between the nodes".to_owned(),
         (0, ..) => "nothing is wrong".to_owned(),
         (_, 0, 0) => "nothing is wrong, and there is something to know".to_owned(),
+        (_, 0, _) if patient.cases.iter().all(|case| case.impact() == Impact::None) => {
+            "nothing has failed, and something is not as it should be".to_owned()
+        }
         (_, 0, _) => "nothing has failed yet, and something will".to_owned(),
         _ => "do this first".to_owned(),
     };
@@ -172,24 +181,66 @@ fn headline(patient: &Patient) -> String {
     format!("{name} at {now}: {verdict}")
 }
 
-/// Returns one case: the cause, what proves it, what comes of it, what it explains, and what to do.
-fn told(number: usize, case: &Case, node: Option<&str>, whereabouts: &Whereabouts) -> String {
-    let advice = |finding: &Finding| match node {
-        Some(node) => format!("on {node}: {}", advice(finding, whereabouts)),
-        None => advice(finding, whereabouts),
+/// Returns the cases in their order, those together that one command mends.
+fn groups(cases: &[Case]) -> Vec<Vec<&Case>> {
+    let are_alike = |one: &Case, other: &Case| {
+        let by_one_command = match (&one.finding.remedy, &other.finding.remedy) {
+            (Remedy::SetMode(_, mode), Remedy::SetMode(_, other)) => mode == other,
+            (Remedy::SetClock, Remedy::SetClock) => true,
+            _ => false,
+        };
+        by_one_command && one.finding.code == other.finding.code && one.severity() == other.severity()
+    };
+    let mut groups: Vec<Vec<&Case>> = Vec::new();
+    for case in cases {
+        match groups.iter_mut().find(|group| are_alike(group[0], case)) {
+            Some(group) => group.push(case),
+            None => groups.push(vec![case]),
+        }
+    }
+    groups
+}
+
+/// Returns one case, or several that one command mends: the cause, what proves it, what comes of it, what it explains, and what to do.
+fn told(number: usize, cases: &[&Case], node: Option<&str>, whereabouts: &Whereabouts) -> String {
+    let Some((case, alike)) = cases.split_first() else { return String::new() };
+    let advice = |case: &Case| match case.node.as_deref().or(node) {
+        Some(node) => format!("on {node}: {}", advice(&case.finding, whereabouts)),
+        None => advice(&case.finding, whereabouts),
     };
     let mut text = format!("{number}. {}\n", named(&case.finding, case.severity()));
-    for line in &case.proof {
+    for other in alike {
+        text.push_str(&field("also", &format!("{} [{}]", other.finding, other.finding.code)));
+    }
+    for line in cases.iter().flat_map(|case| &case.proof) {
         text.push_str(&field("proof", line));
     }
+    // What comes of the others differs in its names only.
     if let Some(consequence) = &case.consequence {
         text.push_str(&field("so", consequence));
     }
-    below(&case.explains, 0, &mut text);
-    let mut commands = vec![advice(&case.finding)];
+    for case in cases {
+        below(&case.explains, 0, &mut text);
+    }
+    let mut commands = vec![match case.finding.remedy {
+        Remedy::SetMode(_, mode) => {
+            let paths = cases.iter().filter_map(|case| case.finding.path.as_ref());
+            let paths: Vec<String> = paths.map(|path| whereabouts.file(path)).collect();
+            let command = format!("chmod {mode:04o} {}", paths.join(" "));
+            node.map_or_else(|| command.clone(), |node| format!("on {node}: {command}"))
+        }
+        _ => advice(case),
+    }];
     text.push_str(&field("do", &commands[0]));
-    for finding in case.findings().skip(1).filter(|finding| is_further_work(finding)) {
-        let command = advice(finding);
+    let mut further = Vec::new();
+    cases.iter().for_each(|case| descendants(case, &mut further));
+    // Where the authority itself goes back, what trusts the earlier one is right.
+    let is_mended = |finding: &Finding| {
+        case.finding.code == FindingCode::CaReplaced && matches!(finding.remedy, Remedy::SetAuthority(_))
+    };
+    let further = further.into_iter().filter(|case| is_further_work(&case.finding));
+    for case in further.filter(|case| !is_mended(&case.finding)) {
+        let command = advice(case);
         if !commands.contains(&command) {
             text.push_str(&field("then", &command));
             commands.push(command);
@@ -198,11 +249,20 @@ fn told(number: usize, case: &Case, node: Option<&str>, whereabouts: &Whereabout
     text
 }
 
+/// Collects what a case explains, directly or not, in the order in which it is told.
+fn descendants<'a>(case: &'a Case, out: &mut Vec<&'a Case>) {
+    for below in &case.explains {
+        out.push(below);
+        descendants(below, out);
+    }
+}
+
 /// Writes what a case explains, each thing on a line, deeper for each cause between.
 fn below(cases: &[Case], depth: usize, text: &mut String) {
     for case in cases {
         let indent = "  ".repeat(depth);
-        let line = format!("{indent}{} [{}]", plain(&case.finding.to_string()), case.finding.code);
+        let node = case.node.as_deref().map(|node| format!("on {}: ", plain(node))).unwrap_or_default();
+        let line = format!("{indent}{node}{} [{}]", plain(&case.finding.to_string()), case.finding.code);
         text.push_str(&format!("   {STRONG}{:<6}{STRONG:#} {line}\n", "hence"));
         below(&case.explains, depth + 1, text);
     }
@@ -211,7 +271,10 @@ fn below(cases: &[Case], depth: usize, text: &mut String) {
 /// Returns whether a finding has to be mended even after its cause is.
 const fn is_further_work(finding: &Finding) -> bool {
     // What does not run for a known cause comes back without it.
-    !matches!(finding.remedy, Remedy::Start(_) | Remedy::Nothing | Remedy::Inspect(_) | Remedy::SetClock)
+    !matches!(
+        finding.remedy,
+        Remedy::Start(_) | Remedy::Nothing | Remedy::Inspect(_) | Remedy::SetClock | Remedy::MendCause
+    )
 }
 
 fn named(finding: &Finding, severity: Severity) -> String {
@@ -242,7 +305,7 @@ fn at_once(patient: &Patient, policy: Policy, whereabouts: &Whereabouts) -> Stri
 }
 
 fn summary(patient: &Patient, policy: Policy) -> String {
-    let Patient { at: now, examined, looked, found, cases, .. } = patient;
+    let Patient { at: now, examined, looked, found, elsewhere, cases, .. } = patient;
     let shown: usize = cases.iter().map(|case| case.findings().count()).sum();
     let running = match looked {
         Looked::AtPrograms => "",
@@ -255,7 +318,11 @@ fn summary(patient: &Patient, policy: Policy) -> String {
         0 => String::new(),
         hidden => format!(" {hidden} of {} not shown.", counted(*found, "finding")),
     };
-    if *found == 0 {
+    let hidden = match elsewhere {
+        0 => hidden,
+        _ => format!("{hidden} {} told between the nodes.", counted(*elsewhere, "more finding")),
+    };
+    if *found + elsewhere == 0 {
         let window = policy.window;
         return format!("Nothing is wrong at {now}, and nothing ends within {window}. {looked}");
     }
@@ -266,7 +333,7 @@ fn summary(patient: &Patient, policy: Policy) -> String {
     format!(
         "{} from {}: {}, {}, {}.{hidden} {looked}",
         counted(shown, "finding"),
-        counted(cases.len(), "cause"),
+        counted(groups(cases).len(), "cause"),
         counted(of(Severity::Error), "error"),
         counted(of(Severity::Warning), "warning"),
         counted(of(Severity::Notice), "notice"),

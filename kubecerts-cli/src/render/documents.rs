@@ -293,9 +293,13 @@ pub(super) const fn remedy_name(remedy: &Remedy) -> &'static str {
         Remedy::RotateAuthority(_) => "rotate-authority",
         Remedy::ReplaceKey(_) => "replace-key",
         Remedy::SignElsewhere(_) => "sign-elsewhere",
-        Remedy::Restore(_) | Remedy::RestorePair(_) | Remedy::RestoreFile(_) | Remedy::CopyBack(_) => {
-            "restore"
-        }
+        Remedy::Restore(_)
+        | Remedy::RestorePair(_)
+        | Remedy::TakePair { .. }
+        | Remedy::RestoreFile(_)
+        | Remedy::CopyBack(_) => "restore",
+        Remedy::Recover => "recover",
+        Remedy::MendCause => "mend-cause",
         Remedy::GrantAccess(_) => "grant-access",
         Remedy::Repair(_) | Remedy::RepairManifest(_) => "repair",
         Remedy::Inspect(_) => "inspect",

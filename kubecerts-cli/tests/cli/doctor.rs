@@ -167,6 +167,25 @@ fn many_that_are_over_are_renewed_by_one_command() {
 }
 
 #[test]
+fn what_one_command_mends_is_one_case() {
+    let mut tree = healthy();
+    let keys = ["/etc/kubernetes/pki/apiserver.key", "/etc/kubernetes/pki/etcd/server.key"];
+    for key in keys {
+        tree.set_mode(key, 0o644);
+    }
+    let tree = Tree::of(&tree);
+    let outcome = tree.run(&["doctor", "--at", FRESH]).exits(0);
+    let [server, api] = [keys[1], keys[0]].map(|key| format!("{}{key}", tree.root().display()));
+    assert!(outcome.stdout.contains(&format!("chmod 0600 {server} {api}\n")), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("2 findings from 1 cause: "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains(": nothing has failed, and "), "{}", outcome.stdout);
+    // For programs each is a case of its own.
+    let outcome = tree.run(&["doctor", "--at", FRESH, "-o", "json"]).exits(0);
+    let document: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(codes(&document["nodes"][0]["cases"]), ["key-readable", "key-readable"]);
+}
+
+#[test]
 fn a_node_whose_certificates_are_all_gone_is_a_patient() {
     let kubeadms = kubecerts_testkit::Fixture::named("kubeadm-v136-ecdsa-p256").tree();
     let mut tree = MemoryTree::default();

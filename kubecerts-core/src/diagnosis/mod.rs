@@ -33,6 +33,7 @@ use crate::x509::AlternativeName;
 
 pub(crate) use around::replacement;
 pub use case::{Case, Examined, cases, narrow};
+pub use case::{Case, Examined, FleetCase, NodeCases, between, cases, narrow};
 pub use code::{FindingCode, Impact, Severity, UnknownCode};
 
 /// Certificates that end within this span are due: 30 days, so that a monthly look cannot miss one.
@@ -206,6 +207,21 @@ pub enum Remedy {
     Restore(FileSlot),
     /// Put both files of this pair back from a backup, or from another control-plane node.
     RestorePair(Slot),
+    /// Put both files of this pair back from one of these nodes, make anew what it has not signed, and restart what has read the
+    /// other pair.
+    #[non_exhaustive]
+    TakePair {
+        /// The authority, or the service account pair.
+        slot: Slot,
+        /// The nodes that have the pair of the cluster.
+        from: Vec<String>,
+        /// What has to be renewed with it.
+        reissue: Vec<Slot>,
+    },
+    /// Bring the node back as a whole, since certificates are over that nobody rotates: the key of the authority is here.
+    Recover,
+    /// Mend the cause first: this goes away with it.
+    MendCause,
     /// Put earlier files back, the first one first: each from its place to where it belongs.
     CopyBack(Vec<(TreePath, TreePath)>),
     /// Put this file back from a backup.

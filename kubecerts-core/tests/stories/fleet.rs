@@ -1,10 +1,13 @@
 //! Stories that only a look at several nodes tells.
 
-use kubecerts_core::catalog::NodeName;
-use kubecerts_core::diagnosis::{FindingCode as F, Policy};
+use kubecerts_core::catalog::{CaSlot, LeafSlot, NodeName, Slot};
+use kubecerts_core::diagnosis::{
+    Case, Finding, FindingCode as F, FleetCase, NodeCases, Policy, Remedy, between, cases, diagnose,
+};
 use kubecerts_core::fleet::{FleetFinding, Member, compare};
 use kubecerts_core::inventory::Inventory;
 use kubecerts_core::issue::{AuthorityKeys, SharedFiles, issue_with_shared};
+use kubecerts_core::observation::Observations;
 use kubecerts_core::plan::{ClusterIntent, InitRequest, initialise};
 use kubecerts_core::x509::{AlternativeName, AlternativeNames, KeyAlgorithm};
 use kubecerts_testkit::{MemoryTree, Seeded, TreeBuilder, at};
@@ -27,7 +30,7 @@ const STORIES: &[Story] = &[
         number: 7,
         title: "server certificates were copied to another node",
         first: F::LeafShared,
-        nodes: &["cp-1", "cp-2"],
+        nodes: &["cp-2"],
         change: |nodes| {
             let [first, second, _] = nodes;
             for name in ["apiserver", "etcd/server", "etcd/peer"] {
@@ -93,11 +96,81 @@ fn the_first_finding_between_nodes_is_the_cause() {
     }
 }
 
+#[test]
+fn what_comes_of_another_authority_is_told_below_it_and_never_renewed_with_it() {
+    let mut nodes = fleet();
+    let other = TreeBuilder::kubeadm().seed(9).build();
+    copy(&other, &mut nodes[2], &["ca.crt", "ca.key", "apiserver.crt", "apiserver.key"]);
+    let (cases, left) = told(&nodes);
+    let FleetCase { case, nodes, .. } = &cases[0];
+    assert_eq!((case.finding.code, nodes.as_slice()), (F::CaMismatch, &owned(&["cp-3"])[..]), "{cases:#?}");
+    let Remedy::TakePair { slot, from, reissue, .. } = &case.finding.remedy else { panic!("{case:#?}") };
+    assert_eq!((*slot, from), (Slot::Ca(CaSlot::Cluster), &owned(&["cp-1", "cp-2"])));
+    // The rest is the cluster's own, and good again with its authority.
+    assert_eq!(*reissue, [Slot::Leaf(LeafSlot::ApiServer)]);
+    assert!(!case.explains.is_empty(), "{case:#?}");
+    for below in &case.explains {
+        assert_eq!(below.node.as_deref(), Some("cp-3"), "{below:#?}");
+        // Of names that the other cluster's server lacks, its new one will have to have them.
+        if below.finding.code != F::AlternativeNameMissing {
+            assert_eq!(below.finding.remedy, Remedy::MendCause, "{below:#?}");
+        }
+    }
+    let renewed = left.iter().flat_map(|node| &node.cases).flat_map(Case::findings);
+    let renewed: Vec<&Finding> =
+        renewed.filter(|finding| matches!(finding.remedy, Remedy::Renew(_))).collect();
+    assert_eq!(renewed, Vec::<&Finding>::new());
+}
+
+#[test]
+fn of_two_nodes_the_authority_counts_that_has_signed_on_the_other() {
+    let mut nodes = fleet();
+    let other = TreeBuilder::kubeadm().seed(9).build();
+    copy(&other, &mut nodes[1], &["etcd/ca.crt", "etcd/ca.key", "etcd/server.crt", "etcd/server.key"]);
+    let found = compared(&nodes[..2]);
+    assert_eq!((found[0].finding.code, &found[0].nodes), (F::CaMismatch, &owned(&["cp-2"])), "{found:#?}");
+    assert!(matches!(found[0].finding.remedy, Remedy::TakePair { .. }), "{found:#?}");
+}
+
+#[test]
+fn copied_certificates_are_told_once_and_for_the_node_that_they_are_not_for() {
+    let mut nodes = fleet();
+    let [first, second, _] = &mut nodes;
+    copy(first, second, &["etcd/peer.crt", "etcd/peer.key"]);
+    let (cases, left) = told(&nodes);
+    let [FleetCase { case, nodes, .. }] = cases.as_slice() else { panic!("{cases:#?}") };
+    assert_eq!(nodes.as_slice(), owned(&["cp-2"]));
+    assert_eq!(
+        case.finding.message,
+        "cp-2 has the certificate that is valid for cp-1, though each node needs its own"
+    );
+    assert!(left.iter().all(|node| node.cases.is_empty()), "{left:#?}");
+}
+
+/// Returns the cases between the nodes, and those that are left of each.
+fn told(nodes: &[MemoryTree]) -> (Vec<FleetCase>, Vec<NodeCases>) {
+    let (seen, now) = (Observations::none(), at("2026-06-01T00:00:00Z"));
+    let of_node = |(name, tree): (&str, &MemoryTree)| {
+        let inventory = tree.inventory();
+        let diagnosis = diagnose(&inventory, &seen, Policy::default(), now);
+        let mut cases = cases(&diagnosis, &inventory, &seen);
+        // What kubeadm makes has these.
+        cases.retain(|case| !matches!(case.finding.code, F::KubeletConfInline | F::AdminRbac));
+        NodeCases::new(name.to_owned(), cases)
+    };
+    let mut left = ["cp-1", "cp-2", "cp-3"].into_iter().zip(nodes).map(of_node).collect::<Vec<_>>();
+    (between(compared(nodes), &mut left), left)
+}
+
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 fn found(nodes: &[MemoryTree; 3]) -> Vec<FleetFinding> {
+    compared(nodes)
+}
+
+fn compared(nodes: &[MemoryTree]) -> Vec<FleetFinding> {
     let inventories: Vec<Inventory> = nodes.iter().map(MemoryTree::inventory).collect();
     let names = ["cp-1", "cp-2", "cp-3"];
     let members: Vec<Member<'_>> =

@@ -192,7 +192,7 @@ impl ArchiveProblem {
 }
 
 /// Stands for the name of a node that has none.
-const UNKNOWN: &str = "unknown";
+pub const UNKNOWN: &str = "unknown";
 
 /// A node has some hundreds of files of a few kilobytes; this is a thousand times as much, and fits into memory.
 const LARGEST: u64 = 256 << 20;

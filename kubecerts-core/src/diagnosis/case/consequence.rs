@@ -36,8 +36,21 @@ pub(super) fn of(finding: &Finding, view: &View<'_>) -> Option<String> {
         F::ForeignLeaf if finding.severity == Severity::Notice => Some(format!(
             "whoever has it on {node} is above RBAC, whose bindings cannot take its rights away"
         )),
-        F::KubeconfigCaStale if finding.severity != Severity::Error => {
+        F::KubeconfigCaStale if finding.place.is_none() => Some(format!(
+            "the network plugin of {node} does not trust the API server: no pod is started or stopped there"
+        )),
+        F::KubeconfigCaStale if trusts_earlier(finding, view) => {
             Some(format!("nothing fails on {node} until the earlier certificate ends"))
+        }
+        // Whoever uses it does not know the server any more; the server would know it.
+        F::KubeconfigCaStale if matches!(finding.place, Some(Place::Copy(_))) => {
+            let path = finding.path.as_ref().or(match &finding.place {
+                Some(Place::Copy(path)) => Some(path),
+                _ => None,
+            })?;
+            Some(format!(
+                "whoever uses {path} on {node} does not trust the API server: certificate signed by unknown authority"
+            ))
         }
         F::WrongAuthority | F::ForeignLeaf | F::KubeconfigCaStale | F::NotAnAuthority | F::CaReplaced => {
             Some(loss()?.now())
@@ -112,6 +125,8 @@ fn anywhere(finding: &Finding) -> Option<&'static str> {
     use FindingCode as F;
     Some(match finding.code {
         F::AdminRbac => "if the binding of kubeadm:cluster-admins is lost, admin.conf of NODE is Forbidden and nothing here restores it",
+        F::CaMismatch if is_of(finding, CaSlot::Etcd) => "members of etcd refuse each other, and API servers the member whose certificate the other authority has signed",
+        F::CaMismatch if is_of(finding, CaSlot::FrontProxy) => "extension API servers refuse the API server of every node whose authority they were not told",
         F::CaMismatch => "what one node has signed another one refuses: behind a load balancer requests fail at random",
         F::CaReuse => "whoever has a client certificate of the one authority passes for a client of the other on NODE",
         F::ClockSkew => "nothing that NODE says about dates can be trusted, and what it signs now may be refused",
@@ -119,10 +134,12 @@ fn anywhere(finding: &Finding) -> Option<&'static str> {
             Severity::Error => "etcd has no quorum: nothing can be written, and the API server of NODE is not ready",
             _ => "etcd has a quorum, and loses it with the next member: none may be restarted on NODE",
         },
+        F::ExternalCa if is_of(finding, CaSlot::Etcd) => "nothing that it signs can be renewed on NODE, and kubeadm certs renew all stops at the first of these, when others are renewed already",
         F::ExternalCa => "nothing that it signs can be renewed on NODE, and kubeadm certs renew says so and ends successfully",
         F::FrontProxyRefused => "metrics.k8s.io and other aggregated APIs refuse the API server of NODE",
         F::LateLeaf => "it ends by itself while all others go on: whoever renews by their date is late on NODE",
         F::LayoutMismatch => "whoever renews those files on NODE renews nothing that is used",
+        F::LeafShared if finding.severity == Severity::Notice => "nothing fails: whoever has the key of one of these nodes passes for each of them",
         F::LeafShared => "a node-bound certificate is refused on every node but its own",
         F::NamesDiffer => "clients that go by that name succeed or fail as the load balancer decides",
         F::NodesOutOfStep => "nothing fails yet: the nodes will have to be renewed at different times",
@@ -173,6 +190,18 @@ fn anywhere(finding: &Finding) -> Option<&'static str> {
         // Whoever has the key can pass for that name, which is nothing for the cluster.
         | F::AlternativeNameUnexpected => return None,
     })
+}
+
+/// Returns whether a kubeconfig trusts what the authority's key signs, by an earlier certificate of it.
+fn trusts_earlier(finding: &Finding, view: &View<'_>) -> bool {
+    let mut credentials = view.inventory.credentials();
+    let credential = credentials.find(|(place, _)| finding.place.as_ref() == Some(*place));
+    let Some(facts) = credential.and_then(|(_, credential)| credential.kubeconfig()) else { return false };
+    facts.trusts_earlier_until(view.inventory.authority(CaSlot::Cluster), view.now).is_some()
+}
+
+fn is_of(finding: &Finding, ca: CaSlot) -> bool {
+    finding.place == Some(Place::Slot(Slot::Ca(ca)))
 }
 
 /// Stands for the node's name.

@@ -10,6 +10,7 @@
 //!
 //! A case is as grave as the gravest finding in it: what is only a warning where it stands may have brought a program down.
 
+mod between;
 mod cause;
 mod consequence;
 mod examined;
@@ -25,6 +26,7 @@ use crate::plan::node_name;
 use crate::time::Timestamp;
 use crate::x509::Certificate;
 
+pub use between::{FleetCase, NodeCases, between};
 pub use examined::Examined;
 
 /// Returns the findings of `diagnosis` with their proofs and consequences, each below what causes it, sorted by what to do first.
@@ -102,6 +104,8 @@ pub struct Case {
     pub consequence: Option<String>,
     /// What it is the cause of: that goes away with it, or cannot be mended before it.
     pub explains: Vec<Case>,
+    /// The node that it was found on, below a cause between nodes.
+    pub node: Option<String>,
 }
 
 impl Case {
@@ -109,7 +113,7 @@ impl Case {
     #[must_use]
     pub fn of_fleet(finding: Finding) -> Self {
         let consequence = consequence::of_fleet(&finding);
-        Self { finding, proof: Vec::new(), consequence, explains: Vec::new() }
+        Self { finding, proof: Vec::new(), consequence, explains: Vec::new(), node: None }
     }
 
     /// Returns how grave the gravest finding of the case is.
@@ -156,6 +160,7 @@ impl View<'_> {
             proof: proof::of(finding, self),
             consequence: consequence::of(finding, self),
             explains: Vec::new(),
+            node: None,
         }
     }
 
