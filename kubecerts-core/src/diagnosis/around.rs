@@ -14,8 +14,9 @@ pub(crate) use copies::replacement;
 pub(super) use kubelet::is_broken_link;
 
 /// Every check; the order does not matter. Without a look around the tree, most of them have nothing to say.
-pub(super) const ALL: [Check; 9] = [
+pub(super) const ALL: [Check; 10] = [
     copies::kubeconfig_copies,
+    copies::network_plugins,
     copies::unmanaged_copies,
     jobs::simultaneous_restarts,
     kubelet::link,

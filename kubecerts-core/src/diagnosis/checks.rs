@@ -63,9 +63,9 @@ fn sources_are_understood(context: &Context<'_>, out: &mut Vec<Finding>) {
 
 /// `missing`
 fn files_are_there(context: &Context<'_>, out: &mut Vec<Finding>) {
-    let node = context.inventory.node();
+    let inventory = context.inventory;
     let mut missing = |slot: Slot, facts: &FileFacts, file: FileSlot| {
-        if node.expects(slot) && !facts.exists {
+        if inventory.expects(slot) && !facts.exists {
             let message = format!("{} does not exist", facts.path);
             let finding = error(slot, FindingCode::Missing, Impact::Unusable, message, Remedy::Restore(file));
             out.push(at(facts, finding));
@@ -159,6 +159,16 @@ fn validity(context: &Context<'_>, out: &mut Vec<Finding>) {
         }
         out.extend(context.dated(place, credential.certificate_file(), certificate));
     }
+    // Whoever uses another kubeconfig of this cluster is locked out as well.
+    let others = context.inventory.credentials().filter(|(place, credential)| {
+        let is_ours = matches!(credential.chain(), Some(ChainFact::Signed(_)));
+        matches!(place, Place::Copy(_)) && is_ours && !context.concerns(place, credential)
+    });
+    for (place, credential) in others {
+        let over = credential.leaf().filter(|leaf| leaf.not_after() < context.now);
+        let finding = over.and_then(|leaf| context.dated(place, credential.certificate_file(), leaf));
+        out.extend(finding.map(|finding| Finding { remedy: Remedy::Nothing, ..finding }));
+    }
 }
 
 /// `key-missing`, `key-mismatch`
@@ -244,7 +254,9 @@ fn authorities_are_authorities(context: &Context<'_>, out: &mut Vec<Finding>) {
 /// `external-ca`
 fn custody(context: &Context<'_>, out: &mut Vec<Finding>) {
     for (ca, authority) in context.authorities() {
-        if authority.custody() == Custody::External && context.inventory.node().expects(Slot::Ca(ca)) {
+        // A worker has no key of any authority.
+        let expects = context.inventory.expects(Slot::Ca(ca)) && !context.inventory.is_worker();
+        if authority.custody() == Custody::External && expects {
             let message = format!(
                 "{} is not on this node: its certificates are signed elsewhere",
                 authority.key_file().path
@@ -337,7 +349,7 @@ fn kubeconfigs(context: &Context<'_>, out: &mut Vec<Finding>) {
                 credential.certificate_file().path
             );
             let code = FindingCode::KubeletConfInline;
-            let remedy = context.rotated().unwrap_or_else(|| context.renewal(place));
+            let remedy = context.own_certificate();
             let finding = about(place, Severity::Warning, code, Impact::None, message, remedy);
             out.push(at(credential.certificate_file(), finding));
         }
@@ -429,8 +441,17 @@ impl<'a> Context<'a> {
         let slot = match place {
             Place::Slot(Slot::Ca(ca)) => return self.later_end(*ca),
             Place::Slot(slot @ (Slot::Leaf(_) | Slot::Kubeconfig(_))) => *slot,
-            Place::Slot(Slot::KubeletClient | Slot::KubeletServing | Slot::ServiceAccount) => {
-                return Remedy::Nothing;
+            Place::Slot(Slot::KubeletServing | Slot::ServiceAccount) => return Remedy::Nothing,
+            Place::Slot(Slot::KubeletClient) => {
+                // Nobody can sign on a worker.
+                let is_over = || {
+                    let leaf = self.inventory.credential(Slot::KubeletClient).and_then(Credential::leaf);
+                    leaf.is_some_and(|leaf| leaf.not_after() < self.now)
+                };
+                return match self.inventory.is_worker() && is_over() {
+                    true => Remedy::Restore(FileSlot::KubeletClient),
+                    false => Remedy::Nothing,
+                };
             }
             Place::Copy(path) => return Remedy::RefreshCopy(path.clone()),
         };
@@ -446,6 +467,18 @@ impl<'a> Context<'a> {
             Custody::Absent => Remedy::Restore(FileSlot::CaCertificate(ca)),
             Custody::Broken => Remedy::Restore(FileSlot::CaKey(ca)),
         }
+    }
+
+    /// Returns what gives the kubelet a certificate that it rotates: the one that is here, or else a new one. A renewal would leave it
+    /// embedded, where nobody rotates it.
+    fn own_certificate(&self) -> Remedy {
+        let embedded = self.inventory.credential(Slot::Kubeconfig(KubeconfigSlot::Kubelet));
+        let is_over = embedded.and_then(Credential::leaf).is_some_and(|leaf| leaf.not_after() < self.now);
+        let holds_key = self.inventory.authority(CaSlot::Cluster).custody() == Custody::Held;
+        self.rotated().unwrap_or(match is_over && holds_key {
+            true => Remedy::Recover,
+            false => Remedy::Restore(FileSlot::KubeletClient),
+        })
     }
 
     /// Returns what lets kubelet.conf refer to the certificate that the kubelet rotates, if that works: it is whole, valid now, signed
@@ -483,17 +516,21 @@ impl<'a> Context<'a> {
 
     fn dated(&self, place: &Place, facts: &FileFacts, certificate: &Certificate) -> Option<Finding> {
         let (begin, end) = (certificate.not_before(), certificate.not_after());
+        let renewal = || match place {
+            Place::Slot(Slot::Kubeconfig(KubeconfigSlot::Kubelet)) => self.own_certificate(),
+            place => self.renewal(place),
+        };
         let (severity, code, impact, message, remedy) = if end < self.now {
             let message = format!("expired {}, {} ago", end, coarse(self.now.since(end)));
             let message = message + &self.bootstrap(place);
-            (Severity::Error, FindingCode::Expired, Impact::Unusable, message, self.renewal(place))
+            (Severity::Error, FindingCode::Expired, Impact::Unusable, message, renewal())
         } else if begin > self.now {
             let message =
                 format!("is not valid before {begin}, which is {} ahead", coarse(begin.since(self.now)));
             (Severity::Error, FindingCode::NotYetValid, Impact::Unusable, message, Remedy::SetClock)
         } else if end <= self.now.plus(self.policy.window) {
             let message = format!("expires {}, in {}", end, coarse(end.since(self.now)));
-            (Severity::Warning, FindingCode::ExpiresSoon, Impact::Due, message, self.renewal(place))
+            (Severity::Warning, FindingCode::ExpiresSoon, Impact::Due, message, renewal())
         } else {
             return None;
         };

@@ -32,7 +32,6 @@ use crate::time::{Seconds, Timestamp};
 use crate::x509::AlternativeName;
 
 pub(crate) use around::replacement;
-pub use case::{Case, Examined, cases, narrow};
 pub use case::{Case, Examined, FleetCase, NodeCases, between, cases, narrow};
 pub use code::{FindingCode, Impact, Severity, UnknownCode};
 

@@ -2,8 +2,8 @@
 
 use super::checks::{Context, about, at};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
-use crate::catalog::{LeafSlot, Slot};
-use crate::inventory::{ChainFact, Custody, Place};
+use crate::catalog::{FileSlot, KubeconfigSlot, LeafSlot, Slot};
+use crate::inventory::{ChainFact, Custody, ExpectedName, NameReason, Place};
 use crate::x509::AlternativeName;
 
 /// `alternative-name-missing`, `alternative-name-unexpected`
@@ -23,13 +23,17 @@ pub(super) fn alternative_names(context: &Context<'_>, out: &mut Vec<Finding>) {
         } else {
             context.renewal(&place)
         };
-        for expected in lacking {
+        for expected in &lacking {
             let (name, reason) = (&expected.name, expected.reason());
             let (severity, impact, message) = match expected.clients() {
                 Some(clients) => (
                     Severity::Error,
                     Impact::Inconsistent,
-                    format!("is not valid for {} ({reason}): {clients} do not accept it", said(name)),
+                    format!(
+                        "is not valid for {} ({reason}): {clients} do not accept it{}",
+                        said(name),
+                        doubt(context, expected)
+                    ),
                 ),
                 // Nobody is known to go by it, so nothing fails.
                 None => (
@@ -51,6 +55,30 @@ pub(super) fn alternative_names(context: &Context<'_>, out: &mut Vec<Finding>) {
             let finding = about(&place, Severity::Notice, code, Impact::None, message, Remedy::Nothing);
             out.push(at(credential.certificate_file(), finding));
         }
+    }
+}
+
+/// Returns that it may be the kubeconfig that is wrong: one alone leads where none of the others does, which agree.
+fn doubt(context: &Context<'_>, expected: &ExpectedName) -> String {
+    let [NameReason::Kubeconfig { path, .. }] = expected.reasons.as_slice() else { return String::new() };
+    let mut others: Vec<&str> = Vec::new();
+    for slot in KubeconfigSlot::ALL {
+        let Some(credential) = context.inventory.credential(Slot::Kubeconfig(slot)) else { continue };
+        if context.inventory.file(FileSlot::Kubeconfig(slot)).path == *path {
+            continue;
+        }
+        let file = credential.kubeconfig().and_then(|facts| facts.file.as_ref().ok());
+        others.extend(file.and_then(|file| file.current().ok()?.cluster.server()));
+    }
+    let count = others.len();
+    others.sort_unstable();
+    others.dedup();
+    match others.as_slice() {
+        // Whatever is in the URL may be secret.
+        [_] if count > 1 => {
+            format!("; all other kubeconfigs lead to one other server, so {path} may be what is wrong")
+        }
+        _ => String::new(),
     }
 }
 

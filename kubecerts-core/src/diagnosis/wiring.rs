@@ -224,7 +224,13 @@ fn identities(context: &Context<'_>, out: &mut Vec<Finding>) {
             FindingCode::ForeignLeaf,
             impact,
             message,
-            Remedy::Inspect(credential.certificate_file().path.clone()),
+            match slot {
+                Slot::Leaf(leaf) => Remedy::Restore(FileSlot::LeafCertificate(leaf)),
+                Slot::Kubeconfig(kubeconfig) if !is_stronger => {
+                    Remedy::Restore(FileSlot::Kubeconfig(kubeconfig))
+                }
+                _ => Remedy::Inspect(credential.certificate_file().path.clone()),
+            },
         );
         out.push(at(credential.certificate_file(), finding));
     }

@@ -212,12 +212,22 @@ impl Inventory {
         &self.surroundings
     }
 
-    /// Returns whether the node is a worker: it has a kubelet, and nothing of a control plane but the authority's certificate.
+    /// Returns whether `slot` belongs on this node: on a worker the certificate of the cluster's authority, else what
+    /// [`NodeFacts::expects`].
+    #[must_use]
+    pub fn expects(&self, slot: Slot) -> bool {
+        self.node.expects(slot) && (slot == Slot::Ca(CaSlot::Cluster) || !self.is_worker())
+    }
+
+    /// Returns whether the node is a worker: it has a kubelet, and nothing of a control plane but the authority's certificate and
+    /// perhaps an administrator's kubeconfig.
     #[must_use]
     pub fn is_worker(&self) -> bool {
         let is_of_control_plane = |file: FileSlot| match file {
             FileSlot::CaCertificate(CaSlot::Cluster) => false,
-            FileSlot::Kubeconfig(kubeconfig) => kubeconfig != KubeconfigSlot::Kubelet,
+            FileSlot::Kubeconfig(
+                KubeconfigSlot::Kubelet | KubeconfigSlot::Admin | KubeconfigSlot::SuperAdmin,
+            ) => false,
             FileSlot::KubeletClient | FileSlot::KubeletServingCertificate | FileSlot::KubeletServingKey => {
                 false
             }
@@ -255,7 +265,8 @@ impl Inventory {
         let is_copy = move |copy: &Credential| {
             let (Some(original), Some(leaf)) = (original, copy.leaf()) else { return false };
             let is_signed = matches!(copy.chain(), Some(ChainFact::Signed(_)));
-            leaf.public_key() == original.public_key() || (is_signed && leaf.subject() == original.subject())
+            leaf.public_key() == original.public_key()
+                || (is_signed && leaf.subject().is_same_identity(original.subject()))
         };
         self.credentials.iter().filter_map(move |(place, credential)| match place {
             Place::Copy(path) if is_copy(credential) => Some(path),

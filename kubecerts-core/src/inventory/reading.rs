@@ -115,8 +115,9 @@ impl FileFacts {
     #[must_use]
     pub fn private_mode(&self) -> u32 {
         self.meta.as_ref().map_or(0o600, |meta| {
-            let group = if meta.gid == 0 { 0 } else { meta.mode & 0o070 };
-            meta.mode & 0o700 | group
+            let group = if meta.gid == 0 { 0 } else { meta.mode & 0o060 };
+            // Nobody runs a key.
+            meta.mode & 0o600 | group
         })
     }
 

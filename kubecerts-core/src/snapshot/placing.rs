@@ -247,8 +247,17 @@ fn add_siblings(layout: &mut Layout, votes: &Votes) {
             layout.relocate(key, path, PathSource::Sibling);
         }
     }
-    if let Some(server) = from_manifest(layout, FileSlot::LeafCertificate(LeafSlot::EtcdServer)) {
-        let leaf = LeafSlot::EtcdHealthcheckClient;
+    let leaf = LeafSlot::EtcdHealthcheckClient;
+    let usual = layout.path(FileSlot::LeafCertificate(leaf)).parent();
+    // Where only some of etcd's files were moved, the one that no flag names was not.
+    let of_etcd = [FileSlot::CaCertificate(CaSlot::Etcd), FileSlot::LeafCertificate(LeafSlot::EtcdPeer)];
+    let has_moved = !of_etcd
+        .into_iter()
+        .filter_map(|file| from_manifest(layout, file))
+        .any(|path| path.parent() == usual);
+    if let Some(server) =
+        from_manifest(layout, FileSlot::LeafCertificate(LeafSlot::EtcdServer)).filter(|_| has_moved)
+    {
         for (file, name) in [
             (FileSlot::LeafCertificate(leaf), "healthcheck-client.crt"),
             (FileSlot::LeafKey(leaf), "healthcheck-client.key"),

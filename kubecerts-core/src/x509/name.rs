@@ -102,6 +102,17 @@ impl DistinguishedName {
             .map(|attribute| attribute.value.as_str())
     }
 
+    /// Returns whether Kubernetes takes both names for the same user in the same groups, whatever kinds of strings they are made of:
+    /// OpenSSL encodes as UTF-8 what Go encodes as printable.
+    #[must_use]
+    pub fn is_same_identity(&self, other: &Self) -> bool {
+        let groups = |name: &Self| name.organisations().map(str::to_owned).collect::<BTreeSet<_>>();
+        self == other
+            || self.common_name().is_some()
+                && self.common_name() == other.common_name()
+                && groups(self) == groups(other)
+    }
+
     /// Returns whether there is no attribute at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -639,8 +639,10 @@ fn other_words_for_the_same_are_understood() {
             current(FRONT_PROXY),
             Advice::Mend(Remedy::SetFlag(
                 Component::ApiServer,
-                "proxy-client-cert-file",
-                "/etc/kubernetes/pki/front-proxy-client.crt".to_owned(),
+                vec![
+                    ("proxy-client-cert-file", "/etc/kubernetes/pki/front-proxy-client.crt".to_owned()),
+                    ("proxy-client-key-file", "/etc/kubernetes/pki/front-proxy-client.key".to_owned()),
+                ],
             )),
         ),
         (

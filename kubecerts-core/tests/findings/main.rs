@@ -30,6 +30,7 @@ mod causes;
 mod fleet;
 mod healthy;
 mod manifests;
+mod remedies;
 mod running;
 mod support;
 mod surroundings;

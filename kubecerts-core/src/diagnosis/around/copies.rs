@@ -1,6 +1,6 @@
 //! Copies of certificates that no renewal reaches.
 
-use crate::catalog::{KubeconfigSlot, Slot};
+use crate::catalog::{CaSlot, KubeconfigSlot, Slot};
 use crate::diagnosis::checks::{Context, about, at, coarse};
 use crate::diagnosis::{Finding, FindingCode, Impact, Remedy, Severity};
 use crate::inventory::{ChainFact, Credential, FoundCertificates, FoundKind, Inventory, Place};
@@ -20,7 +20,8 @@ pub(in crate::diagnosis) fn newer_original<'a>(
     };
     KubeconfigSlot::ALL.into_iter().find_map(|slot| {
         let original = context.inventory.credential(Slot::Kubeconfig(slot))?.leaf()?;
-        let is_newer = original.subject() == copy.subject() && original.not_after() > copy.not_after();
+        let is_newer =
+            original.subject().is_same_identity(copy.subject()) && original.not_after() > copy.not_after();
         is_newer.then_some((slot, original))
     })
 }
@@ -89,6 +90,41 @@ pub(crate) fn replacement(slot: Option<Slot>, found: &FoundCertificates, invento
     }
 }
 
+/// `kubeconfig-ca-stale`: the kubeconfig of a network plugin, by which every pod of the node comes to its network
+///
+/// It leads to this cluster, whatever it trusts.
+pub(super) fn network_plugins(context: &Context<'_>, out: &mut Vec<Finding>) {
+    let authority = context.inventory.authority(CaSlot::Cluster);
+    let Some(signer) = authority.signer() else { return };
+    for found in &context.inventory.surroundings().certificates {
+        let path = &found.file.path;
+        if !found.is_kubeconfig
+            || found.kind != FoundKind::Copy
+            || !path.as_str().starts_with(NETWORK_PLUGINS)
+        {
+            continue;
+        }
+        let mut trusted =
+            found.certificates.certificates().iter().filter(|one| one.is_authority()).peekable();
+        let trusts_one = trusted.peek().is_some();
+        if !trusts_one || trusted.any(|one| one.public_key() == signer.public_key()) {
+            continue;
+        }
+        out.push(Finding {
+            severity: Severity::Error,
+            place: None,
+            code: FindingCode::KubeconfigCaStale,
+            impact: Impact::Inconsistent,
+            path: Some(path.clone()),
+            message: format!(
+                "the authority in {path} is not the one in {}",
+                authority.certificate_file().path
+            ),
+            remedy: Remedy::SetAuthority(Place::Copy(path.clone())),
+        });
+    }
+}
+
 /// Returns which certificate of the tree the file has a copy of, and the copy.
 fn original<'a>(
     context: &Context<'a>,
@@ -108,7 +144,7 @@ fn original<'a>(
     same.or_else(|| {
         copies().find_map(|copy| {
             let is_earlier = |slot: Slot, leaf: &Certificate| {
-                leaf.subject() == copy.subject()
+                leaf.subject().is_same_identity(copy.subject())
                     && leaf.issuer() == copy.issuer()
                     && leaf.extended_key_usages() == copy.extended_key_usages()
                     && is_signed(context, slot, copy)
@@ -128,6 +164,9 @@ fn is_signed(context: &Context<'_>, slot: Slot, certificate: &Certificate) -> bo
             .any(|authority| certificate.verify_signature(authority.public_key()) == SignatureVerdict::Valid)
     })
 }
+
+/// Where the kubelet finds what gives pods their network.
+const NETWORK_PLUGINS: &str = "/etc/cni/";
 
 /// A file of trusted authorities has hundreds, none of which is a copy of a leaf.
 const MOST_CERTIFICATES: usize = 32;

@@ -57,7 +57,12 @@ pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
             better.file.path.file_name(),
             end.unwrap_or(Timestamp::MIN)
         );
-        found(Severity::Warning, Impact::None, message, relink());
+        // With what cannot be used the kubelet does not start.
+        let (severity, impact) = match current {
+            Some(_) => (Severity::Warning, Impact::None),
+            None => (Severity::Error, Impact::Unusable),
+        };
+        found(severity, impact, message, relink());
     }
 }
 
@@ -102,7 +107,7 @@ fn newest<'a>(context: &Context<'a>) -> Option<&'a DatedCertificate> {
     let current = inventory.credential(Slot::KubeletClient).and_then(Credential::leaf);
     let known = inventory.known_node_name();
     let is_own = |leaf: &Certificate| match (current, &known) {
-        (Some(current), _) => leaf.subject() == current.subject(),
+        (Some(current), _) => leaf.subject().is_same_identity(current.subject()),
         (None, Some(known)) => {
             leaf.subject().common_name().and_then(NodeName::of_user).as_ref() == Some(known)
         }

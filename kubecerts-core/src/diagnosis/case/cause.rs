@@ -40,13 +40,14 @@ pub(super) fn explains(cause: &Finding, effect: &Finding, view: &View<'_>) -> bo
         // A slow clock makes nothing end.
         F::CaEndsBeforeRenewal => false,
         F::Damaged | F::Unreadable | F::Missing | F::KeyMismatch | F::KeyMissing => {
-            pair.is_wrong_link() || pair.is_of_wrong_path()
+            pair.is_wrong_link() || pair.is_of_wrong_path() || pair.is_other_half()
         }
         F::Expired | F::ExpiresSoon => pair.explains_end(),
         F::NotYetValid => pair.is(F::ClockSkew) || pair.is(F::NotYetValid) && pair.is_its_authority(),
         F::KeyReadable => pair.is(F::OwnerWrong) && cause.path == effect.path,
         F::KubeconfigCaStale => {
             pair.is_other_authority()
+                || effect.place.is_none() && pair.is(F::CaReplaced) && cause.place == CLUSTER_CA
                 || pair.is_same_place() && (pair.is(F::WrongAuthority) || pair.is(F::KubeconfigCopyStale))
         }
         F::KubeconfigCopyStale => pair.is(F::CaReplaced) && cause.place == CLUSTER_CA,
@@ -129,6 +130,14 @@ impl Pair<'_> {
     /// Returns whether the kubelet's current certificate is the wrong one of several.
     fn is_wrong_link(&self) -> bool {
         self.is(F::NotASymlink) && self.effect.place == Some(Place::Slot(Slot::KubeletClient))
+    }
+
+    /// Returns whether both files of one pair are damaged.
+    fn is_other_half(&self) -> bool {
+        self.is_same_place()
+            && self.is(F::Damaged)
+            && self.effect.code == F::Damaged
+            && self.cause.path != self.effect.path
     }
 
     /// Returns whether the effect may be about the wrong file, because nobody could say where the right one lies.

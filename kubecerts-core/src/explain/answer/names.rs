@@ -192,8 +192,13 @@ pub(super) fn front_proxy(question: &Question<'_>) -> Answer {
 /// `pods.metrics.k8s.io is forbidden: User "kube-apiserver"`: the server's name in place of the user's, which no front proxy names.
 fn shown_as_itself(question: &Question<'_>) -> Answer {
     let slot = Slot::Leaf(LeafSlot::FrontProxyClient);
-    let path = question.inventory.node().layout().path(FileSlot::LeafCertificate(LeafSlot::FrontProxyClient));
-    let flag = Remedy::SetFlag(Component::ApiServer, "proxy-client-cert-file", path.to_string());
+    let layout = question.inventory.node().layout();
+    let path = |file| layout.path(file).to_string();
+    let flags = vec![
+        ("proxy-client-cert-file", path(FileSlot::LeafCertificate(LeafSlot::FrontProxyClient))),
+        ("proxy-client-key-file", path(FileSlot::LeafKey(LeafSlot::FrontProxyClient))),
+    ];
+    let flag = Remedy::SetFlag(Component::ApiServer, flags);
     Answer {
         culprit: Culprit::Current(place(slot)),
         presenter: Some(known::presenter(slot, &Bearer::Client(None))),

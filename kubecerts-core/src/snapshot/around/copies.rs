@@ -126,6 +126,7 @@ fn keep(look: &mut Look<'_>, area: Area, path: TreePath, state: FileState) {
     if holds(b"-----BEGIN CERTIFICATE-----")
         || holds(b"certificate-data:")
         || holds(b"\"client-certificate-data\"")
+        || holds(b"certificate-authority-data")
     {
         look.add(area, path, state);
     }
@@ -187,9 +188,15 @@ const OTHER_LAYOUTS: [&str; 6] = [
     "/var/lib/minikube/certs",
 ];
 
-/// Where other programs keep copies: networks, monitoring.
-const COPIES: [&str; 5] =
-    ["/etc/cni/net.d", "/etc/calico", "/etc/cilium", "/etc/prometheus", "/var/lib/etcd-secrets"];
+/// Where other programs keep copies: networks, monitoring, backups of etcd.
+const COPIES: [&str; 6] = [
+    "/etc/cni/net.d",
+    "/etc/calico",
+    "/etc/cilium",
+    "/etc/prometheus",
+    "/etc/etcd-backup",
+    "/var/lib/etcd-secrets",
+];
 
 /// Ends of names behind which there is no certificate, though a backup of etcd may lie beside one.
 const NEVER: [&str; 8] = [".db", ".gz", ".tar", ".tgz", ".zip", ".wal", ".snap", ".log"];
