@@ -30,7 +30,7 @@ pub(crate) fn log_advice(
             "remove kubelet.crt and kubelet.key in /var/lib/kubelet/pki, or set serverTLSBootstrap, then: kubecerts restart kubelet{options}"
         ),
         Advice::JoinAnew => format!(
-            "join with the hash that this prints: kubecerts ca hash ca{options}; if cluster-info differs, have it written anew: \
+            "join with the hash that this prints: kubecerts ca hash ca{options}; a new token: kubeadm token create --print-join-command; if cluster-info differs, have it written anew: \
              kubeadm init phase bootstrap-token"
         ),
         Advice::KeepOne(file) => {

@@ -319,7 +319,10 @@ impl Evidence {
         let scene = scene::of_line(line, program.as_ref());
         let slot = match symptom {
             Symptom::Expired | Symptom::NotYetValid | Symptom::UnknownAuthority | Symptom::WrongUsage => {
-                facts::slot(message)
+                let slot = facts::slot(message);
+                let is_of_authority = message.contains("certificate authority is expired");
+                let ca = slot.and_then(Slot::issuer).filter(|_| is_of_authority).map(Slot::Ca);
+                ca.or(slot)
             }
             // kubeadm uses the kubelet's kubeconfig then.
             Symptom::Unauthorized if message.contains("uploading crisocket") => {

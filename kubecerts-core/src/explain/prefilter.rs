@@ -22,7 +22,7 @@ pub(super) fn may_matter(line: &[u8]) -> bool {
 }
 
 /// The words. A capital at the beginning of a sentence is left out, so that one spelling does for both.
-const WORDS: [&[u8]; 43] = [
+const WORDS: [&[u8]; 45] = [
     b"x509: ",
     b"ertific",
     b"ERTIFIC",
@@ -53,6 +53,8 @@ const WORDS: [&[u8]; 43] = [
     b"unable to handle the request",
     b"missing response from",
     b"\"kubernetes-admin\" cannot",
+    b"HTTP response to",
+    b"HTTP request to",
     b"got the wrong",
     b"JWS signature",
     b"kubeadm-certs",

@@ -474,6 +474,13 @@ fn what_kubeadm_says_names_its_files() {
             Advice::Mend(Remedy::RotateAuthority(CaSlot::Cluster)),
         ),
         (
+            "[upgrade/apply] FATAL: failed to renew certificate apiserver-etcd-client: unable to sign certificate: the certificate authority is expired",
+            "2037-01-01T00:00:00Z",
+            Symptom::Expired,
+            Culprit::Authority(CaSlot::Etcd),
+            Advice::Mend(Remedy::RotateAuthority(CaSlot::Etcd)),
+        ),
+        (
             "error execution phase certs/ca: failure loading ca certificate: the certificate is not valid yet: NotBefore: 2027-01-01 00:00:00 +0000 UTC",
             VALID,
             Symptom::NotYetValid,
@@ -624,6 +631,20 @@ fn other_words_for_the_same_are_understood() {
             Symptom::PlainText,
             Culprit::Unknown,
             Advice::CompareSchemes,
+        ),
+        (
+            "Unable to connect to the server: http: server gave HTTP response to HTTPS client",
+            VALID,
+            Symptom::PlainText,
+            Culprit::Unknown,
+            Advice::CompareSchemes,
+        ),
+        (
+            "curl: (58) unable to set private key file: '/etc/kubernetes/pki/apiserver-etcd-client.key' type PEM",
+            VALID,
+            Symptom::FileDamaged,
+            current(ETCD_CLIENT),
+            Advice::Mend(Remedy::Inspect(path("/etc/kubernetes/pki/apiserver-etcd-client.key"))),
         ),
         (
             "curl: (56) OpenSSL SSL_read: error:1409445C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required, errno 0",

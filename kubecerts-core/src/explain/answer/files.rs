@@ -78,7 +78,7 @@ pub(super) fn file(question: &Question<'_>) -> Answer {
             let is_key = slot.is_some_and(|slot| slot.kind() == FileKind::PrivateKey);
             let advice = match slot {
                 _ if is_kubelets => Advice::RecoverKubelet,
-                Some(slot) if is_key && matches!(slot.slot(), Slot::Leaf(_)) => {
+                Some(slot) if problem.is_some() && is_key && matches!(slot.slot(), Slot::Leaf(_)) => {
                     known::renewal(&place(slot.slot()), inventory, *now)
                 }
                 Some(slot) if problem.is_some() => Advice::Mend(Remedy::Restore(slot)),
