@@ -88,7 +88,7 @@ pub(super) fn of_pod(question: &Question<'_>) -> Answer {
         culprit: Culprit::File(pair.public_key_file.path.to_string()),
         presenter: Some(format!("{who}, with the token of its service account")),
         meaning: format!(
-            "the API server does not accept {who}: its token is over, or was signed with another key than sa.pub; a kubeconfig of its own              may be out of date"
+            "the API server does not accept {who}: its token is over, or was signed with another key than sa.pub; a kubeconfig of its own may be out of date"
         ),
         proof,
         impact: Impact::Inconsistent,
