@@ -258,7 +258,8 @@ fn shared_leaves(members: &[Member<'_>], out: &mut Vec<FleetFinding>) {
                         Remedy::Restore(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet))
                     }
                     Slot::KubeletClient => Remedy::Restore(FileSlot::KubeletClient),
-                    Slot::KubeletServing => Remedy::Restore(FileSlot::KubeletServingCertificate),
+                    // Which the kubelet makes itself.
+                    Slot::KubeletServing => Remedy::Nothing,
                     slot => Remedy::Renew(slot),
                 },
             );

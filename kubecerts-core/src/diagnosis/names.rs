@@ -3,7 +3,7 @@
 use super::checks::{Context, about, at};
 use super::{Finding, FindingCode, Impact, Remedy, Severity};
 use crate::catalog::{FileSlot, KubeconfigSlot, LeafSlot, Slot};
-use crate::inventory::{ChainFact, Custody, ExpectedName, NameReason, Place};
+use crate::inventory::{ChainFact, Credential, Custody, ExpectedName, NameReason, Place};
 use crate::x509::AlternativeName;
 
 /// `alternative-name-missing`, `alternative-name-unexpected`
@@ -58,27 +58,19 @@ pub(super) fn alternative_names(context: &Context<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// Returns that it may be the kubeconfig that is wrong: one alone leads where none of the others does, which agree.
+/// Returns that it may be the kubeconfig that is wrong, when it alone leads there.
 fn doubt(context: &Context<'_>, expected: &ExpectedName) -> String {
     let [NameReason::Kubeconfig { path, .. }] = expected.reasons.as_slice() else { return String::new() };
-    let mut others: Vec<&str> = Vec::new();
-    for slot in KubeconfigSlot::ALL {
-        let Some(credential) = context.inventory.credential(Slot::Kubeconfig(slot)) else { continue };
-        if context.inventory.file(FileSlot::Kubeconfig(slot)).path == *path {
-            continue;
-        }
-        let file = credential.kubeconfig().and_then(|facts| facts.file.as_ref().ok());
-        others.extend(file.and_then(|file| file.current().ok()?.cluster.server()));
-    }
-    let count = others.len();
-    others.sort_unstable();
-    others.dedup();
-    match others.as_slice() {
-        // Whatever is in the URL may be secret.
-        [_] if count > 1 => {
-            format!("; all other kubeconfigs lead to one other server, so {path} may be what is wrong")
-        }
-        _ => String::new(),
+    let leads_elsewhere = |slot: &KubeconfigSlot| {
+        let credential = context.inventory.credential(Slot::Kubeconfig(*slot));
+        let facts = credential.and_then(Credential::kubeconfig);
+        let server = facts.and_then(|facts| facts.file.as_ref().ok()?.current().ok()?.cluster.server());
+        server.is_some() && context.inventory.file(FileSlot::Kubeconfig(*slot)).path != *path
+    };
+    // One other may be as wrong.
+    match KubeconfigSlot::ALL.iter().filter(|slot| leads_elsewhere(slot)).count() {
+        0 | 1 => String::new(),
+        _ => format!("; no other kubeconfig leads there, so {path} may be what is wrong"),
     }
 }
 

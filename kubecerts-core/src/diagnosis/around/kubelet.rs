@@ -39,6 +39,11 @@ pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
     let Some(meta) = &facts.meta else { return };
     let current = credential.leaf().filter(|_| credential.key_matches() == Some(true));
     let better = newest.filter(|newest| is_better(newest, current));
+    // With what cannot be used the kubelet does not start.
+    let (severity, impact) = match current {
+        Some(_) => (Severity::Warning, Impact::None),
+        None => (Severity::Error, Impact::Unusable),
+    };
     let Some(target) = meta.target.as_ref().filter(|target| target.file_name() != path.file_name()) else {
         let message =
             format!("{path} is a file and not a link: the kubelet cannot put a new certificate there");
@@ -46,7 +51,7 @@ pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
             (None, Some(current)) => Remedy::MoveAndLink { file: path.clone(), target: dated(path, current) },
             _ => relink(),
         };
-        found(Severity::Warning, Impact::None, message, remedy);
+        found(severity, impact, message, remedy);
         return;
     };
     if let Some(better) = better {
@@ -57,11 +62,6 @@ pub(super) fn link(context: &Context<'_>, out: &mut Vec<Finding>) {
             better.file.path.file_name(),
             end.unwrap_or(Timestamp::MIN)
         );
-        // With what cannot be used the kubelet does not start.
-        let (severity, impact) = match current {
-            Some(_) => (Severity::Warning, Impact::None),
-            None => (Severity::Error, Impact::Unusable),
-        };
         found(severity, impact, message, relink());
     }
 }
