@@ -223,15 +223,17 @@ impl Inventory {
     /// perhaps an administrator's kubeconfig.
     #[must_use]
     pub fn is_worker(&self) -> bool {
-        let is_of_control_plane = |file: FileSlot| match file {
-            FileSlot::CaCertificate(CaSlot::Cluster) => false,
-            FileSlot::Kubeconfig(
-                KubeconfigSlot::Kubelet | KubeconfigSlot::Admin | KubeconfigSlot::SuperAdmin,
-            ) => false,
-            FileSlot::KubeletClient | FileSlot::KubeletServingCertificate | FileSlot::KubeletServingKey => {
-                false
-            }
-            _ => true,
+        let is_of_control_plane = |file: FileSlot| {
+            !matches!(
+                file,
+                FileSlot::CaCertificate(CaSlot::Cluster)
+                    | FileSlot::Kubeconfig(
+                        KubeconfigSlot::Kubelet | KubeconfigSlot::Admin | KubeconfigSlot::SuperAdmin
+                    )
+                    | FileSlot::KubeletClient
+                    | FileSlot::KubeletServingCertificate
+                    | FileSlot::KubeletServingKey
+            )
         };
         let has_kubelet = self.node.kubelet().is_some()
             || self.file(FileSlot::Kubeconfig(KubeconfigSlot::Kubelet)).exists
