@@ -24,6 +24,21 @@ fn requests(maker: &RequestMaker, count: usize) -> String {
     (1..=count).map(|number| maker.pem(number)).collect()
 }
 
+/// Returns `command` as one that ignores no signal, even where these tests run behind `nohup` or in the background of a shell.
+fn heeding(command: &Command) -> Command {
+    let mut heeding = Command::new("env");
+    heeding
+        .arg("--default-signal=HUP,INT,TERM")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    heeding
+}
+
 fn signal(child: &Child, name: &str) {
     let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().unwrap();
     assert!(sent.success());
@@ -72,7 +87,7 @@ fn a_run_that_is_told_to_end_goes_on_and_ends_as_one_run() {
     fs::write(&input, requests(&maker, MANY)).unwrap();
     let start = |more: &[&str]| {
         let paths = ["--out", out.to_str().unwrap(), "--summary", told.to_str().unwrap()];
-        let mut command = tree.command(&[&SIGN[..], &["--csr-dir", "-"], &paths, more].concat());
+        let mut command = heeding(&tree.command(&[&SIGN[..], &["--csr-dir", "-"], &paths, more].concat()));
         command.stdin(File::open(&input).unwrap());
         command
     };
@@ -120,7 +135,7 @@ fn who_waits_for_requests_can_be_told_to_end() {
     assert_eq!(count_of_right(&tree, &maker, &fs::read_to_string(&out).unwrap()), 512);
     drop(stdin);
 
-    let mut child = tree.command(&[&SIGN[..], &["--csr-dir", "-"]].concat());
+    let mut child = heeding(&tree.command(&[&SIGN[..], &["--csr-dir", "-"]].concat()));
     let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
     // To wait for the command would close its input.
     let stdin = child.stdin.take().unwrap();
@@ -259,7 +274,7 @@ fn trees_are_whole_and_the_rest_is_made_later() {
 
     fs::write(&list, clusters(60)).unwrap();
     let arguments = [&base[..], &["--clusters", list_text, "--resume"]].concat();
-    let mut child = command(&arguments).spawn().unwrap();
+    let mut child = heeding(&command(&arguments)).spawn().unwrap();
     wait_until(&mut child, || visible() > 12);
     signal(&child, "INT");
     Outcome::of(child.wait_with_output().unwrap()).exits(8).explains("interrupted after");
