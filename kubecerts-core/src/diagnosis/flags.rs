@@ -135,9 +135,19 @@ fn wrong_authority(
         found.public_key() == signer.public_key()
             || found.verify_signature(signer.public_key()) != SignatureVerdict::Invalid
     };
-    let found = certificates.present()?.certificates();
-    let first = found.iter().all(|found| !is_of_signer(found)).then(|| found.first()).flatten()?;
-    Some(format!("holds the certificate of {}, and not that of {ca}", first.subject()))
+    let found = match certificates {
+        Reading::Present(bundle) => bundle.certificates(),
+        // Damage to the authority's own file has its finding, and it has no signer then.
+        Reading::Damaged(damage) => return Some(format!("holds no authority: {damage}")),
+        Reading::Absent | Reading::Unreadable(_) => return None,
+    };
+    if found.iter().any(is_of_signer) {
+        return None;
+    }
+    Some(match found.first() {
+        Some(first) => format!("holds the certificate of {}, and not that of {ca}", first.subject()),
+        None => format!("holds no certificate, and not that of {ca}"),
+    })
 }
 
 /// `wrong-file`: a file of several certificates for a program that takes one, and a second one for it not to start

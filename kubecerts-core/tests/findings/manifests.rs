@@ -63,6 +63,10 @@ broken_trees! {
         codes_with(API_SERVER, " --client-ca-file=/etc/kubernetes/pki/ca.crt", " --client-ca-file=/etc/kubernetes/pki/front-proxy-ca.crt");
     a_controller_manager_that_signs_with_the_front_proxys_authority_is_found: WrongFile =>
         codes_with(CONTROLLER_MANAGER, SIGNING, "cluster-signing-cert-file=/etc/kubernetes/pki/front-proxy-ca.crt");
+    a_controller_manager_whose_authority_is_a_key_is_found: WrongFile =>
+        codes_with(CONTROLLER_MANAGER, SIGNING, "cluster-signing-cert-file=/etc/kubernetes/pki/apiserver-etcd-client.key");
+    a_controller_manager_whose_authority_is_a_kubeconfig_is_found: WrongFile =>
+        codes_with(CONTROLLER_MANAGER, SIGNING, "cluster-signing-cert-file=/etc/kubernetes/kubelet.conf");
     a_controller_manager_that_signs_with_an_authority_of_its_own_is_found: WrongFile => {
         let tree = broken_node(|tree| {
             tree.write(&path("/root/ca.crt"), stranger().read_file(CA).to_vec(), 0o600);
