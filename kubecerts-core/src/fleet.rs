@@ -9,7 +9,7 @@ use crate::diagnosis::{Finding, FindingCode, Impact, Policy, Remedy, Severity};
 use crate::digest::Digest;
 use crate::inventory::{Credential, Inventory, KeyFacts, Place};
 use crate::time::{Seconds, Timestamp};
-use crate::x509::{AlternativeName, Certificate, PublicKey, SignatureVerdict};
+use crate::x509::{AlternativeName, Certificate, PublicKey};
 
 /// One node among others.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +146,7 @@ fn signed_by_others(odd: &[Member<'_>], right: &Member<'_>, ca: CaSlot) -> Vec<S
     let is_foreign = |credential: &Credential| {
         let leaf = credential.leaf();
         let lacks = credential.kubeconfig().is_some_and(|facts| facts.lacks_authority(authority));
-        lacks || leaf.is_some_and(|leaf| !authority.signer().is_some_and(|signer| is_signed(leaf, signer)))
+        lacks || leaf.is_some_and(|leaf| !authority.signer().is_some_and(|signer| leaf.is_signed_by(signer)))
     };
     let slots = Slot::ALL.into_iter().filter(|slot| slot.issuer() == Some(ca));
     let of_nodes = |slot: Slot| odd.iter().filter_map(move |member| member.inventory.credential(slot));
@@ -160,11 +160,6 @@ fn signed_by_others(odd: &[Member<'_>], right: &Member<'_>, ca: CaSlot) -> Vec<S
         .filter(|slot| *slot != Slot::KubeletServing)
         .filter(|slot| of_nodes(*slot).any(|found| is_own(slot, found) && is_foreign(found)))
         .collect()
-}
-
-fn is_signed(leaf: &Certificate, authority: &Certificate) -> bool {
-    leaf.issuer() == authority.subject()
-        && leaf.verify_signature(authority.public_key()) == SignatureVerdict::Valid
 }
 
 /// `sa-keys-differ`
@@ -509,7 +504,7 @@ impl<'a> Split<'a> {
         let has_signed = |signer: &Certificate, member: &Member<'_>| {
             let slots = Slot::ALL.into_iter().filter(|slot| slot.issuer() == Some(ca));
             let mut leaves = slots.filter_map(|slot| member.inventory.credential(slot)?.leaf());
-            leaves.any(|leaf| is_signed(leaf, signer))
+            leaves.any(|leaf| leaf.is_signed_by(signer))
         };
         let key = |member: &Member<'a>| authority_key(member, ca);
         let vouching = all().filter(|member| {

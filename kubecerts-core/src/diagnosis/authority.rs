@@ -146,10 +146,7 @@ fn odds(credential: &Credential, ca: CaSlot, new: &Certificate) -> Option<Odds> 
 /// Returns whether `old` is the authority that has signed `leaves`, of which `new` has the name.
 fn is_earlier(old: &Certificate, new: &Certificate, odds: Odds, leaves: &[&Certificate]) -> bool {
     let is_same_key = old.public_key() == new.public_key();
-    let has_signed = |leaf: &&Certificate| {
-        leaf.issuer() == old.subject() && leaf.verify_signature(old.public_key()) == SignatureVerdict::Valid
-    };
-    is_same_key == (odds == Odds::OtherBytes) && leaves.iter().any(has_signed)
+    is_same_key == (odds == Odds::OtherBytes) && leaves.iter().any(|leaf| leaf.is_signed_by(old))
 }
 
 /// Returns the copies that put the earlier files back, of which the certificate was found: another key lies beside it, and comes first,

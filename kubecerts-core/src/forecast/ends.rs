@@ -9,7 +9,7 @@ use crate::inventory::{CertificateBundle, Credential, Custody, Inventory, Kubeco
 use crate::observation::{Observations, Verdict, usages};
 use crate::path::TreePath;
 use crate::time::{Seconds, Timestamp};
-use crate::x509::{Certificate, SignatureVerdict};
+use crate::x509::Certificate;
 
 /// The end of one certificate.
 pub(super) struct End {
@@ -273,10 +273,7 @@ impl<'a> Look<'a> {
     fn cap(&self, place: &Place, certificate: &Certificate) -> Option<Timestamp> {
         let ca = place.slot().map_or(Some(CaSlot::Cluster), Slot::issuer)?;
         let bundle = self.inventory.authority(ca).certificate().present()?;
-        let has_signed = |issuer: &&Certificate| {
-            issuer.subject() == certificate.issuer()
-                && certificate.verify_signature(issuer.public_key()) == SignatureVerdict::Valid
-        };
+        let has_signed = |issuer: &&Certificate| certificate.is_signed_by(issuer);
         bundle.certificates().iter().filter(has_signed).map(Certificate::not_after).max()
     }
 

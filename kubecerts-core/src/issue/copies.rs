@@ -14,7 +14,7 @@ use crate::kubeconfig::{self, Edit, EditError, KeySource, Kubeconfig, Source, Us
 use crate::path::TreePath;
 use crate::secret::SecretBytes;
 use crate::snapshot::{FileContent, FileState, Snapshot};
-use crate::x509::{Certificate, PrivateKey, PublicKey, SignatureVerdict, encode_certificate};
+use crate::x509::{Certificate, PrivateKey, PublicKey, encode_certificate};
 
 /// Finds the copies of admin.conf and super-admin.conf in `snapshot` whose credential is older than the tree's, and returns
 /// what to write.
@@ -382,10 +382,7 @@ impl Tree<'_> {
 
     /// Returns whether the cluster's authority signed `certificate`.
     fn has_signed(&self, certificate: &Certificate) -> bool {
-        self.authorities.iter().any(|authority| {
-            certificate.issuer() == authority.subject()
-                && certificate.verify_signature(authority.public_key()) == SignatureVerdict::Valid
-        })
+        self.authorities.iter().any(|authority| certificate.is_signed_by(authority))
     }
 
     /// Returns whether no cluster that `user` speaks to has an authority with other keys only.

@@ -32,6 +32,12 @@ impl Certificate {
     pub fn verify_signature(&self, issuer: &PublicKey) -> SignatureVerdict {
         verify_oid(issuer, self.signature_oid(), self.to_be_signed(), self.signature())
     }
+
+    /// Returns whether `authority` signed this certificate: by its name, byte for byte, and with its key. Dates are not looked at.
+    pub(crate) fn is_signed_by(&self, authority: &Self) -> bool {
+        self.issuer() == authority.subject()
+            && self.verify_signature(authority.public_key()) == SignatureVerdict::Valid
+    }
 }
 
 /// Verifies that `key` made `signature` over `message` with `algorithm`.

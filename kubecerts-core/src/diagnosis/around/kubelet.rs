@@ -7,7 +7,7 @@ use crate::inventory::{Credential, DatedCertificate, Place};
 use crate::path::TreePath;
 use crate::snapshot::ReadProblem;
 use crate::time::Timestamp;
-use crate::x509::{Certificate, SignatureVerdict};
+use crate::x509::Certificate;
 
 /// `not-a-symlink`
 ///
@@ -115,12 +115,7 @@ fn newest<'a>(context: &Context<'a>) -> Option<&'a DatedCertificate> {
     };
     let cluster = inventory.authority(CaSlot::Cluster).certificate().present();
     let is_signed = |leaf: &Certificate| {
-        cluster.is_some_and(|cluster| {
-            cluster.certificates().iter().any(|ca| {
-                leaf.issuer() == ca.subject()
-                    && leaf.verify_signature(ca.public_key()) == SignatureVerdict::Valid
-            })
-        })
+        cluster.is_some_and(|cluster| cluster.certificates().iter().any(|ca| leaf.is_signed_by(ca)))
     };
     let is_valid = |dated: &&DatedCertificate| {
         let valid = |leaf: &Certificate| {
