@@ -16,8 +16,7 @@ pub(super) fn mismatch(question: &Question<'_>) -> Answer {
     let shown = wanted.as_deref().unwrap_or("that name").escape_debug().to_string();
     let mut proof = Vec::new();
     if !valid_for.is_empty() {
-        let names: Vec<String> = valid_for.iter().map(|name| name.escape_debug().to_string()).collect();
-        proof.push(format!("the certificate that was shown has: {}", names.join(", ")));
+        proof.push(shown_names(evidence));
     }
     let node = inventory.known_node_name();
     let is_of_this_node =
@@ -91,14 +90,19 @@ pub(super) fn mismatch(question: &Question<'_>) -> Answer {
     }
 }
 
+/// Says which names the line has of the certificate that was shown.
+pub(super) fn shown_names(evidence: &Evidence) -> String {
+    let names: Vec<String> = evidence.valid_for.iter().map(|name| name.escape_debug().to_string()).collect();
+    format!("the certificate that was shown has: {}", names.join(", "))
+}
+
 /// A client of one etcd endpoint that shows its own names, or a member of etcd that shows those of another one
 fn of_member(question: &Question<'_>) -> Option<Answer> {
     let Question { evidence, inventory, .. } = question;
     let Evidence { wanted, valid_for, bearer, scene, .. } = evidence;
     let wanted = wanted.as_deref()?;
     let Bearer::Server(Some(address)) = bearer else { return None };
-    let names: Vec<String> = valid_for.iter().map(|name| name.escape_debug().to_string()).collect();
-    let shown = format!("the certificate that was shown has: {}", names.join(", "));
+    let shown = shown_names(evidence);
     let host = address.host.escape_debug().to_string();
     if wanted != address.host && valid_for.contains(&address.host) {
         return Some(Answer {

@@ -1,6 +1,6 @@
 //! Lines to which no certificate of this node is the answer: of pods, of webhooks, of registries, of other nodes.
 
-use super::{Advice, Answer, Culprit, Question, facts_of, tokens};
+use super::{Advice, Answer, Culprit, Question, facts_of, names, tokens};
 use crate::catalog::{Component, LeafSlot, Slot};
 use crate::diagnosis::{Impact, Remedy};
 use crate::explain::known::{self, Whereabouts};
@@ -243,9 +243,7 @@ pub(super) fn kubelet(question: &Question<'_>) -> Option<Answer> {
     };
     let mut proof = Vec::new();
     if !evidence.valid_for.is_empty() {
-        let names: Vec<String> =
-            evidence.valid_for.iter().map(|name| name.escape_debug().to_string()).collect();
-        proof.push(format!("the certificate that was shown has: {}", names.join(", ")));
+        proof.push(names::shown_names(evidence));
     }
     proof.extend(current.map(|leaf| format!("{slot} on disk: {}", facts_of(leaf))));
     let look_at = host.filter(|_| place == Some(Whereabouts::Elsewhere)).map(Advice::LookAt);

@@ -8,10 +8,8 @@ use crate::inventory::Place;
 
 /// `invalid bearer token`
 pub(super) fn invalid(question: &Question<'_>) -> Answer {
-    let pair = question.inventory.service_account();
-    let file = pair.public_key_file.path.to_string();
-    let (private, public) = (pair.key.present(), pair.public_key.present());
-    let is_pair = private.zip(public).map(|(private, public)| private.public_key() == public);
+    let file = question.inventory.service_account().public_key_file.path.to_string();
+    let (is_pair, of_keys) = key_pair(question);
     let reason = question.evidence.detail.as_deref();
     let (meaning, impact, proof, advice) = match is_pair {
         _ if reason == Some("early") => (
@@ -35,19 +33,19 @@ pub(super) fn invalid(question: &Question<'_>) -> Answer {
         Some(false) => (
             "sa.key and sa.pub are not a pair, so no token that is signed here is accepted here",
             Impact::Inconsistent,
-            vec![format!("{} and {file} are different keys", pair.key_file.path)],
+            of_keys,
             vec![Advice::Mend(Remedy::Restore(FileSlot::ServiceAccountPublicKey))],
         ),
         Some(true) if reason != Some("key") => (
             "a token is not accepted, and the line does not say why: it was signed with another key, or is none of this cluster's",
             Impact::Inconsistent,
-            vec!["sa.key and sa.pub of this node are a pair".to_owned()],
+            of_keys,
             vec![Advice::RefreshTokens, Advice::Check],
         ),
         Some(true) => (
             "tokens were signed with another key: before this one was made, or by a control-plane node that has another",
             Impact::Inconsistent,
-            vec!["sa.key and sa.pub of this node are a pair".to_owned()],
+            of_keys,
             vec![Advice::LookAt("the other control-plane nodes".to_owned()), Advice::RefreshTokens],
         ),
         None => (
@@ -69,23 +67,14 @@ pub(super) fn invalid(question: &Question<'_>) -> Answer {
 
 /// `Unauthorized`, to a pod or to the plugin of the pod network
 pub(super) fn of_pod(question: &Question<'_>) -> Answer {
-    let pair = question.inventory.service_account();
-    let (private, public) = (pair.key.present(), pair.public_key.present());
-    let is_pair = private.zip(public).map(|(private, public)| private.public_key() == public);
+    let (is_pair, proof) = key_pair(question);
     let is_network = question.evidence.scene == Scene::Network;
     let who = if is_network { "the plugin of the pod network" } else { "a pod" };
     let first =
         (is_pair == Some(false)).then_some(Advice::Mend(Remedy::Restore(FileSlot::ServiceAccountPublicKey)));
-    let proof = match is_pair {
-        Some(true) => vec!["sa.key and sa.pub of this node are a pair".to_owned()],
-        Some(false) => {
-            vec![format!("{} and {} are different keys", pair.key_file.path, pair.public_key_file.path)]
-        }
-        None => Vec::new(),
-    };
     let other = if is_network { Advice::RewriteNetwork } else { Advice::RefreshTokens };
     Answer {
-        culprit: Culprit::File(pair.public_key_file.path.to_string()),
+        culprit: Culprit::File(question.inventory.service_account().public_key_file.path.to_string()),
         presenter: Some(format!("{who}, with the token of its service account")),
         meaning: format!(
             "the API server does not accept {who}: its token is over, or was signed with another key than sa.pub; a kubeconfig of its own may be out of date"
@@ -94,6 +83,18 @@ pub(super) fn of_pod(question: &Question<'_>) -> Answer {
         impact: Impact::Inconsistent,
         advice: first.into_iter().chain([other]).collect(),
     }
+}
+
+/// Returns whether the keys of service accounts on this node are a pair, when both can be read, and the sentence that says so.
+fn key_pair(question: &Question<'_>) -> (Option<bool>, Vec<String>) {
+    let pair = question.inventory.service_account();
+    let (private, public) = (pair.key.present(), pair.public_key.present());
+    let is_pair = private.zip(public).map(|(private, public)| private.public_key() == public);
+    let sentence = is_pair.map(|is_pair| match is_pair {
+        true => "sa.key and sa.pub of this node are a pair".to_owned(),
+        false => format!("{} and {} are different keys", pair.key_file.path, pair.public_key_file.path),
+    });
+    (is_pair, sentence.into_iter().collect())
 }
 
 /// A node joins with what has ended: its bootstrap token, or the certificates that were uploaded for it.

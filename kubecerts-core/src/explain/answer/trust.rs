@@ -214,7 +214,9 @@ fn of_client(question: &Question<'_>) -> Answer {
         return Answer {
             culprit: Culprit::Current(place(slot)),
             presenter: Some(known::presenter(slot, &Bearer::Client(None))),
-            meaning: "an extension API server knows another front-proxy-ca than the one that signed the API server's client certificate".to_owned(),
+            meaning: "an extension API server knows another front-proxy-ca than the one that signed the API server's client \
+                      certificate"
+                .to_owned(),
             proof,
             impact: Impact::Inconsistent,
             advice: once(renewal.into_iter().chain([Advice::Mend(Remedy::Restart(Component::ApiServer)),
