@@ -10,7 +10,7 @@ use kubecerts_core::archive::Redaction;
 use kubecerts_core::observation::Observations;
 use kubecerts_host::archive;
 use kubecerts_host::{Node, NodeError, NodeOptions};
-use kubecerts_testkit::needles::{KINDS, Needles, shifts, wrapped};
+use kubecerts_testkit::needles::{KINDS, Needles, shifts, url_safe, wrapped};
 use kubecerts_testkit::{FIXTURES, Fixture, MemoryTree, TreeBuilder, at, path};
 use tempfile::TempDir;
 
@@ -94,14 +94,7 @@ fn surrounded(mut tree: MemoryTree) -> MemoryTree {
     for (form, der) in [("own", own), ("pkcs8", secret.secret_pkcs8_der().secret_bytes().to_vec())] {
         let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
         let [one, two, three] = shifts(&der);
-        let url: Vec<u8> = one
-            .iter()
-            .map(|byte| match byte {
-                b'+' => b'-',
-                b'/' => b'_',
-                other => *other,
-            })
-            .collect();
+        let url = url_safe(&one);
         let pem = wrapped("PRIVATE KEY", &der).into_bytes();
         let forms =
             [der.clone(), hex.to_uppercase().into_bytes(), hex.into_bytes(), one, two, three, url, pem];

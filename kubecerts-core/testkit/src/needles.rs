@@ -90,14 +90,7 @@ impl Needles {
         self.needles.insert((hex.to_uppercase().into_bytes(), "hex"));
         self.needles.insert((hex.into_bytes(), "hex"));
         for digits in shifts(bytes) {
-            let url: Vec<u8> = digits
-                .iter()
-                .map(|digit| match digit {
-                    b'+' => b'-',
-                    b'/' => b'_',
-                    other => *other,
-                })
-                .collect();
+            let url = url_safe(&digits);
             self.needles.insert((digits, "base64"));
             self.needles.insert((url, "base64url"));
         }
@@ -129,6 +122,19 @@ impl Needles {
             .map(|(piece, kind)| format!("{kind}: {}", String::from_utf8_lossy(&piece)))
             .collect()
     }
+}
+
+/// Returns digits in base64 as those in base64url.
+#[must_use]
+pub fn url_safe(digits: &[u8]) -> Vec<u8> {
+    digits
+        .iter()
+        .map(|digit| match digit {
+            b'+' => b'-',
+            b'/' => b'_',
+            other => *other,
+        })
+        .collect()
 }
 
 fn url_to_standard(bytes: &[u8]) -> Vec<u8> {
