@@ -12,6 +12,8 @@ use rsa::traits::PublicKeyParts;
 use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 
+use zeroize::Zeroizing;
+
 #[cfg(feature = "rustcrypto")]
 use super::KeyAlgorithm;
 use super::algorithm::oid_name;
@@ -375,6 +377,14 @@ impl PrivateKey {
             }
             Secret::P256(key) => pem::encode_secret("EC PRIVATE KEY", &key.to_sec1_der().expect(VALID)),
             Secret::P384(key) => pem::encode_secret("EC PRIVATE KEY", &key.to_sec1_der().expect(VALID)),
+        }
+    }
+
+    /// Returns the number that a key on P-256 is, the highest byte first.
+    pub(super) fn secret_p256(&self) -> Option<Zeroizing<[u8; 32]>> {
+        match &self.secret {
+            Secret::P256(key) => Some(Zeroizing::new(key.to_bytes().into())),
+            Secret::Rsa(_) | Secret::P384(_) => None,
         }
     }
 

@@ -3,6 +3,8 @@
 //! Elements are kept as `a * 2^256 mod p` (Montgomery's form). Since `p` is -1 modulo 2^64, the factor of each step of the
 //! reduction is the lowest limb itself, and adding that multiple of `p` takes one multiplication.
 
+use zeroize::Zeroize;
+
 use super::limbs::{self, Limbs};
 
 /// An element, below `p` and in Montgomery's form, which makes equality that of the limbs.
@@ -24,9 +26,19 @@ impl Field {
     }
 
     /// Returns the number below `p`.
-    #[cfg(test)]
     pub(super) const fn value(&self) -> Limbs {
         reduce(&self.0, &[0; 4])
+    }
+
+    /// Takes the limbs of an element as [`Self::limbs`] returns them.
+    #[inline(always)]
+    pub(super) const fn from_limbs(limbs: Limbs) -> Self {
+        Self(limbs)
+    }
+
+    #[inline(always)]
+    pub(super) const fn limbs(&self) -> &Limbs {
+        &self.0
     }
 
     #[inline(always)]
@@ -80,10 +92,31 @@ impl Field {
         // What is inverted has the factor 2^256, and the inverse is to have it.
         Self(limbs::invert_modulo(&self.0, &P)).multiply(&Self(FACTOR)).multiply(&Self(FACTOR))
     }
+
+    /// Returns the inverse, and zero for zero, in a time that does not depend on it: the power by `p - 2`.
+    pub(super) fn invert_secret(&self) -> Self {
+        limbs::power(self, &Self::ONE, &limbs::subtract(&P, &[2, 0, 0, 0]).0, Self::multiply)
+    }
+}
+
+impl Zeroize for Field {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// Replaces each of `values` by its inverse with one inversion in all (Montgomery's trick). None may be zero; `before` is room.
 pub(super) fn invert_all(values: &mut [Field], before: &mut Vec<Field>) {
+    invert_all_with(values, before, Field::invert);
+}
+
+/// Does what [`invert_all`] does in a time that does not depend on the values. If one of them is zero, all become zero.
+pub(super) fn invert_secrets(values: &mut [Field], before: &mut Vec<Field>) {
+    invert_all_with(values, before, Field::invert_secret);
+}
+
+#[inline(always)]
+fn invert_all_with(values: &mut [Field], before: &mut Vec<Field>, invert: impl Fn(&Field) -> Field) {
     before.clear();
     // Four products go on side by side, because each multiplication has to wait for the one before.
     let mut products = [Field::ONE; CHAINS];
@@ -93,7 +126,7 @@ pub(super) fn invert_all(values: &mut [Field], before: &mut Vec<Field>) {
             *product = product.multiply(value);
         }
     }
-    let mut inverses = invert_few(&products);
+    let mut inverses = invert_few(&products, invert);
     for (chunk, before) in values.chunks_mut(CHAINS).zip(before.chunks(CHAINS)).rev() {
         for ((inverse, value), before) in inverses.iter_mut().zip(chunk).zip(before) {
             let inverted = inverse.multiply(before);
@@ -103,9 +136,9 @@ pub(super) fn invert_all(values: &mut [Field], before: &mut Vec<Field>) {
     }
 }
 
-fn invert_few([a, b, c, d]: &[Field; CHAINS]) -> [Field; CHAINS] {
+fn invert_few([a, b, c, d]: &[Field; CHAINS], invert: impl Fn(&Field) -> Field) -> [Field; CHAINS] {
     let (ab, cd) = (a.multiply(b), c.multiply(d));
-    let inverse = ab.multiply(&cd).invert();
+    let inverse = invert(&ab.multiply(&cd));
     let (ab, cd) = (inverse.multiply(&cd), inverse.multiply(&ab));
     [ab.multiply(b), ab.multiply(a), cd.multiply(d), cd.multiply(c)]
 }

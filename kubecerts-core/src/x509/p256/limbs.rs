@@ -119,7 +119,8 @@ pub(super) const fn subtract_modulo(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Li
 
 /// Returns the inverse modulo `modulus`, a prime above 2^255, of a number below it, and zero for zero.
 ///
-/// This is Euclid's algorithm in binary, some times as fast as the power of Fermat.
+/// This is Euclid's algorithm in binary, some times as fast as the power of Fermat. How long it takes depends on the number, so that
+/// must not be secret.
 pub(super) const fn invert_modulo(number: &Limbs, modulus: &Limbs) -> Limbs {
     // Throughout, `a` is `x` times the number, `b` is `y` times it, and `b` is odd.
     let (mut a, mut x) = (*number, [1, 0, 0, 0]);
@@ -158,6 +159,22 @@ const fn halve_modulo(number: &Limbs, modulus: &Limbs) -> Limbs {
     halve(&even, carry)
 }
 
+/// Returns the power by an exponent that everybody may know: the time depends on nothing else.
+pub(super) fn power<T: Copy>(base: &T, one: &T, exponent: &Limbs, multiply: impl Fn(&T, &T) -> T) -> T {
+    let mut powers = [*one; 16];
+    for number in 1..16 {
+        powers[number] = multiply(&powers[number - 1], base);
+    }
+    // Digits of four bits, from the highest.
+    exponent.iter().rev().flat_map(|limb| (0..16).rev().map(move |at| limb >> (4 * at) & 15)).fold(
+        *one,
+        |power, digit| {
+            let squared = (0..4).fold(power, |power, _| multiply(&power, &power));
+            multiply(&squared, &powers[digit as usize])
+        },
+    )
+}
+
 /// Returns whether `a` is below `b`.
 pub(super) const fn less(a: &Limbs, b: &Limbs) -> bool {
     subtract(a, b).1 == 1
@@ -168,6 +185,15 @@ pub(super) fn from_be_bytes(bytes: &[u8; 32]) -> Limbs {
     let (words, _) = bytes.as_chunks::<8>();
     let [w3, w2, w1, w0] = [0, 1, 2, 3].map(|i| u64::from_be_bytes(words[i]));
     [w0, w1, w2, w3]
+}
+
+/// Returns the bytes of a number, the most significant first.
+pub(super) fn to_be_bytes(number: &Limbs) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (bytes, limb) in bytes.as_chunks_mut().0.iter_mut().zip(number.iter().rev()) {
+        *bytes = limb.to_be_bytes();
+    }
+    bytes
 }
 
 /// Returns `-1 / modulus` modulo 2^64, for the lowest limb of an odd modulus.

@@ -1,19 +1,24 @@
-//! Verification of ECDSA signatures on P-256, faster than the general way where that is worth it.
+//! ECDSA on P-256, faster than the general way where that is worth it.
 //!
-//! Everything here is public: keys, messages, signatures. So nothing has to take the same time whatever the numbers are, and what
-//! may go wrong is one thing, to accept what is not signed. Nothing of this makes signatures.
+//! Verification has public numbers only: keys, messages, signatures. So nothing has to take the same time whatever the numbers are, and
+//! what may go wrong is one thing, to accept what is not signed. Signatures have secrets, and rules for them, in [`sign`] and [`rows`].
+//! The arithmetic below is for both: additions, products and powers take the same time for all numbers, and what does not says so.
 //!
-//! * [`limbs`], [`field`], [`scalar`], [`point`]: arithmetic, by the textbook.
-//! * [`single`]: one signature, without preparation or with little of it.
-//! * [`tables`], [`batch`]: many signatures by one key, with precomputed multiples.
+//! * [`limbs`], [`field`], [`scalar`], [`point`]: arithmetic, by the textbook; [`der`]: the form of signatures.
+//! * [`single`]: verification of one signature, without preparation or with little of it.
+//! * [`tables`], [`batch`]: of many signatures by one key, with precomputed multiples.
+//! * [`rows`], [`sign`]: many signatures.
 //!
 //! Tests compare each of them with the `p256` crate, which also reads the keys.
 
 mod batch;
+mod der;
 mod field;
 mod limbs;
 mod point;
+mod rows;
 mod scalar;
+mod sign;
 mod single;
 mod tables;
 #[cfg(test)]
@@ -29,6 +34,8 @@ use self::field::Field;
 use self::limbs::Limbs;
 use self::point::Affine;
 use self::single::Prepared;
+
+pub(super) use self::sign::{BATCH, SecretKey};
 
 /// A public key on P-256.
 #[derive(Clone, Copy, Debug)]
@@ -123,35 +130,11 @@ impl Checked {
     /// Reads the DER of an `Ecdsa-Sig-Value`. Of a longer hash the first 256 bits count (FIPS 186-5 §6.4.2).
     fn new(hash: &[u8], signature: &[u8]) -> Option<Self> {
         let hash = limbs::from_be_bytes(hash.first_chunk()?);
-        let (&[SEQUENCE, length, INTEGER], rest) = signature.split_first_chunk()? else { return None };
-        // The longest such signature has 72 bytes, so lengths have one byte.
-        if usize::from(length) != signature.len() - 2 {
-            return None;
-        }
-        let (r, rest) = unsigned(rest)?;
-        let (&INTEGER, rest) = rest.split_first()? else { return None };
-        let (s, rest) = unsigned(rest)?;
+        let [r, s] = der::decode(signature)?.map(|number| limbs::from_be_bytes(&number));
         let in_range = |number: &Limbs| *number != [0; 4] && limbs::less(number, &scalar::N);
-        (rest.is_empty() && in_range(&r) && in_range(&s)).then_some(Self { hash, r, s })
+        (in_range(&r) && in_range(&s)).then_some(Self { hash, r, s })
     }
 }
-
-/// Reads length and value of an `INTEGER` in DER that is not negative and below 2^256.
-fn unsigned(der: &[u8]) -> Option<(Limbs, &[u8])> {
-    let (&length, rest) = der.split_first()?;
-    let (value, rest) = rest.split_at_checked(length.into())?;
-    let digits = match value {
-        [] | [128..=255, ..] | [0, 0..128, ..] => return None,
-        [0, digits @ ..] => digits,
-        digits => digits,
-    };
-    let mut bytes = [0; 32];
-    bytes[32usize.checked_sub(digits.len())?..].copy_from_slice(digits);
-    Some((limbs::from_be_bytes(&bytes), rest))
-}
-
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 2;
 
 /// Returns whether `x / zz` is `r` modulo `n`. Coordinates are below `p`, which is between `n` and `2n`: there are two candidates, or
 /// one where the second is no coordinate.

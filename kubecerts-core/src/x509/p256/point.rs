@@ -1,5 +1,7 @@
 //! Points of P-256: `y^2 = x^3 - 3x + b`, a group of prime order with no point of order two.
 
+use zeroize::Zeroize;
+
 use super::field::Field;
 use super::limbs::Limbs;
 
@@ -25,6 +27,14 @@ impl Affine {
         let Self { x, y } = self;
         let three = Field::ONE.double().add(&Field::ONE);
         y.square() == x.square().subtract(&three).multiply(x).add(&Field::reduced(&B))
+    }
+}
+
+impl Zeroize for Affine {
+    fn zeroize(&mut self) {
+        let Self { x, y } = self;
+        x.zeroize();
+        y.zeroize();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Multipliers of points: numbers modulo the order `n` of the group.
 
+use zeroize::Zeroize;
+
 use super::limbs::{self, Limbs};
 
 /// A number below `n` in Montgomery's form.
@@ -14,9 +16,23 @@ impl Scalar {
         Self(limbs::subtract_once(value, 0, &N)).multiply(&Self(FACTOR))
     }
 
+    /// Returns a number of 512 bits modulo `n`, from its low half and its high half.
+    pub(super) const fn of_halves(low: &Limbs, high: &Limbs) -> Self {
+        Self::new(low).add(&Self::new(high).multiply(&Self(FACTOR)))
+    }
+
     /// Returns the number below `n`.
     pub(super) const fn value(&self) -> Limbs {
         self.multiply(&Self([1, 0, 0, 0])).0
+    }
+
+    pub(super) const fn is_zero(&self) -> bool {
+        let [a, b, c, d] = self.0;
+        a | b | c | d == 0
+    }
+
+    pub(super) const fn add(&self, other: &Self) -> Self {
+        Self(limbs::add_modulo(&self.0, &other.0, &N))
     }
 
     pub(super) const fn multiply(&self, other: &Self) -> Self {
@@ -29,17 +45,38 @@ impl Scalar {
         // What is inverted has the factor 2^256, and the inverse is to have it.
         Self(limbs::invert_modulo(&self.0, &N)).multiply(&Self(FACTOR)).multiply(&Self(FACTOR))
     }
+
+    /// Returns the inverse, and zero for zero, in a time that does not depend on it: the power by `n - 2`.
+    fn invert_secret(&self) -> Self {
+        limbs::power(self, &Self::ONE, &limbs::subtract(&N, &[2, 0, 0, 0]).0, Self::multiply)
+    }
+}
+
+impl Zeroize for Scalar {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// Replaces each of `values` by its inverse with one inversion in all. None may be zero; `partial` is room.
 pub(super) fn invert_all(values: &mut [Scalar], partial: &mut Vec<Scalar>) {
+    invert_all_with(values, partial, Scalar::invert);
+}
+
+/// Does what [`invert_all`] does in a time that does not depend on the values. If one of them is zero, all become zero.
+pub(super) fn invert_secrets(values: &mut [Scalar], partial: &mut Vec<Scalar>) {
+    invert_all_with(values, partial, Scalar::invert_secret);
+}
+
+#[inline(always)]
+fn invert_all_with(values: &mut [Scalar], partial: &mut Vec<Scalar>, invert: impl Fn(&Scalar) -> Scalar) {
     partial.clear();
     let mut product = Scalar::ONE;
     for value in values.iter() {
         partial.push(product);
         product = product.multiply(value);
     }
-    let mut inverse = product.invert();
+    let mut inverse = invert(&product);
     for (value, before) in values.iter_mut().zip(partial.iter()).rev() {
         let this = inverse.multiply(before);
         inverse = inverse.multiply(value);

@@ -8,6 +8,7 @@ use ::p256::{FieldBytes, ProjectivePoint};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::limbs::to_be_bytes;
 use super::point::Jacobian;
 use super::scalar::{N, Scalar};
 use super::single::Prepared;
@@ -17,24 +18,16 @@ use super::*;
 /// The prime of the field.
 const P: Limbs = [u64::MAX, 0xffff_ffff, 0, 0xffff_ffff_0000_0001];
 
-fn to_be_bytes(number: &Limbs) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (chunk, limb) in bytes.chunks_mut(8).zip(number.iter().rev()) {
-        chunk.copy_from_slice(&limb.to_be_bytes());
-    }
-    bytes
-}
-
 fn small(number: u64) -> Limbs {
     [number, 0, 0, 0]
 }
 
-fn less_by(modulus: &Limbs, number: u64) -> Limbs {
+pub(super) fn less_by(modulus: &Limbs, number: u64) -> Limbs {
     limbs::subtract(modulus, &small(number)).0
 }
 
 /// Numbers at which carries, borrows and reductions happen, and any others.
-fn limbs_below(modulus: Limbs) -> impl Strategy<Value = Limbs> {
+pub(super) fn limbs_below(modulus: Limbs) -> impl Strategy<Value = Limbs> {
     let limb = prop_oneof![
         Just(0),
         Just(1),
@@ -65,7 +58,7 @@ fn slow_product(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
     product
 }
 
-fn scalar_of(number: &Limbs) -> ::p256::Scalar {
+pub(super) fn scalar_of(number: &Limbs) -> ::p256::Scalar {
     ::p256::Scalar::from_repr(to_be_bytes(number).into()).expect("the number is below the order")
 }
 
@@ -188,7 +181,7 @@ struct Case {
 }
 
 /// Keys of which small multiples meet those of the base point, and any others.
-fn secret() -> impl Strategy<Value = Limbs> {
+pub(super) fn secret() -> impl Strategy<Value = Limbs> {
     prop_oneof![
         (1u64..300).prop_map(small),
         (1u64..300).prop_map(|number| less_by(&N, number)),
@@ -201,7 +194,7 @@ fn secret() -> impl Strategy<Value = Limbs> {
     ]
 }
 
-fn signing_key(secret: &Limbs) -> SigningKey {
+pub(super) fn signing_key(secret: &Limbs) -> SigningKey {
     SigningKey::from_slice(&to_be_bytes(secret)).expect("the number is in the range of keys")
 }
 
