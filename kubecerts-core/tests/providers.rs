@@ -5,11 +5,21 @@
 
 use std::path::Path;
 
-use kubecerts_testkit::{Seeded, judge_provider};
+use kubecerts_core::issue::Batched;
+use kubecerts_testkit::{AnyProvider, Seeded, judge_provider};
+
+fn judge(name: &str, provider: &mut dyn AnyProvider) {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    judge_provider(provider, &directory);
+}
 
 #[test]
 fn webpki_and_openssl_accept_everything_that_rustcrypto_issues() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("providers");
-    std::fs::create_dir_all(&directory).unwrap();
-    judge_provider(&mut Seeded::provider(1), &directory);
+    judge("providers", &mut Seeded::provider(1));
+}
+
+#[test]
+fn webpki_and_openssl_accept_everything_that_batches_sign() {
+    judge("providers-batched", &mut Batched::new(Seeded::provider(1), Seeded::new(2)));
 }

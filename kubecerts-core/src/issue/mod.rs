@@ -23,6 +23,7 @@
 //!
 //! Every signature is verified before a change set exists. Nothing here decides anything: that was the plan.
 
+mod batched;
 mod bootstrap;
 pub mod bulk;
 mod bundles;
@@ -55,6 +56,7 @@ use crate::provider::ProviderError;
 use crate::snapshot::Snapshot;
 use crate::x509::Damage;
 
+pub use batched::Batched;
 pub use bootstrap::{BootstrapError, BootstrapToken, InvalidPin, InvalidToken, KeyPin, bootstrap_kubeconfig};
 pub use bundles::{outdated_trust_changes, trust_file_changes};
 pub use change::{Change, ChangeSet, Expected};

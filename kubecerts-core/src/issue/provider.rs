@@ -115,6 +115,17 @@ pub struct SigningRequest<'a> {
 }
 
 impl<'a> SigningRequest<'a> {
+    /// Returns the request for a signature of `message`, to be hashed as `algorithm` says, with the key of `issuer`.
+    #[must_use]
+    pub const fn new(
+        slot: Slot,
+        issuer: IssuerKey<'a>,
+        algorithm: SignatureAlgorithm,
+        message: &'a [u8],
+    ) -> Self {
+        Self { slot, issuer, algorithm, message }
+    }
+
     /// Returns the private key to sign with, for signers that work with the keys of this node.
     ///
     /// # Errors
@@ -142,6 +153,14 @@ pub struct IssuerKey<'a> {
     pub public_key: &'a PublicKey,
     /// The private half; `None` when it is kept elsewhere.
     pub private_key: Option<&'a PrivateKey>,
+}
+
+impl<'a> IssuerKey<'a> {
+    /// Returns the key of `ca`, whose private half is `None` when it is kept elsewhere.
+    #[must_use]
+    pub const fn new(ca: CaSlot, public_key: &'a PublicKey, private_key: Option<&'a PrivateKey>) -> Self {
+        Self { ca, public_key, private_key }
+    }
 }
 
 impl fmt::Debug for IssuerKey<'_> {
