@@ -18,7 +18,7 @@ mod threads;
 mod verifier;
 
 use kubecerts_core::issue::{
-    KeyReply, KeyRequest, KeySource, RustCrypto, Signature, Signatures, Signer, SigningRequest,
+    Batched, KeyReply, KeyRequest, KeySource, RustCrypto, Signature, Signatures, Signer, SigningRequest,
 };
 use kubecerts_core::provider::ProviderError;
 #[cfg(not(feature = "aws-lc"))]
@@ -55,11 +55,17 @@ impl KeyMaker for RustCrypto<SystemEntropy> {
     }
 }
 
+impl<M: KeyMaker> KeyMaker for Batched<M, SystemEntropy> {
+    fn make(&self, request: &KeyRequest) -> Result<KeyReply, ProviderError> {
+        self.get_ref().make(request)
+    }
+}
+
 /// The provider of this machine: the fastest that was built in, on up to so many threads.
 ///
-/// With the feature `aws-lc` that is [`AwsLc`], without it the core's [`RustCrypto`] on the system's random source. The first 64
-/// ECDSA keys and signatures are the core's in any case: AWS-LC gathers entropy for some 20 ms before its first one, in which the
-/// core has made them all.
+/// With the feature `aws-lc` that is [`AwsLc`], without it the core's [`RustCrypto`] on the system's random source. Batches of signatures on
+/// P-256 are the core's in either case, see [`Batched`]. So are the first 64 ECDSA keys and signatures: AWS-LC gathers entropy for some
+/// 20 ms before its first one, in which the core has made them all.
 #[derive(Debug)]
 pub struct Provider {
     inner: Threaded<Inner>,
@@ -68,9 +74,9 @@ pub struct Provider {
 }
 
 #[cfg(feature = "aws-lc")]
-type Inner = AwsLc;
+type Inner = Batched<AwsLc, SystemEntropy>;
 #[cfg(not(feature = "aws-lc"))]
-type Inner = RustCrypto<SystemEntropy>;
+type Inner = Batched<RustCrypto<SystemEntropy>, SystemEntropy>;
 
 impl Provider {
     /// Returns a provider that works on up to `threads` threads. None is started before there is work for it.
@@ -80,7 +86,8 @@ impl Provider {
         let inner = AwsLc::new();
         #[cfg(not(feature = "aws-lc"))]
         let inner = RustCrypto::new(SystemEntropy::new());
-        Self { inner: Threaded::new(inner, threads), asked: AtomicUsize::new(0) }
+        let batched = Batched::new(inner, SystemEntropy::new());
+        Self { inner: Threaded::new(batched, threads), asked: AtomicUsize::new(0) }
     }
 
     /// Returns how many threads it works on.
@@ -124,17 +131,21 @@ impl KeySource for Provider {
 impl Signer for Provider {
     fn sign(&self, requests: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
         match self.are_few(requests.iter().map(is_signed_by_ecdsa)) {
-            true => RustCrypto::new(SystemEntropy::new()).sign(requests),
+            true => of_core().sign(requests),
             false => self.inner.sign(requests),
         }
     }
 
     fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
         match self.are_few(requests.iter().map(is_signed_by_ecdsa)) {
-            true => RustCrypto::new(SystemEntropy::new()).sign_into(requests, out),
+            true => of_core().sign_into(requests, out),
             false => self.inner.sign_into(requests, out),
         }
     }
+}
+
+fn of_core() -> Batched<RustCrypto<SystemEntropy>, SystemEntropy> {
+    Batched::new(RustCrypto::new(SystemEntropy::new()), SystemEntropy::new())
 }
 
 fn is_ecdsa(request: &KeyRequest) -> bool {
