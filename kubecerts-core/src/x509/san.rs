@@ -45,6 +45,14 @@ impl AlternativeName {
         NodeName::parse(name).is_ok_and(|parsed| parsed.as_str() == name).then(|| Self::Dns(text.to_owned()))
     }
 
+    /// Returns whether it is a DNS name by its kind only.
+    pub(crate) fn is_no_dns(&self) -> bool {
+        match self {
+            Self::Dns(name) => !NodeName::is_name_in_any_case(name.strip_prefix("*.").unwrap_or(name)),
+            _ => false,
+        }
+    }
+
     /// Parses a name that somebody wrote, or that is part of a URL: what [`of_kubeadm`](Self::of_kubeadm) takes, in capitals too,
     /// for DNS knows no difference; they become lower case.
     ///
@@ -203,18 +211,24 @@ pub struct AlternativeNames {
     /// The content of the extension, so that no certificate encodes it again; nothing when there is no name, `None` when a name
     /// is no DER.
     der: Option<Vec<u8>>,
+    /// Whether each DNS name among them is one, so that no certificate has them looked at again.
+    are_dns: bool,
 }
 
 impl AlternativeNames {
     /// No name.
-    pub const NONE: Self = Self { names: Vec::new(), der: Some(Vec::new()) };
+    pub const NONE: Self = Self { names: Vec::new(), der: Some(Vec::new()), are_dns: true };
 
     /// Returns `names` in the given order.
     #[must_use]
     pub fn new(names: Vec<AlternativeName>) -> Self {
         match names.is_empty() {
             true => Self::NONE,
-            false => Self { der: encode(&names).ok(), names },
+            false => Self {
+                der: encode(&names).ok(),
+                are_dns: !names.iter().any(AlternativeName::is_no_dns),
+                names,
+            },
         }
     }
 
@@ -228,6 +242,11 @@ impl AlternativeNames {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.names.is_empty()
+    }
+
+    /// Returns whether every DNS name among them is one, or `*.` and one for everything below it: RFC 1123 §2.1, in any case.
+    pub(crate) const fn are_dns(&self) -> bool {
+        self.are_dns
     }
 
     /// Returns the names, each with its kind, in their order.

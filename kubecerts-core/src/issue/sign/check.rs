@@ -283,39 +283,31 @@ fn serving_names(names: &AlternativeNames) -> Result<&AlternativeNames, SigningR
     if names.is_empty() {
         return Err(SigningRefusal::NoAlternativeName);
     }
-    all(names, |name| match name {
-        AlternativeName::Dns(name) => is_host(name),
-        AlternativeName::Ip(_) => true,
-        _ => false,
-    })
+    all(names, |name| matches!(name, AlternativeName::Dns(_) | AlternativeName::Ip(_)))
 }
 
 /// The names of a client mean nothing to Kubernetes; its signer copies them.
 fn client_names(names: &AlternativeNames) -> Result<&AlternativeNames, SigningRefusal> {
     all(names, |name| match name {
-        AlternativeName::Dns(name) => is_host(name),
         // Both are of IA5String, and those that a request has were found plain when it was parsed.
         AlternativeName::Email(text) | AlternativeName::Uri(text) => {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
         }
-        AlternativeName::Ip(_) => true,
+        AlternativeName::Dns(_) | AlternativeName::Ip(_) => true,
         AlternativeName::Other(_) => false,
     })
 }
 
+/// Returns the names when each of them is allowed; DNS names have to be such in any case.
 fn all(
     names: &AlternativeNames,
     is_allowed: impl Fn(&AlternativeName) -> bool,
 ) -> Result<&AlternativeNames, SigningRefusal> {
-    match names.as_slice().iter().find(|name| !is_allowed(name)) {
+    let is_refused = |name: &&AlternativeName| !is_allowed(name) || (!names.are_dns() && name.is_no_dns());
+    match names.as_slice().iter().find(is_refused) {
         Some(name) => Err(SigningRefusal::AlternativeName(name.to_string())),
         None => Ok(names),
     }
-}
-
-/// A DNS name, or one for everything below it.
-fn is_host(name: &str) -> bool {
-    NodeName::is_name_in_any_case(name.strip_prefix("*.").unwrap_or(name))
 }
 
 /// Returns the extensions that no profile has a place for.
