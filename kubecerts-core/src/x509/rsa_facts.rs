@@ -3,10 +3,12 @@
 //! A check reads every key of a tree and signs with none. What a signature needs beside the numbers themselves, an inverse among it, takes
 //! five times as long as to see whether these belong together.
 
-use der::Decode;
+use const_oid::db::rfc5912::RSA_ENCRYPTION;
+use der::asn1::{AnyRef, BitStringRef};
+use der::{Decode, Encode};
 use p256::elliptic_curve::bigint::{BoxedUint, ConcatenatingMul, NonZero};
 use rsa::pkcs1::{RsaPrivateKeyRef, Version};
-use rsa::pkcs8::EncodePublicKey;
+use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 use zeroize::Zeroizing;
 
 use super::PublicKey;
@@ -46,8 +48,13 @@ pub(super) fn public_half(der: &[u8]) -> Option<PublicKey> {
             return None;
         }
     }
-    let public = rsa::RsaPublicKey::new(n, e).ok()?.to_public_key_der().ok()?;
-    PublicKey::parse_der(public.as_bytes()).ok()
+    // An `rsa::RsaPublicKey` would be made ready for arithmetic first.
+    let public = key.public_key().to_der().ok()?;
+    let info = SubjectPublicKeyInfoRef {
+        algorithm: AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) },
+        subject_public_key: BitStringRef::from_bytes(&public).ok()?,
+    };
+    PublicKey::parse_der(&info.to_der().ok()?).ok()
 }
 
 /// Bytes of the modulus of the keys that kubeadm makes: 2048, 3072 and 4096 bits.
