@@ -48,6 +48,7 @@ pub mod observation;
 pub mod path;
 pub mod plan;
 pub mod provider;
+mod search;
 pub mod secret;
 pub mod snapshot;
 pub mod time;

@@ -4,6 +4,7 @@ use crate::catalog::{FileSlot, PathSource};
 use crate::digest::Digest;
 use crate::path::TreePath;
 use crate::provider::{NoPublicHalves, PublicHalves};
+use crate::search::find;
 use crate::snapshot::{FileContent, FileMeta, FileState, Origin, ReadProblem, Snapshot};
 use crate::x509::{self, Certificate, Damage, KeyEncoding, PrivateKey, PublicKey};
 
@@ -160,7 +161,7 @@ impl CertificateBundle {
             }
         }
         // A kubeconfig has it in base64.
-        let has = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+        let has = |mark| find(bytes, mark).is_some();
         let holds_private_key = has(b"PRIVATE KEY-----") || has(b"client-key-data:");
         Ok(Self { certificates, damaged, holds_private_key })
     }

@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::redacted::{REDACTED_LABEL, RedactedKey};
 use super::{Certificate, Damage, base64};
+use crate::search::find;
 use crate::secret::SecretBytes;
 
 /// One PEM block; its content may be a secret.
@@ -262,24 +263,6 @@ fn is_public(label: &str) -> bool {
             | "NEW CERTIFICATE REQUEST"
             | "PUBLIC KEY"
     )
-}
-
-/// Returns where `needle`, which is not empty, is for the first time.
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    // Bodies of base64 have no dash, so most of a file is passed over in whole pieces.
-    let mut start = 0;
-    for piece in haystack.chunks(64) {
-        if piece.contains(&needle[0]) {
-            let places = piece.iter().enumerate().filter(|(_, byte)| **byte == needle[0]);
-            for (place, _) in places {
-                if haystack[start + place..].starts_with(needle) {
-                    return Some(start + place);
-                }
-            }
-        }
-        start += piece.len();
-    }
-    None
 }
 
 #[cfg(test)]
