@@ -13,7 +13,7 @@ use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use crate::secret::SecretBytes;
-use crate::x509::decode_public_base64;
+use crate::x509::{decode_public_base64, pack_base64};
 use crate::yaml::{self, Node, YamlError};
 
 mod edit;
@@ -537,12 +537,10 @@ fn decode_public(text: &str) -> Result<Vec<u8>, &'static str> {
     decode_public_base64(&pack(text)).ok_or(NO_BASE64)
 }
 
-/// Returns `text` without blanks and line ends. Where these are says nothing about what is between them.
+/// Returns `text` without blanks and line ends.
 fn pack(text: &str) -> Vec<u8> {
     let mut packed = Vec::with_capacity(text.len());
-    for piece in text.as_bytes().split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
-        packed.extend_from_slice(piece);
-    }
+    pack_base64(text.as_bytes(), |byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'), &mut packed);
     packed
 }
 

@@ -33,7 +33,7 @@ mod verify;
 mod writer;
 
 pub use algorithm::{KeyAlgorithm, KeyType, SignatureAlgorithm, UnknownAlgorithm};
-pub(crate) use base64::decode as decode_public_base64;
+pub(crate) use base64::{decode as decode_public_base64, pack as pack_base64};
 pub use certificate::{BasicConstraints, Certificate};
 pub use container::delivered_certificates;
 pub use extension::Extension;

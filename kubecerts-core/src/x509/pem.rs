@@ -214,20 +214,20 @@ fn decode_body(label: String, content: &[u8]) -> Result<Block, Damage> {
     let mut encrypted = label == "ENCRYPTED PRIVATE KEY";
     let mut headers = Vec::new();
     let mut digits = Zeroizing::new(Vec::with_capacity(content.len()));
-    for line in content.split(|byte| *byte == b'\n') {
-        if line.contains(&b':') {
+    if content.contains(&b':') {
+        for line in content.split(|byte| *byte == b'\n') {
+            if !line.contains(&b':') {
+                base64::pack(line, u8::is_ascii_whitespace, &mut digits);
+                continue;
+            }
             // A header of RFC 1421, which OpenSSL writes before an encrypted key.
             encrypted |= find(line, b"ENCRYPTED").is_some();
             if label == REDACTED_LABEL {
                 headers.push(String::from_utf8_lossy(line.trim_ascii()).into_owned());
             }
-            continue;
         }
-        if line.iter().any(u8::is_ascii_whitespace) {
-            digits.extend(line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()));
-        } else {
-            digits.extend_from_slice(line);
-        }
+    } else {
+        base64::pack(content, u8::is_ascii_whitespace, &mut digits);
     }
     let decoded = if is_public(&label) {
         // What is no secret need be neither wiped nor decoded in constant time.
