@@ -46,6 +46,13 @@ impl TreePath {
     /// # Errors
     /// [`InvalidPath`] when `..` leads above the root, or `relative` holds a control character.
     pub fn join(&self, relative: &str) -> Result<Self, InvalidPath> {
+        // One name below a directory is what nearly everybody asks for.
+        let is_name = !matches!(relative, "" | "." | "..")
+            && !relative.contains(|letter: char| letter == '/' || letter.is_control());
+        if is_name {
+            let directory = if self.0 == "/" { "" } else { self.as_str() };
+            return Ok(Self([directory, "/", relative].concat()));
+        }
         let mut parts: Vec<&str> =
             if relative.starts_with('/') { Vec::new() } else { self.parts().collect() };
         for part in relative.split('/') {
@@ -148,6 +155,15 @@ mod tests {
         assert_eq!(pki.join("../ssl/ca.crt").unwrap(), path("/etc/kubernetes/ssl/ca.crt"));
         assert_eq!(pki.join("/opt/pki").unwrap(), path("/opt/pki"));
         assert!(pki.join("../../../../etc").is_err());
+    }
+
+    #[test]
+    fn one_name_is_joined_as_a_longer_path_is() {
+        for directory in ["/", "/etc", "/etc/kubernetes"].map(path) {
+            for name in ["pki", ".hidden", "...", "a b", "ü", "", ".", "..", "bell\u{7}"] {
+                assert_eq!(directory.join(name).ok(), directory.join(&format!("./{name}")).ok(), "{name:?}");
+            }
+        }
     }
 
     #[test]
