@@ -324,8 +324,8 @@ impl Reader<'_> {
         match user.client_key() {
             KeySource::Absent => (Reading::Absent, None),
             KeySource::Data => {
-                let secret = kubeconfig.user_key(user.name()).unwrap_or_default();
-                let key = KeyFacts::parse_from(secret.secret_bytes(), origin, self.halves);
+                let secret = kubeconfig.user_key(user.name()).map_or(&[][..], SecretBytes::secret_bytes);
+                let key = KeyFacts::parse_from(secret, origin, self.halves);
                 (Reading::from_result(key), None)
             }
             KeySource::Damaged(reason) => (Reading::Damaged(Damage::der("embedded data", reason)), None),

@@ -28,7 +28,7 @@ pub fn edit(bytes: &[u8], edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
 }
 
 pub(super) fn edit_document(document: &Document<'_>, edit: &Edit<'_>) -> Result<SecretBytes, EditError> {
-    let Document { bytes, stream, kubeconfig: _ } = document;
+    let Document { bytes, stream, kubeconfig: _, keys: _ } = document;
     let mut scalars = Vec::new();
     for value in edit.values() {
         let (key, node) = find(stream, &value)?;

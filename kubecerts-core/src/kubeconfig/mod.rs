@@ -61,7 +61,8 @@ impl Kubeconfig {
         Document::parse(bytes).map(Document::into_kubeconfig)
     }
 
-    fn of(stream: &yaml::Stream) -> Result<Self, DamagedKubeconfig> {
+    /// Returns the kubeconfig, and the private key that is embedded for each user.
+    fn of(stream: &yaml::Stream) -> Result<(Self, Vec<Option<SecretBytes>>), DamagedKubeconfig> {
         let root = stream.first_mapping()?;
         if root.text("kind")?.is_some_and(|kind| kind != "Config") {
             return Err(root.error("the kind is not Config").into());
@@ -69,12 +70,12 @@ impl Kubeconfig {
         if root.text("apiVersion")?.is_some_and(|version| version != "v1") {
             return Err(root.error("the apiVersion is not v1").into());
         }
-        Ok(Self {
-            current_context: owned(root.text("current-context")?),
-            clusters: root.list("clusters")?.into_iter().map(Cluster::parse).collect::<Result<_, _>>()?,
-            contexts: root.list("contexts")?.into_iter().map(Context::parse).collect::<Result<_, _>>()?,
-            users: root.list("users")?.into_iter().map(User::parse).collect::<Result<_, _>>()?,
-        })
+        let current_context = owned(root.text("current-context")?);
+        let clusters = root.list("clusters")?.into_iter().map(Cluster::parse).collect::<Result<_, _>>()?;
+        let contexts = root.list("contexts")?.into_iter().map(Context::parse).collect::<Result<_, _>>()?;
+        let users = root.list("users")?.into_iter().map(User::parse).collect::<Result<Vec<_>, _>>()?;
+        let (users, keys) = users.into_iter().unzip();
+        Ok((Self { current_context, clusters, contexts, users }, keys))
     }
 
     /// Returns the name in `current-context`, unless it is absent or empty.
@@ -144,10 +145,7 @@ impl Kubeconfig {
 /// wrong is told by [`Kubeconfig::parse`] and [`User::client_key`].
 #[must_use]
 pub fn user_key(bytes: &[u8], user: &str) -> Option<SecretBytes> {
-    find_user_key(&yaml::parse_first(bytes).ok()?, user)
-}
-
-fn find_user_key(stream: &yaml::Stream, user: &str) -> Option<SecretBytes> {
+    let stream = yaml::parse_first(bytes).ok()?;
     let users = stream.first_mapping().ok()?.list("users").ok()?;
     let entry = users.into_iter().find(|entry| entry_name(*entry) == user)?;
     decode(entry.get("user")?.text(CLIENT_KEY_DATA).ok()??).ok()
@@ -158,14 +156,15 @@ pub(crate) struct Document<'a> {
     bytes: &'a [u8],
     stream: yaml::Stream,
     kubeconfig: Kubeconfig,
+    keys: Vec<Option<SecretBytes>>,
 }
 
 impl<'a> Document<'a> {
     /// Does what [`Kubeconfig::parse`] does.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DamagedKubeconfig> {
         let stream = yaml::parse_first(bytes)?;
-        let kubeconfig = Kubeconfig::of(&stream)?;
-        Ok(Self { bytes, stream, kubeconfig })
+        let (kubeconfig, keys) = Kubeconfig::of(&stream)?;
+        Ok(Self { bytes, stream, kubeconfig, keys })
     }
 
     pub(crate) fn into_kubeconfig(self) -> Kubeconfig {
@@ -177,8 +176,9 @@ impl<'a> Document<'a> {
     }
 
     /// Does what [`user_key`] does.
-    pub(crate) fn user_key(&self, user: &str) -> Option<SecretBytes> {
-        find_user_key(&self.stream, user)
+    pub(crate) fn user_key(&self, user: &str) -> Option<&SecretBytes> {
+        let index = self.kubeconfig.users.iter().position(|known| known.name == user)?;
+        self.keys[index].as_ref()
     }
 
     /// Does what [`edit`](fn@edit) does.
@@ -307,18 +307,18 @@ pub struct User {
 }
 
 impl User {
-    fn parse(entry: Node<'_>) -> Result<Self, YamlError> {
+    /// Returns the user, and the private key that is embedded.
+    fn parse(entry: Node<'_>) -> Result<(Self, Option<SecretBytes>), YamlError> {
         let user = body(entry, "user")?;
-        Ok(Self {
-            name: name(entry)?,
-            client_certificate: Source::parse(user, CLIENT_CERTIFICATE_DATA, CLIENT_CERTIFICATE)?,
-            client_key: KeySource::parse(user)?,
-            other_credential: user.and_then(|user| {
-                OtherCredential::ALL.into_iter().find(|credential| {
-                    user.get(credential.key()).is_some_and(|value| value.as_str() != Some(""))
-                })
-            }),
-        })
+        let name = name(entry)?;
+        let client_certificate = Source::parse(user, CLIENT_CERTIFICATE_DATA, CLIENT_CERTIFICATE)?;
+        let (client_key, key) = KeySource::parse(user)?;
+        let other_credential = user.and_then(|user| {
+            OtherCredential::ALL
+                .into_iter()
+                .find(|credential| user.get(credential.key()).is_some_and(|value| value.as_str() != Some("")))
+        });
+        Ok((Self { name, client_certificate, client_key, other_credential }, key))
     }
 
     /// Returns the name by which contexts refer to this user; may be empty.
@@ -387,13 +387,14 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    fn parse(mapping: Option<Node<'_>>) -> Result<Self, YamlError> {
-        let Some(mapping) = mapping else { return Ok(Self::Absent) };
+    /// Returns where the key comes from, and the key that is embedded.
+    fn parse(mapping: Option<Node<'_>>) -> Result<(Self, Option<SecretBytes>), YamlError> {
+        let Some(mapping) = mapping else { return Ok((Self::Absent, None)) };
         let file = mapping.text(CLIENT_KEY)?;
         Ok(match embedded(mapping, CLIENT_KEY_DATA, decode) {
-            Some(Ok(_)) => Self::Data,
-            Some(Err(reason)) => Self::Damaged(reason.to_owned()),
-            None => file.map_or(Self::Absent, |path| Self::File(path.to_owned())),
+            Some(Ok(key)) => (Self::Data, Some(key)),
+            Some(Err(reason)) => (Self::Damaged(reason.to_owned()), None),
+            None => (file.map_or(Self::Absent, |path| Self::File(path.to_owned())), None),
         })
     }
 }
@@ -678,9 +679,15 @@ users:
             if let Ok(config) = Kubeconfig::parse(text.as_bytes()) {
                 let _ = config.current();
                 for user in config.users() {
+                    let key = user_key(text.as_bytes(), user.name());
                     prop_assert_eq!(
-                        user_key(text.as_bytes(), user.name()).is_some(),
+                        key.is_some(),
                         config.user(user.name()).unwrap().client_key() == &KeySource::Data
+                    );
+                    let document = Document::parse(text.as_bytes()).unwrap();
+                    prop_assert_eq!(
+                        document.user_key(user.name()).map(SecretBytes::secret_bytes),
+                        key.as_ref().map(SecretBytes::secret_bytes)
                     );
                 }
             }
