@@ -12,6 +12,7 @@ use std::fmt;
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
+use crate::search::occurrences;
 use crate::secret::SecretBytes;
 use crate::x509::{decode_public_base64, pack_base64};
 use crate::yaml::{self, Node, YamlError};
@@ -151,6 +152,17 @@ pub fn user_key(bytes: &[u8], user: &str) -> Option<SecretBytes> {
     decode(entry.get("user")?.text(CLIENT_KEY_DATA).ok()??).ok()
 }
 
+/// Returns whether a kubeconfig may refer to a file; `false` is certain, and found without reading the YAML.
+///
+/// What is not written with escapes has its keys in the text as they are.
+pub(crate) fn may_refer(bytes: &[u8]) -> bool {
+    let is_key = |key: &str, at: usize| !bytes[at + key.len()..].starts_with(DATA);
+    bytes.contains(&b'\\')
+        || [CERTIFICATE_AUTHORITY, CLIENT_CERTIFICATE, CLIENT_KEY]
+            .into_iter()
+            .any(|key| occurrences(bytes, key.as_bytes()).any(|at| is_key(key, at)))
+}
+
 /// A kubeconfig with the text that it stands in, for whoever asks for several things of it.
 pub(crate) struct Document<'a> {
     bytes: &'a [u8],
@@ -216,11 +228,7 @@ impl Cluster {
         Ok(Self {
             name: name(entry)?,
             server: owned(text("server")?),
-            certificate_authority: Source::parse(
-                cluster,
-                CERTIFICATE_AUTHORITY_DATA,
-                "certificate-authority",
-            )?,
+            certificate_authority: Source::parse(cluster, CERTIFICATE_AUTHORITY_DATA, CERTIFICATE_AUTHORITY)?,
             tls_server_name: owned(text("tls-server-name")?),
             insecure_skip_tls_verify: cluster
                 .map_or(Ok(None), |cluster| cluster.flag("insecure-skip-tls-verify"))?
@@ -487,11 +495,14 @@ pub enum DanglingContext {
     },
 }
 
+const CERTIFICATE_AUTHORITY: &str = "certificate-authority";
 const CERTIFICATE_AUTHORITY_DATA: &str = "certificate-authority-data";
 const CLIENT_CERTIFICATE_DATA: &str = "client-certificate-data";
 const CLIENT_CERTIFICATE: &str = "client-certificate";
 const CLIENT_KEY_DATA: &str = "client-key-data";
 const CLIENT_KEY: &str = "client-key";
+/// What makes the key of embedded data from that of a file.
+const DATA: &[u8] = b"-data";
 
 /// Returns the mapping `key` of a named entry.
 fn body<'a>(entry: Node<'a>, key: &str) -> Result<Option<Node<'a>>, YamlError> {
@@ -670,7 +681,43 @@ users:
         assert!(damage("users: [\n").starts_with("line "));
     }
 
+    const REFERRING: &str = "\
+clusters:
+- {name: c, cluster: {certificate-authority: /pki/ca.crt}}
+users:
+- {name: u, user: {client-certificate: a.crt, \"client-key\": a.key, client-key-data: ''}}
+- {name: v, user: {client-certificate-data: QUJD}}
+";
+
+    #[test]
+    fn files_are_referred_to_by_keys_that_do_not_end_in_data() {
+        assert!(!may_refer(ADMIN.as_bytes()));
+        for key in [
+            "certificate-authority: a",
+            "client-certificate: a",
+            "{'client-key' : a}",
+            "\"client\\x2dkey\": a",
+        ] {
+            assert!(may_refer(key.as_bytes()), "{key}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_refers_to_a_file_may_do_so(
+            at in 0..REFERRING.len(), cut in 0..60_usize, junk in "(-data|client-|\\\\|[-k ]){0,3}",
+        ) {
+            let text = format!("{}{junk}{}", &REFERRING[..at], &REFERRING[(at + cut).min(REFERRING.len())..]);
+            if let Ok(config) = Kubeconfig::parse(text.as_bytes()) {
+                let refers = config.clusters().iter().any(|cluster| matches!(cluster.certificate_authority(), Source::File(_)))
+                    || config.users().iter().any(|user| {
+                        matches!(user.client_certificate(), Source::File(_))
+                            || matches!(user.client_key(), KeySource::File(_))
+                    });
+                prop_assert!(!refers || may_refer(text.as_bytes()));
+            }
+        }
+
         #[test]
         fn mutated_kubeconfigs_are_parsed_or_refused(
             at in 0..ADMIN.len(), cut in 0..20_usize, junk in "\\PC{0,6}",

@@ -22,7 +22,7 @@ mod programs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{FileSlot, KubeconfigSlot, Layout};
-use crate::kubeconfig::{KeySource, Kubeconfig, Source};
+use crate::kubeconfig::{KeySource, Kubeconfig, Source, may_refer};
 use crate::path::TreePath;
 
 pub(crate) use addresses::first_address;
@@ -168,9 +168,10 @@ impl Snapshot {
         let of_copies = self.copies.iter().filter_map(|path| Some((path, self.others.get(path)?)));
         of_layout
             .chain(of_copies)
-            .filter_map(|(path, state)| {
-                Some((path, Kubeconfig::parse(state.content()?.secret_bytes()).ok()?))
-            })
+            .filter_map(|(path, state)| Some((path, state.content()?.secret_bytes())))
+            // What embeds everything, as kubeadm's kubeconfigs do, is read once only, by whoever wants to know more.
+            .filter(|(_, bytes)| may_refer(bytes))
+            .filter_map(|(path, bytes)| Some((path, Kubeconfig::parse(bytes).ok()?)))
             .flat_map(|(path, kubeconfig)| referenced(&path.parent(), &kubeconfig))
             .chain(self.node.trust_files().iter().map(|file| file.path.clone()))
             .chain(self.node.programs().token_keys.iter().map(|file| file.path.clone()))
