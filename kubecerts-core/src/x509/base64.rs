@@ -145,6 +145,7 @@ const fn spread(byte: u8) -> u64 {
 
 const LINE_DIGITS: usize = 64;
 const LINE_BYTES: usize = LINE_DIGITS / 4 * 3;
+
 #[cfg(test)]
 mod tests {
     use base64ct::{Base64, Encoding};

@@ -11,7 +11,6 @@ use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey};
 use rsa::traits::PublicKeyParts;
 use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
-
 use zeroize::Zeroizing;
 
 #[cfg(feature = "rustcrypto")]

@@ -5,26 +5,25 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::PrivateKey;
 use super::p256::{BATCH, SecretKey};
-use super::{KeyType, PrivateKey};
 use crate::provider::{Entropy, ProviderError};
 
 /// A private key that signs many messages at a time: one on P-256.
 ///
 /// Signatures share their inversions, up to 64 of them, which makes each several times as fast as one alone. They are of SHA-256 and in
 /// the DER of `Ecdsa-Sig-Value` (RFC 3279 §2.2.3). A nonce is a hash of the private key, of 32 fresh random bytes and of the message's
-/// hash, so it is a secret while either the random source or the hash function is good.
+/// hash: secret as long as the hash function is good, also when the random source repeats itself or is known.
 ///
-/// It is wiped on drop and never shown. What is done with it takes the same time for every key and every nonce, and reads memory at the
-/// same addresses. That is so by how the code is written, and is tested with valgrind (`benches/constant_time.rs`); nobody else has audited
-/// it.
+/// It is wiped on drop and never shown. What is done with it takes the same instructions for every key and every nonce, and reads memory at
+/// the same addresses. The code is written so, and `benches/constant_time.rs` compares traces of it as it is compiled there; nobody else
+/// has audited it.
 pub struct FixedSigningKey(SecretKey);
 
 impl FixedSigningKey {
     /// Prepares `key`. `None` unless it is on P-256.
     #[must_use]
     pub fn new(key: &PrivateKey) -> Option<Self> {
-        debug_assert!(key.secret_p256().is_none() || key.key_type() == KeyType::EcdsaP256);
         key.secret_p256().map(|secret| Self(SecretKey::new(secret)))
     }
 

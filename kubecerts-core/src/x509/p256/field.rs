@@ -79,7 +79,7 @@ impl Field {
         Self(reduce(&low, &high))
     }
 
-    /// Returns the negative when `condition` holds. It is as likely as not, so this does not branch.
+    /// Returns the negative when `condition` holds. It is as likely as not, and may be secret, so this does not branch.
     #[inline(always)]
     pub(super) const fn negate_if(&self, condition: bool) -> Self {
         let (negated, mask) = (self.negate(), (condition as u64).wrapping_neg());
@@ -87,7 +87,7 @@ impl Field {
         Self([a ^ ((a ^ e) & mask), b ^ ((b ^ f) & mask), c ^ ((c ^ g) & mask), d ^ ((d ^ h) & mask)])
     }
 
-    /// Returns the inverse, and zero for zero.
+    /// Returns the inverse, and zero for zero, in a time that depends on the element: it must not be secret.
     pub(super) const fn invert(&self) -> Self {
         // What is inverted has the factor 2^256, and the inverse is to have it.
         Self(limbs::invert_modulo(&self.0, &P)).multiply(&Self(FACTOR)).multiply(&Self(FACTOR))
@@ -105,7 +105,8 @@ impl Zeroize for Field {
     }
 }
 
-/// Replaces each of `values` by its inverse with one inversion in all (Montgomery's trick). None may be zero; `before` is room.
+/// Replaces each of `values` by its inverse with one inversion in all (Montgomery's trick). None may be zero, and
+/// none a secret: the time depends on them. `before` is room.
 pub(super) fn invert_all(values: &mut [Field], before: &mut Vec<Field>) {
     invert_all_with(values, before, Field::invert);
 }

@@ -1,5 +1,7 @@
 //! Numbers of 256 bits as four limbs of 64, the least significant first.
 
+use zeroize::{Zeroize, Zeroizing};
+
 /// A number below 2^256.
 pub(super) type Limbs = [u64; 4];
 
@@ -91,7 +93,7 @@ pub(super) const fn square(a: &Limbs) -> (Limbs, Limbs) {
 #[inline(always)]
 pub(super) const fn subtract_once(a: &Limbs, carry: u64, modulus: &Limbs) -> Limbs {
     let (difference, borrow) = subtract(a, modulus);
-    // A select and not a branch: which it is cannot be predicted.
+    // A select and not a branch: which it is cannot be predicted, and may be secret.
     let keep = (borrow & (carry ^ 1)).wrapping_neg();
     [
         (a[0] & keep) | (difference[0] & !keep),
@@ -160,8 +162,13 @@ const fn halve_modulo(number: &Limbs, modulus: &Limbs) -> Limbs {
 }
 
 /// Returns the power by an exponent that everybody may know: the time depends on nothing else.
-pub(super) fn power<T: Copy>(base: &T, one: &T, exponent: &Limbs, multiply: impl Fn(&T, &T) -> T) -> T {
-    let mut powers = [*one; 16];
+pub(super) fn power<T: Copy + Zeroize>(
+    base: &T,
+    one: &T,
+    exponent: &Limbs,
+    multiply: impl Fn(&T, &T) -> T,
+) -> T {
+    let mut powers = Zeroizing::new([*one; 16]);
     for number in 1..16 {
         powers[number] = multiply(&powers[number - 1], base);
     }

@@ -38,7 +38,7 @@ impl Zeroize for Affine {
     }
 }
 
-/// A point as `(X / Z^2, Y / Z^3)`; infinity has `Z = 0`.
+/// A point as `(X / Z^2, Y / Z^3)`; infinity has `Z = 0`. How long a sum takes depends on the points, so they must not be secret.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Jacobian {
     pub(super) x: Field,

@@ -7,7 +7,7 @@ use std::array;
 use std::hint::black_box;
 use std::sync::OnceLock;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::field::Field;
 use super::limbs::{self, Limbs};
@@ -72,8 +72,10 @@ impl SecretDigits {
         // The sum is always odd, and so is either a number or the order less the number.
         let (negative, _) = limbs::subtract(&N, number);
         let keep = (number[0] & 1).wrapping_neg();
-        let [a, b, c, d]: Limbs = array::from_fn(|at| (number[at] & keep) | (negative[at] & !keep));
+        let odd: Zeroizing<Limbs> =
+            Zeroizing::new(array::from_fn(|at| (number[at] & keep) | (negative[at] & !keep)));
         // It is twice the number of these windows less 2^(6 * ROWS) - 1.
+        let [a, b, c, d] = *odd;
         let half = [a >> 1 | b << 63, b >> 1 | c << 63, c >> 1 | d << 63, d >> 1, 1 << (WINDOW * ROWS - 257)];
         Self(half)
     }

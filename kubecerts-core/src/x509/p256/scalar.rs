@@ -40,7 +40,7 @@ impl Scalar {
         Self(reduce(&low, &high))
     }
 
-    /// Returns the inverse, and zero for zero.
+    /// Returns the inverse, and zero for zero, in a time that depends on the number: it must not be secret.
     pub(super) const fn invert(&self) -> Self {
         // What is inverted has the factor 2^256, and the inverse is to have it.
         Self(limbs::invert_modulo(&self.0, &N)).multiply(&Self(FACTOR)).multiply(&Self(FACTOR))
@@ -58,7 +58,8 @@ impl Zeroize for Scalar {
     }
 }
 
-/// Replaces each of `values` by its inverse with one inversion in all. None may be zero; `partial` is room.
+/// Replaces each of `values` by its inverse with one inversion in all. None may be zero, and none a secret: the time depends
+/// on them. `partial` is room.
 pub(super) fn invert_all(values: &mut [Scalar], partial: &mut Vec<Scalar>) {
     invert_all_with(values, partial, Scalar::invert);
 }
