@@ -1,8 +1,10 @@
 //! Signatures of a provider that makes many at a time.
 
 #![cfg(feature = "rustcrypto")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use kubecerts_core::catalog::{CaSlot, Slot};
 use kubecerts_core::issue::{
@@ -113,6 +115,14 @@ fn a_random_source_that_fails_leads_to_no_signature() {
     let batched = Batched::new(Seeded::provider(1), Broken);
     let error = batched.sign(&[request(&key, b"message"); 8]).unwrap_err();
     assert_eq!(error, ProviderError::new("no randomness"));
+}
+
+#[test]
+fn no_nonce_is_there_twice() {
+    let key = key(KeyAlgorithm::EcdsaP256, 3);
+    let signatures = batched().sign(&[request(&key, b"message"); 130]).unwrap();
+    let all: BTreeSet<_> = signatures.iter().map(Signature::as_bytes).collect();
+    assert_eq!(all.len(), 130);
 }
 
 #[test]

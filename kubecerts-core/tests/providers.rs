@@ -10,7 +10,7 @@ use kubecerts_testkit::{AnyProvider, Seeded, judge_provider};
 
 fn judge(name: &str, provider: &mut dyn AnyProvider) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::create_dir_all(&directory).expect("the directory is below that of the build");
     judge_provider(provider, &directory);
 }
 

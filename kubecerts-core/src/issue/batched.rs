@@ -1,8 +1,8 @@
 //! A provider that signs many at a time.
 
 use std::fmt;
-use std::ptr;
 use std::sync::{Mutex, PoisonError};
+use std::{ptr, slice};
 
 use super::{KeyReply, KeyRequest, KeySource, Signature, Signatures, Signer, SigningRequest};
 use crate::provider::{Entropy, ProviderError};
@@ -38,30 +38,52 @@ impl<S: Signer, E: Entropy> Batched<S, E> {
         requests: &[SigningRequest<'_>],
         mut give: impl FnMut(&[u8]),
     ) -> Result<(), ProviderError> {
-        let by_inner = |requests: &[SigningRequest<'_>], give: &mut dyn FnMut(&[u8])| {
-            let signatures = self.inner.sign(requests)?;
-            signatures.iter().for_each(|signature| give(signature.as_bytes()));
-            Ok(())
-        };
         for run in requests.chunk_by(have_one_key) {
-            let Some(key) = batch_key(run)? else {
-                by_inner(run, &mut give)?;
-                continue;
-            };
-            let (mut requests, mut refused) = (run.iter(), Ok(()));
-            key.sign(run.iter().map(|request| request.message), &mut Shared(&self.entropy), |signature| {
-                let request = requests.next();
-                match (signature, request) {
-                    (Some(signature), _) => give(signature),
-                    (None, Some(request)) if refused.is_ok() => {
-                        refused = by_inner(&[*request], &mut give);
-                    }
-                    (None, _) => {}
-                }
-            })?;
-            refused?;
+            let mut rest = Rest { inner: &self.inner, requests: run, result: Ok(()) };
+            if is_batch(run)
+                && let Some(key) = FixedSigningKey::new(run[0].held_key()?)
+            {
+                let messages = run.iter().map(|request| request.message);
+                key.sign(messages, &mut Shared(&self.entropy), |signature| rest.next(signature, &mut give))?;
+            } else {
+                rest.sign(run, &mut give);
+            }
+            rest.result?;
         }
         Ok(())
+    }
+}
+
+/// The requests whose signatures are to come.
+struct Rest<'r, 'a, S> {
+    inner: &'r S,
+    requests: &'r [SigningRequest<'a>],
+    /// The first failure; after one, nothing is given.
+    result: Result<(), ProviderError>,
+}
+
+impl<S: Signer> Rest<'_, '_, S> {
+    /// Gives the signature of the next request, and makes it where there is none.
+    fn next(&mut self, signature: Option<&[u8]>, give: &mut impl FnMut(&[u8])) {
+        let Some((request, rest)) = self.requests.split_first() else { return };
+        self.requests = rest;
+        match signature {
+            _ if self.result.is_err() => {}
+            Some(signature) => give(signature),
+            None => self.sign(slice::from_ref(request), give),
+        }
+    }
+
+    fn sign(&mut self, requests: &[SigningRequest<'_>], give: &mut impl FnMut(&[u8])) {
+        self.result = self.inner.sign(requests).and_then(|signatures| {
+            // Another number would give signatures to requests that they are not of.
+            if signatures.len() != requests.len() {
+                let (count, asked) = (signatures.len(), requests.len());
+                return Err(ProviderError::new(format!("{count} signatures came for {asked} requests")));
+            }
+            signatures.iter().for_each(|signature| give(signature.as_bytes()));
+            Ok(())
+        });
     }
 }
 
@@ -79,12 +101,11 @@ impl<S: Signer, E: Entropy> Signer for Batched<S, E> {
     }
 
     fn sign_into(&self, requests: &[SigningRequest<'_>], out: &mut Signatures) -> Result<(), ProviderError> {
-        match requests.chunk_by(have_one_key).next() {
-            // What `inner` does without an allocation for each is left to it as a whole.
-            Some(run) if run.len() == requests.len() && batch_key(run)?.is_none() => {
-                self.inner.sign_into(requests, out)
-            }
-            _ => self.sign_each(requests, |signature| out.push(signature)),
+        // What `inner` does without an allocation for each is left to it as a whole.
+        if requests.chunk_by(have_one_key).any(is_batch) {
+            self.sign_each(requests, |signature| out.push(signature))
+        } else {
+            self.inner.sign_into(requests, out)
         }
     }
 }
@@ -105,14 +126,9 @@ impl<E: Entropy> Entropy for Shared<'_, E> {
     }
 }
 
-/// Returns the key of requests that are to be signed together.
-fn batch_key(run: &[SigningRequest<'_>]) -> Result<Option<FixedSigningKey>, ProviderError> {
-    match run {
-        [first, ..] if run.len() >= WORTH_IT && first.algorithm == SignatureAlgorithm::EcdsaWithSha256 => {
-            Ok(FixedSigningKey::new(first.held_key()?))
-        }
-        _ => Ok(None),
-    }
+/// Returns whether requests that have one key are to be signed together.
+fn is_batch(run: &[SigningRequest<'_>]) -> bool {
+    run.len() >= WORTH_IT && run[0].algorithm == SignatureAlgorithm::EcdsaWithSha256
 }
 
 fn have_one_key(a: &SigningRequest<'_>, b: &SigningRequest<'_>) -> bool {
@@ -120,5 +136,70 @@ fn have_one_key(a: &SigningRequest<'_>, b: &SigningRequest<'_>) -> bool {
     a.algorithm == b.algorithm && key(a).is_some() && key(a) == key(b)
 }
 
-/// So many signatures at a time are faster than those of other providers, one by one.
+/// Of so many at a time a signature takes 20 µs, where AWS-LC takes 35 for one, and of fewer as long as there.
 const WORTH_IT: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{CaSlot, Slot};
+    use crate::issue::IssuerKey;
+    use crate::x509::PublicKey;
+
+    /// Gives so many signatures, whatever it is asked for.
+    struct Stubborn(Vec<Signature>);
+
+    impl Signer for Stubborn {
+        fn sign(&self, _: &[SigningRequest<'_>]) -> Result<Vec<Signature>, ProviderError> {
+            match self.0.is_empty() {
+                true => Err(ProviderError::new("it refuses")),
+                false => Ok(self.0.clone()),
+            }
+        }
+    }
+
+    /// Hands over what a batch gave for three requests, and returns what came out of it.
+    fn rest_of(
+        inner: &Stubborn,
+        signatures: [Option<&[u8]>; 3],
+    ) -> (Result<(), ProviderError>, Vec<Vec<u8>>) {
+        let key = PublicKey::parse_der(&P256_KEY).unwrap();
+        let (slot, issuer) = (Slot::Ca(CaSlot::Cluster), IssuerKey::new(CaSlot::Cluster, &key, None));
+        let request = SigningRequest::new(slot, issuer, SignatureAlgorithm::EcdsaWithSha256, b"message");
+        let mut rest = Rest { inner, requests: &[request; 3], result: Ok(()) };
+        let mut given = Vec::new();
+        for signature in signatures {
+            rest.next(signature, &mut |signature: &[u8]| given.push(signature.to_vec()));
+        }
+        (rest.result, given)
+    }
+
+    #[test]
+    fn what_a_batch_lacks_is_signed_by_the_other_in_its_place() {
+        let inner = Stubborn(vec![Signature::new(b"other".to_vec())]);
+        let (result, given) = rest_of(&inner, [Some(b"first"), None, Some(b"third")]);
+        assert_eq!((result, given), (Ok(()), vec![b"first".to_vec(), b"other".to_vec(), b"third".to_vec()]));
+    }
+
+    #[test]
+    fn first_failure_of_the_other_is_told_and_nothing_given_after_it() {
+        let (result, given) = rest_of(&Stubborn(Vec::new()), [Some(b"first"), None, Some(b"third")]);
+        assert_eq!((result, given), (Err(ProviderError::new("it refuses")), vec![b"first".to_vec()]));
+    }
+
+    #[test]
+    fn another_number_of_signatures_is_refused() {
+        let two = Stubborn(vec![Signature::new(b"other".to_vec()); 2]);
+        let (result, given) = rest_of(&two, [None, Some(b"second"), None]);
+        assert_eq!(result, Err(ProviderError::new("2 signatures came for 1 requests")));
+        assert!(given.is_empty());
+    }
+
+    /// The base point of P-256 as a `SubjectPublicKeyInfo`, compressed.
+    const P256_KEY: [u8; 59] = [
+        0x30, 0x39, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+        3, 1, 7, 3, 0x22, 0, 3, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63,
+        0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98,
+        0xc2, 0x96,
+    ];
+}
