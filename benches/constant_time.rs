@@ -12,6 +12,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench stops at whatever is broken")]
 #![expect(clippy::print_stdout, reason = "the verdict is the output")]
 
+use std::array;
 use std::collections::BTreeSet;
 use std::env;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -31,19 +32,19 @@ fn main() {
             return println!("{}", begin as *const () as usize);
         }
         if let Some(work) = WORKS.iter().find(|known| known.name == argument) {
-            let mut seed = [0; 2];
-            io::stdin().read_exact(&mut seed).unwrap();
+            let mut seeds = [0; 1 + MESSAGES];
+            io::stdin().read_exact(&mut seeds).unwrap();
             begin();
-            return (work.run)(u16::from_be_bytes(seed));
+            return (work.run)(seeds);
         }
     }
     let Some(begin) = address_of_begin() else {
         println!("SKIPPED constant_time: valgrind is not installed");
         return;
     };
-    let seeds: Vec<u16> = (0..=u16::MAX).filter(|seed| has_usual_form(*seed)).take(RUNS).collect();
+    let seeds: Vec<Seeds> = (0..RUNS).map(seeds_of_key).collect();
     for Work { name, is_constant, .. } in WORKS {
-        let traces: BTreeSet<_> = seeds.iter().map(|seed| trace(name, *seed, begin)).collect();
+        let traces: BTreeSet<_> = seeds.iter().map(|seeds| trace(name, seeds, begin)).collect();
         let lengths: BTreeSet<u64> = traces.iter().map(|trace| trace.lines).collect();
         println!(
             "{name} with {RUNS} keys: traces that differ: {}, instructions, reads and writes: {lengths:?}",
@@ -57,59 +58,86 @@ fn main() {
 /// What is traced.
 struct Work {
     name: &'static str,
-    run: fn(u16),
+    run: fn(Seeds),
     is_constant: bool,
 }
 
 const WORKS: [Work; 2] = [
-    Work { name: "sign", run: |seed| drop(signatures(seed)), is_constant: true },
+    Work { name: "sign", run: |seeds| drop(signatures(seeds)), is_constant: true },
     Work { name: "verify", run: verify, is_constant: false },
 ];
 
-/// Signs two messages with a key and random bytes that come from `seed`.
-fn signatures(seed: u16) -> Vec<Vec<u8>> {
-    let mut signatures = Vec::with_capacity(MESSAGES.len());
-    let key = FixedSigningKey::new(&key(seed)).unwrap();
-    key.sign(MESSAGES.into_iter(), &mut Stream(seed), |signature| {
+/// By what a key is made, and the random bytes of each signature.
+type Seeds = [u8; 1 + MESSAGES];
+
+/// Returns the seeds of the key `key`, with which every signature has two numbers of 32 bytes each and no byte for their signs.
+fn seeds_of_key(key: u8) -> Seeds {
+    let own = FixedSigningKey::new(&private_key(key)).unwrap();
+    let has_usual_form = |message: usize, seed: u8| {
+        let mut is_usual = false;
+        own.sign([message_of(message).as_slice()].into_iter(), &mut Streams(&[seed]), |signature| {
+            is_usual = signature.is_some_and(|der| der.len() == 70 && der[3] == 32);
+        })
+        .unwrap();
+        is_usual
+    };
+    let seed_of = |message| (0..=u8::MAX).find(|seed| has_usual_form(message, *seed)).unwrap();
+    array::from_fn(|at| if at == 0 { key } else { seed_of(at - 1) })
+}
+
+/// Signs as many messages as are signed together at least.
+fn signatures([key, random @ ..]: Seeds) -> Vec<Vec<u8>> {
+    let mut signatures = Vec::with_capacity(MESSAGES);
+    let key = FixedSigningKey::new(&private_key(key)).unwrap();
+    let messages: [[u8; 1]; MESSAGES] = array::from_fn(message_of);
+    key.sign(messages.iter().map(<[u8; 1]>::as_slice), &mut Streams(&random), |signature| {
         signatures.push(signature.unwrap().to_vec());
     })
     .unwrap();
     signatures
 }
 
-fn verify(seed: u16) {
-    let verifier = FixedKey::new(&key(seed).public_key(), SignatureAlgorithm::EcdsaWithSha256);
-    let signatures = signatures(seed);
-    let signed: Vec<SignedMessage<'_>> = MESSAGES
-        .into_iter()
+fn verify(seeds: Seeds) {
+    let key = private_key(seeds[0]).public_key();
+    let verifier = FixedKey::new(&key, SignatureAlgorithm::EcdsaWithSha256);
+    let messages: [[u8; 1]; MESSAGES] = array::from_fn(message_of);
+    let signatures = signatures(seeds);
+    let signed: Vec<SignedMessage<'_>> = messages
+        .iter()
         .zip(&signatures)
         .map(|(message, signature)| SignedMessage { message, signature })
         .collect();
     assert_eq!(verifier.first_invalid(&signed), None);
 }
 
-/// Returns whether both numbers of both signatures have 32 bytes and no byte for the sign.
-fn has_usual_form(seed: u16) -> bool {
-    signatures(seed).iter().all(|der| der.len() == 70 && der[3] == 32)
+fn message_of(number: usize) -> [u8; 1] {
+    [number as u8]
 }
 
-fn key(seed: u16) -> PrivateKey {
+fn private_key(seed: u8) -> PrivateKey {
     let mut secret = [0; 32];
-    Stream(seed.wrapping_add(1)).fill(&mut secret).unwrap();
+    // Another byte than those of random bytes have.
+    fill(&mut secret, u16::from(seed) << 8 | 0xff);
     PrivateKey::parse_pkcs8(&[&PKCS_8[..], &secret].concat()).unwrap()
 }
 
-/// Bytes by a seed; to be different is all that is asked of them.
-struct Stream(u16);
+/// Bytes by a seed for each signature; to be different is all that is asked of them.
+struct Streams<'a>(&'a [u8]);
 
-impl Entropy for Stream {
+impl Entropy for Streams<'_> {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), ProviderError> {
-        let mut state = u64::from(self.0);
-        for byte in out {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            *byte = (state >> 56) as u8;
+        for (random, seed) in out.chunks_mut(32).zip(self.0) {
+            fill(random, u16::from(*seed));
         }
         Ok(())
+    }
+}
+
+fn fill(out: &mut [u8], seed: u16) {
+    let mut state = u64::from(seed);
+    for byte in out {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *byte = (state >> 56) as u8;
     }
 }
 
@@ -136,14 +164,14 @@ fn address_of_begin() -> Option<u64> {
 }
 
 /// Returns the trace of `work` from `begin` on.
-fn trace(work: &str, seed: u16, begin: u64) -> Trace {
+fn trace(work: &str, seeds: &Seeds, begin: u64) -> Trace {
     let mut under_valgrind = Command::new("valgrind");
     under_valgrind.args(["--tool=lackey", "--basic-counts=no", "--trace-mem=yes"]);
     under_valgrind.arg(env::current_exe().unwrap()).arg(work);
     under_valgrind.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = under_valgrind.spawn().unwrap();
-    // Arguments and environment are looked at before it begins, so the seed is not among them.
-    child.stdin.take().unwrap().write_all(&seed.to_be_bytes()).unwrap();
+    // Arguments and environment are looked at before it begins, so the seeds are not among them.
+    child.stdin.take().unwrap().write_all(seeds).unwrap();
     let (mut hasher, mut lines) = (DefaultHasher::new(), 0);
     let mut has_begun = false;
     for line in BufReader::new(child.stderr.take().unwrap()).split(b'\n') {
@@ -166,8 +194,9 @@ fn instruction(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(address).ok()?, 16).ok()
 }
 
-const MESSAGES: [&[u8]; 2] = [b"one", b"two"];
-const RUNS: usize = 3;
+/// So many are signed together at least, see `issue::Batched`.
+const MESSAGES: usize = 8;
+const RUNS: u8 = 3;
 /// The argument with which the program prints where `begin` is.
 const BEGIN: &str = "--begin";
 /// PKCS#8 of a key on P-256 without its public half, up to the key (RFC 5958, RFC 5915).
