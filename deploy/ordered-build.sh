@@ -15,6 +15,7 @@ fixtures=$PWD/kubecerts-core/testkit/fixtures
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trace() { # trace COMMAND...: prints the functions that it runs
+  rm -f "$work/trace"
   # A check of a fixture finds something, and says so with its exit code.
   valgrind --tool=callgrind --demangle=no --callgrind-out-file="$work/trace" "$release/kubecerts" "$@" >/dev/null 2>&1 || true
   [ -s "$work/trace" ] || { echo "error: valgrind has traced nothing of: $*" >&2; exit 1; }
@@ -25,4 +26,5 @@ for tree in kubeadm-v136-rsa2048 kubeadm-v136-ecdsa-p256; do
   trace check --rootfs "$fixtures/$tree"
 done >"$work/functions"
 sort -u "$work/functions" >"$release/functions"
+[ -s "$release/functions" ] || { echo "error: no function was found in the traces" >&2; exit 1; }
 KUBECERTS_FUNCTION_ORDER=$release/functions cargo build --release -p kubecerts
