@@ -67,7 +67,7 @@ fn batches_of_every_size_are_signed_in_their_order() {
         let signatures: Vec<_> = signatures.iter().map(|one| Signature::new(one.to_vec())).collect();
         assert_signed(&requests, &signatures);
         let is_left = !batched.get_ref().1.borrow().is_empty();
-        assert_eq!(is_left, (1..8).contains(&count), "{count}");
+        assert_eq!(is_left, count < 8, "{count}");
     }
 }
 
